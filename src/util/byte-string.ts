@@ -13,7 +13,7 @@ export function bytesToString(bytes: Uint8Array): string {
   if (isUtf8(buffer)) return buffer.toString("utf8");
   let text = "";
   let start = 0;
-  for (let at = 0; at < buffer.length; ) {
+  for (let at = 0; at < buffer.length;) {
     const length = sequenceLength(buffer, at);
     if (length > 0) {
       at += length;
@@ -41,7 +41,7 @@ export function stringToBytes(text: string): Buffer {
 
 /**
  * Order of two strings by their bytes, for `sort`. JavaScript's own order compares UTF-16 units, which differs
- * from byte order only where a surrogate meets a unit at or above U+E000.
+ * from byte order only where a surrogate is met.
  */
 export function compareBytes(a: string, b: string): number {
   if (a === b) return 0;
@@ -50,7 +50,7 @@ export function compareBytes(a: string, b: string): number {
     const x = a.charCodeAt(i);
     const y = b.charCodeAt(i);
     if (x === y) continue;
-    if (x < 0xd800 || y < 0xd800) return x - y;
+    if (x < 0xd800 && y < 0xd800) return x - y;
     return Buffer.compare(stringToBytes(a), stringToBytes(b));
   }
   return a.length - b.length;
