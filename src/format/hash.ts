@@ -1,0 +1,184 @@
+/**
+ * Hashes and their text forms: `type:base16`, `type:base32`, `type:base64` and SRI (`type-base64`). JSON uses SRI, object infos
+ * and content addresses `type:base32`, derivations and fingerprints base 16.
+ */
+import { Buffer } from "node:buffer";
+import { createHash, hash as hashAtOnce } from "node:crypto";
+import { stringToBytes } from "../util/byte-string.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { decodeBase32, encodeBase32 } from "./base32.ts";
+
+export type HashType = "md5" | "sha1" | "sha256" | "sha512";
+
+const sizes: Readonly<Record<HashType, number>> = { md5: 16, sha1: 20, sha256: 32, sha512: 64 };
+
+let adopt: (type: HashType, bytes: Buffer) => Hash;
+
+/** A hash and its algorithm. */
+export class Hash {
+  readonly type: HashType;
+  /** The raw bytes, {@link hashSize} of them. Not to be changed. */
+  readonly bytes: Buffer;
+
+  static {
+    adopt = (type, bytes) => new Hash(type, bytes);
+  }
+
+  private constructor(type: HashType, bytes: Buffer) {
+    this.type = type;
+    this.bytes = bytes;
+  }
+
+  /**
+   * The hash with (a copy of) these bytes.
+   *
+   * @throws KilnError `hash.invalid` when their number is not the type's.
+   */
+  static of(type: HashType, bytes: Uint8Array): Hash {
+    const size = hashSize(type);
+    if (bytes.length !== size) {
+      throw new KilnError(
+        "hash.invalid",
+        `a ${type} hash has ${size} bytes, these are ${bytes.length}`,
+      );
+    }
+    return adopt(type, Buffer.from(bytes));
+  }
+
+  /** `sha256:` and lower-case base 16. */
+  base16(): string {
+    return `${this.type}:${this.rawBase16()}`;
+  }
+
+  /** `sha256:` and base 32. */
+  base32(): string {
+    return `${this.type}:${this.rawBase32()}`;
+  }
+
+  /** `sha256:` and base 64. */
+  base64(): string {
+    return `${this.type}:${this.rawBase64()}`;
+  }
+
+  /** `sha256-` and base 64. */
+  sri(): string {
+    return `${this.type}-${this.rawBase64()}`;
+  }
+
+  rawBase16(): string {
+    return this.bytes.toString("hex");
+  }
+
+  rawBase32(): string {
+    return encodeBase32(this.bytes);
+  }
+
+  rawBase64(): string {
+    return this.bytes.toString("base64");
+  }
+
+  equals(other: Hash): boolean {
+    return this.type === other.type && this.bytes.equals(other.bytes);
+  }
+
+  toString(): string {
+    return this.base32();
+  }
+}
+
+/** The number of bytes in a hash of this type. */
+export function hashSize(type: HashType): number {
+  return sizes[type];
+}
+
+/** @throws KilnError `hash.invalid` unless `text` is one of the four types, in lower case. */
+export function parseHashType(text: string): HashType {
+  if (!Object.hasOwn(sizes, text)) {
+    throw new KilnError("hash.invalid", `${JSON.stringify(text)} is not a hash type`, {
+      hint: "the hash types are md5, sha1, sha256 and sha512",
+    });
+  }
+  return text as HashType;
+}
+
+/**
+ * A hash in any of its text forms. The form is told by its length; base 16 may be in either case; bits of base 64's last
+ * character that no byte needs are ignored.
+ *
+ * @throws KilnError `hash.invalid`
+ */
+export function parseHash(text: string): Hash {
+  const colon = text.indexOf(":");
+  const separator = colon === -1 ? text.indexOf("-") : colon;
+  if (separator === -1) throw invalid(text, "it does not begin with a hash type");
+  const type = parseHashType(text.slice(0, separator));
+  const size = hashSize(type);
+  const digits = text.slice(separator + 1);
+  switch (digits.length) {
+    case Math.ceil(size / 3) * 4:
+      return adopt(type, decodeBase64(text, digits, size));
+    case size * 2:
+      if (colon === -1) break;
+      if (!/^[0-9a-fA-F]*$/.test(digits)) throw invalid(text, "it is not base 16");
+      return adopt(type, Buffer.from(digits, "hex"));
+    case Math.ceil((size * 8) / 5):
+      if (colon === -1) break;
+      return adopt(type, decodeDigits(text, digits));
+  }
+  throw invalid(text, `${digits.length} characters is not a length of ${type}`);
+}
+
+/** The hash of `data`; a string counts as the byte string it stands for. */
+export function hashBytes(type: HashType, data: string | Uint8Array): Hash {
+  return adopt(type, hashAtOnce(type, hashable(data), "buffer"));
+}
+
+/** SHA-256 of the chunks one after the other; strings count as the byte strings they stand for. */
+export function sha256(...chunks: readonly (string | Uint8Array)[]): Hash {
+  const [first] = chunks;
+  if (first !== undefined && chunks.length === 1) return hashBytes("sha256", first);
+  const hash = createHash("sha256");
+  for (const chunk of chunks) hash.update(hashable(chunk));
+  return adopt("sha256", hash.digest());
+}
+
+/**
+ * `bytes` folded to `size` bytes: byte i is XORed into byte i mod `size` of zeros. Store paths fold SHA-256 to 20 bytes.
+ */
+export function compressHash(bytes: Uint8Array, size: number): Buffer {
+  const folded = Buffer.alloc(size);
+  for (const [i, byte] of bytes.entries()) {
+    folded[i % size] = (folded[i % size] ?? 0) ^ byte;
+  }
+  return folded;
+}
+
+/** Node hashes a string as UTF-8 itself, which is right, and quicker, unless it stands for bytes that are not UTF-8. */
+function hashable(data: string | Uint8Array): string | Uint8Array {
+  return typeof data === "string" && !data.isWellFormed() ? stringToBytes(data) : data;
+}
+
+function decodeBase64(text: string, digits: string, size: number): Buffer {
+  const significant = Math.ceil((size * 8) / 6);
+  const padding = "=".repeat(digits.length - significant);
+  // Node skips characters it does not know, so they must be looked at first.
+  if (!digits.endsWith(padding) || !/^[A-Za-z0-9+/]*$/.test(digits.slice(0, significant))) {
+    throw invalid(text, "it is not base 64");
+  }
+  return Buffer.from(digits, "base64");
+}
+
+function decodeDigits(text: string, digits: string): Buffer {
+  try {
+    return decodeBase32(digits);
+  } catch (cause) {
+    throw invalid(text, "it is not base 32", cause);
+  }
+}
+
+function invalid(text: string, reason: string, cause?: unknown): KilnError {
+  const shown = text.length > 160 ? `${text.slice(0, 160)}…` : text;
+  return new KilnError("hash.invalid", `${JSON.stringify(shown)} is not a hash: ${reason}`, {
+    cause,
+  });
+}
