@@ -1,0 +1,55 @@
+/** One holder per key, first come first served; waiting can be given up. */
+export class KeyedMutex {
+  /** Per held key, those who wait for it, in order. */
+  readonly #waiting = new Map<string, (() => void)[]>();
+
+  /**
+   * Waits until nobody holds `key`, then holds it until the result is disposed of (more than once is harmless).
+   * Rejects with the signal's reason when `signal` is aborted before that.
+   */
+  async lock(key: string, signal?: AbortSignal): Promise<Disposable> {
+    signal?.throwIfAborted();
+    const queue = this.#waiting.get(key);
+    if (queue === undefined) this.#waiting.set(key, []);
+    else await waitInLine(queue, signal);
+    return once(() => this.#unlock(key));
+  }
+
+  isLocked(key: string): boolean {
+    return this.#waiting.has(key);
+  }
+
+  #unlock(key: string): void {
+    const next = this.#waiting.get(key)?.shift();
+    if (next === undefined) this.#waiting.delete(key);
+    else next();
+  }
+}
+
+/** Resolves when somebody takes the new last entry of `queue` out and calls it; on abort the entry leaves by itself. */
+export function waitInLine(queue: (() => void)[], signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const enter = (): void => {
+      signal?.removeEventListener("abort", leave);
+      resolve();
+    };
+    const leave = (): void => {
+      queue.splice(queue.indexOf(enter), 1);
+      reject(signal?.reason as Error);
+    };
+    queue.push(enter);
+    signal?.addEventListener("abort", leave, { once: true });
+  });
+}
+
+/** A Disposable that acts at its first disposal only. */
+export function once(act: () => void): Disposable {
+  let done = false;
+  return {
+    [Symbol.dispose](): void {
+      if (done) return;
+      done = true;
+      act();
+    },
+  };
+}
