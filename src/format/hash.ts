@@ -93,12 +93,12 @@ export function hashSize(type: HashType): number {
 
 /** @throws KilnError `hash.invalid` unless `text` is one of the four types, in lower case. */
 export function parseHashType(text: string): HashType {
-  if (!Object.hasOwn(sizes, text)) {
+  if (!isHashType(text)) {
     throw new KilnError("hash.invalid", `${JSON.stringify(text)} is not a hash type`, {
       hint: "the hash types are md5, sha1, sha256 and sha512",
     });
   }
-  return text as HashType;
+  return text;
 }
 
 /**
@@ -151,6 +151,10 @@ export function compressHash(bytes: Uint8Array, size: number): Buffer {
     folded[i % size] = (folded[i % size] ?? 0) ^ byte;
   }
   return folded;
+}
+
+function isHashType(text: string): text is HashType {
+  return Object.hasOwn(sizes, text);
 }
 
 /** Node hashes a string as UTF-8 itself, which is right, and quicker, unless it stands for bytes that are not UTF-8. */

@@ -19,7 +19,7 @@ export type StoreDirectory = string & { readonly [brand]: "StoreDirectory" };
 export type StorePath = string & { readonly [brand]: "StorePath" };
 
 /** zb's store directory on Unix. */
-export const defaultStoreDirectory: StoreDirectory = "/opt/zb/store" as StoreDirectory;
+export const defaultStoreDirectory: StoreDirectory = parseStoreDirectory("/opt/zb/store");
 
 /** Length in characters of the digest in an object name. */
 export const digestLength = 32;
@@ -35,7 +35,9 @@ const objectName = /^[0-9a-df-np-sv-z]{32}-[a-zA-Z0-9+\-._=]{1,211}$/;
  * @throws KilnError `path.invalid` when `text` is not absolute.
  */
 export function parseStoreDirectory(text: string): StoreDirectory {
-  return clean(text, "store directory") as StoreDirectory;
+  const directory = clean(text, "store directory");
+  assertDirectory(directory);
+  return directory;
 }
 
 /**
@@ -45,8 +47,8 @@ export function parseStoreDirectory(text: string): StoreDirectory {
  */
 export function parseStorePath(text: string): StorePath {
   const path = clean(text, "store path");
-  checkObjectName(text, path.slice(lastSeparator(path) + 1));
-  return path as StorePath;
+  assertStorePath(path, text);
+  return path;
 }
 
 /**
@@ -59,18 +61,16 @@ export function parsePathInDirectory(
   directory: StoreDirectory,
   text: string,
 ): { path: StorePath; sub: string } {
-  const path = clean(text, "store path");
+  const whole = clean(text, "store path");
   const separator = separatorOf(directory);
   const prefix = directory + separator;
-  if (!path.startsWith(prefix)) throw invalid(text, `it is not inside ${directory}`);
-  const found = path.indexOf(separator, prefix.length);
-  const end = found === -1 ? path.length : found;
-  checkObjectName(text, path.slice(prefix.length, end));
-  const sub = path.slice(end + 1);
-  return {
-    path: path.slice(0, end) as StorePath,
-    sub: separator === "/" ? sub : sub.replaceAll(separator, "/"),
-  };
+  if (!whole.startsWith(prefix)) throw invalid(text, `it is not inside ${directory}`);
+  const found = whole.indexOf(separator, prefix.length);
+  const end = found === -1 ? whole.length : found;
+  const path = whole.slice(0, end);
+  assertStorePath(path, text);
+  const sub = whole.slice(end + 1);
+  return { path, sub: separator === "/" ? sub : sub.replaceAll(separator, "/") };
 }
 
 /**
@@ -79,11 +79,10 @@ export function parsePathInDirectory(
  * @throws KilnError `path.invalid` when the name is not an object's.
  */
 export function storePathFor(directory: StoreDirectory, name: string): StorePath {
-  checkObjectName(name, name);
   const separator = separatorOf(directory);
-  return (
-    directory.endsWith(separator) ? directory + name : directory + separator + name
-  ) as StorePath;
+  const path = directory.endsWith(separator) ? directory + name : directory + separator + name;
+  assertStorePath(path, name, name);
+  return path;
 }
 
 /** The elements appended to `directory` and cleaned; empty ones count for nothing. */
@@ -98,7 +97,9 @@ export function directoryOf(path: StorePath): StoreDirectory {
   const isRoot = path.startsWith("/")
     ? end === 0
     : cleanWindowsPath(path.slice(0, end + 1)).endsWith("\\");
-  return path.slice(0, isRoot ? end + 1 : end) as StoreDirectory;
+  const directory = path.slice(0, isRoot ? end + 1 : end);
+  assertDirectory(directory);
+  return directory;
 }
 
 /** `<digest>-<name>`: the path without its directory. */
@@ -158,7 +159,15 @@ function cleanPosixPath(path: string): string {
   return `/${elements.join("/")}`;
 }
 
-function checkObjectName(text: string, name: string): void {
+/** Only cleaned texts come here: that makes them directories. */
+function assertDirectory(_cleaned: string): asserts _cleaned is StoreDirectory {}
+
+/** `path` is cleaned; its last element must be an object name. `text` is what the caller was given. */
+function assertStorePath(
+  path: string,
+  text: string,
+  name: string = path.slice(lastSeparator(path) + 1),
+): asserts path is StorePath {
   if (!objectName.test(name)) throw invalid(text, faultOfObjectName(name));
 }
 
