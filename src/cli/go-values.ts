@@ -1,0 +1,76 @@
+/**
+ * The spellings of flag values that zb's users know from Go: booleans and durations.
+ */
+import { KilnError } from "../util/kiln-error.ts";
+
+const trueWords = new Set(["1", "t", "T", "true", "True", "TRUE"]);
+const falseWords = new Set(["0", "f", "F", "false", "False", "FALSE"]);
+
+/** A boolean as Go's `strconv.ParseBool` reads it. Throws `usage.value`. */
+export function parseBoolean(text: string): boolean {
+  if (trueWords.has(text)) return true;
+  if (falseWords.has(text)) return false;
+  throw new KilnError("usage.value", `"${text}" is neither true nor false`);
+}
+
+/** Milliseconds in one unit of Go's durations. */
+const units: Readonly<Record<string, number>> = {
+  ns: 1e-6,
+  us: 1e-3,
+  µs: 1e-3,
+  μs: 1e-3,
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** A duration as Go's `time.ParseDuration` reads it (`168h`, `1h30m`, `-1.5s`, `0`), in milliseconds. Throws `usage.value`. */
+export function parseDuration(text: string): number {
+  const fail = (why: string): KilnError =>
+    new KilnError("usage.value", `"${text}" is no duration: ${why}`, {
+      hint: "a number and a unit (ns us ms s m h), as in 168h or 1h30m",
+    });
+  const sign = text.startsWith("-") ? -1 : 1;
+  let rest = /^[+-]/.test(text) ? text.slice(1) : text;
+  if (rest === "0") return 0;
+  if (rest === "") throw fail("it is empty");
+  let total = 0;
+  while (rest !== "") {
+    const number = /^(?:\d+\.?\d*|\.\d+)/.exec(rest)?.[0];
+    if (number === undefined) throw fail(`saw "${rest}" where a number was wanted`);
+    rest = rest.slice(number.length);
+    const unit = /^[^\d.]+/.exec(rest)?.[0];
+    if (unit === undefined) throw fail(`${number} has no unit`);
+    const factor = Object.hasOwn(units, unit) ? units[unit] : undefined;
+    if (factor === undefined) throw fail(`unknown unit "${unit}"`);
+    total += Number(number) * factor;
+    rest = rest.slice(unit.length);
+  }
+  return sign * total;
+}
+
+/** A whole number, written in digits with an optional sign. Throws `usage.value`. */
+export function parseInteger(text: string): number {
+  if (!/^[+-]?\d{1,15}$/.test(text)) {
+    throw new KilnError("usage.value", `"${text}" is no whole number`);
+  }
+  return Number(text);
+}
+
+/** A whole number of at least 1. Throws `usage.value`. */
+export function parseCount(text: string): number {
+  const value = parseInteger(text);
+  if (value < 1) throw new KilnError("usage.value", `${text} is less than 1`);
+  return value;
+}
+
+/** A file mode in octal digits (`0660`). Throws `usage.value`. */
+export function parseMode(text: string): number {
+  if (!/^0?o?[0-7]{3,4}$/.test(text)) {
+    throw new KilnError("usage.value", `"${text}" is no file mode`, {
+      hint: "octal digits, as in 0660",
+    });
+  }
+  return Number.parseInt(text.replace("o", ""), 8);
+}

@@ -1,0 +1,143 @@
+/**
+ * Where things lie: what the flags and the environment say, and the places that follow from the store directory.
+ *
+ * For `/opt/zb/store` they are zb's own; for any other directory everything lies below its parent, in `var/kiln`.
+ */
+import { accessSync, constants, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import {
+  defaultStoreDirectory,
+  parseStoreDirectory,
+  type StoreDirectory,
+} from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+
+/** Flags that every command takes. */
+export interface GlobalFlags {
+  readonly store?: string;
+  readonly storeSocket?: string;
+  readonly cache?: string;
+  readonly debug?: boolean;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Places {
+  readonly database: string;
+  readonly logDirectory: string;
+  readonly socket: string;
+}
+
+export interface Settings extends Places {
+  readonly directory: StoreDirectory;
+  /** What named the store directory, for messages: `--store`, `ZB_STORE_DIR`, or undefined for the default. */
+  readonly directoryFrom: string | undefined;
+  /** What named the socket: `--store-socket`, `ZB_STORE_SOCKET`, or undefined for the default. */
+  readonly socketFrom: string | undefined;
+  /** Kiln's folder below the XDG cache directory, or what --cache says. */
+  readonly cacheDirectory: string;
+  readonly debug: boolean;
+}
+
+/** The places that belong to a store directory when nobody names others. */
+export function placesOf(directory: string): Places {
+  if (directory === defaultStoreDirectory) {
+    return {
+      database: "/opt/zb/var/zb/db.sqlite",
+      logDirectory: "/opt/zb/var/log/zb",
+      socket: "/opt/zb/var/zb/server.sock",
+    };
+  }
+  const home = join(dirname(directory), "var", "kiln");
+  return {
+    database: join(home, "db.sqlite"),
+    logDirectory: join(home, "log"),
+    socket: join(home, "server.sock"),
+  };
+}
+
+/** Flags before environment before defaults. Throws `usage.value` when the store directory is none. */
+export function settingsFrom(flags: GlobalFlags, env: Environment): Settings {
+  const [directory, directoryFrom] = firstOf(
+    [flags.store, "--store"],
+    [nonEmpty(env["ZB_STORE_DIR"]), "ZB_STORE_DIR"],
+  ) ?? [defaultStoreDirectory, undefined];
+  const parsed = storeDirectory(directory, directoryFrom);
+  const places = placesOf(parsed);
+  const [socket, socketFrom] = firstOf(
+    [flags.storeSocket, "--store-socket"],
+    [nonEmpty(env["ZB_STORE_SOCKET"]), "ZB_STORE_SOCKET"],
+  ) ?? [places.socket, undefined];
+  if (socket === "") throw new KilnError("usage.value", "--store-socket is empty");
+  return {
+    ...places,
+    directory: parsed,
+    directoryFrom,
+    socket: socketFrom === undefined ? socket : resolve(socket),
+    socketFrom,
+    cacheDirectory: flags.cache ?? join(xdgDirectory(env, "XDG_CACHE_HOME", ".cache"), "kiln"),
+    debug: flags.debug ?? false,
+  };
+}
+
+function firstOf(
+  ...sources: readonly (readonly [string | undefined, string])[]
+): [string, string] | undefined {
+  for (const [value, name] of sources) if (value !== undefined) return [value, name];
+  return undefined;
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}
+
+function storeDirectory(text: string, from: string | undefined): StoreDirectory {
+  try {
+    return parseStoreDirectory(text);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new KilnError("usage.value", `${from ?? "the store directory"}: ${why}`, {
+      hint: "an absolute path, as in /opt/zb/store",
+      cause: error,
+    });
+  }
+}
+
+/** A base directory of the XDG specification, which ignores relative values. */
+export function xdgDirectory(env: Environment, variable: string, below: string): string {
+  const named = env[variable];
+  return named?.startsWith("/") ? named : join(nonEmpty(env["HOME"]) ?? homedir(), below);
+}
+
+/** The store of a user who may not write to the standard one. */
+export function ownStoreDirectory(env: Environment): StoreDirectory {
+  return parseStoreDirectory(
+    join(xdgDirectory(env, "XDG_DATA_HOME", ".local/share"), "kiln", "store"),
+  );
+}
+
+/** The same settings for another store directory: what nobody named moves along. */
+export function withDirectory(settings: Settings, directory: StoreDirectory): Settings {
+  const places = placesOf(directory);
+  return {
+    ...settings,
+    ...places,
+    directory,
+    socket: settings.socketFrom === undefined ? places.socket : settings.socket,
+  };
+}
+
+/** Whether a directory (and what lies in it) can be written, or made where it is missing. */
+export function usable(directory: string): boolean {
+  for (let path = directory; ; path = dirname(path)) {
+    try {
+      if (!statSync(path).isDirectory()) return false;
+      accessSync(path, constants.W_OK | constants.X_OK);
+      return true;
+    } catch (error) {
+      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
+      if (!missing || dirname(path) === path) return false;
+    }
+  }
+}
