@@ -1,0 +1,66 @@
+/**
+ * The strings a NAR is made of. Each is a 64-bit little-endian length, the bytes, and zeros up to a multiple of 8:
+ *
+ *     01 00 00 00 00 00 00 00   28 00 00 00 00 00 00 00      "("
+ *     length                    bytes and padding
+ *
+ * A *frame* is such a string whole: length, bytes and padding.
+ */
+import { Buffer } from "node:buffer";
+
+/** Bytes in the length of a frame, and the multiple its size is padded to. */
+export const wordSize = 8;
+
+/** The number of zero bytes after a string of `length` bytes. */
+export function paddingAfter(length: number): number {
+  return (wordSize - (length % wordSize)) % wordSize;
+}
+
+/** An unsigned 64-bit little-endian integer. */
+export function encodeInteger(value: number): Buffer {
+  const bytes = Buffer.alloc(wordSize);
+  bytes.writeBigUInt64LE(BigInt(value));
+  return bytes;
+}
+
+/** The frame of `bytes`; a string counts as its UTF-8. */
+export function encodeString(bytes: Uint8Array | string): Buffer {
+  const body = typeof bytes === "string" ? Buffer.from(bytes) : bytes;
+  const frame = Buffer.alloc(wordSize + body.length + paddingAfter(body.length));
+  frame.writeUIntLE(body.length, 0, 6);
+  frame.set(body, wordSize);
+  return frame;
+}
+
+/** The frames of several strings, one after the other. */
+export function encodeStrings(...strings: readonly string[]): Buffer {
+  return Buffer.concat(strings.map((text) => encodeString(text)));
+}
+
+/** The longest of the format's own words is `nix-archive-1`; nothing longer than this can be one. */
+export const maxTokenLength = 16;
+
+export const tokens = {
+  magic: encodeString("nix-archive-1"),
+  open: encodeString("("),
+  close: encodeString(")"),
+  type: encodeString("type"),
+  regular: encodeString("regular"),
+  executable: encodeString("executable"),
+  empty: encodeString(""),
+  contents: encodeString("contents"),
+  symlink: encodeString("symlink"),
+  target: encodeString("target"),
+  directory: encodeString("directory"),
+  entry: encodeString("entry"),
+  name: encodeString("name"),
+  node: encodeString("node"),
+} as const;
+
+/** Whether `bytes` has `frame` at `at`; `bytes` must be long enough. */
+export function hasFrame(bytes: Uint8Array, at: number, frame: Uint8Array): boolean {
+  for (let i = 0; i < frame.length; i++) {
+    if (bytes[at + i] !== frame[i]) return false;
+  }
+  return true;
+}
