@@ -40,7 +40,24 @@ export function encodeStrings(...strings: readonly string[]): Buffer {
 /** The longest of the format's own words is `nix-archive-1`; nothing longer than this can be one. */
 export const maxTokenLength = 16;
 
-export const tokens = {
+type Token =
+  | "magic"
+  | "open"
+  | "close"
+  | "type"
+  | "regular"
+  | "executable"
+  | "empty"
+  | "contents"
+  | "symlink"
+  | "target"
+  | "directory"
+  | "entry"
+  | "name"
+  | "node";
+
+/** The format's own words. */
+export const tokens: Readonly<Record<Token, Buffer>> = {
   magic: encodeString("nix-archive-1"),
   open: encodeString("("),
   close: encodeString(")"),
@@ -55,7 +72,7 @@ export const tokens = {
   entry: encodeString("entry"),
   name: encodeString("name"),
   node: encodeString("node"),
-} as const;
+};
 
 /** Whether `bytes` has `frame` at `at`; `bytes` must be long enough. */
 export function hasFrame(bytes: Uint8Array, at: number, frame: Uint8Array): boolean {

@@ -1,0 +1,195 @@
+/**
+ * The export stream, `application/zb-store-export` on the wire and the files of `store object export`; the framing of
+ * `nix-store --export`.
+ *
+ *     stream  = { object } 0
+ *     object  = 1  NAR  "NIXE\0\0\0\0"  store path  n  reference * n  deriver  ( 0 | 1  content address )
+ *
+ * Numbers are unsigned 64-bit little endian, strings are the NAR's. The stream says itself where it ends: nothing after the
+ * closing 0 is touched.
+ */
+import { Buffer } from "node:buffer";
+import { bytesToString, compareBytes, stringToBytes } from "../util/byte-string.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import {
+  parseContentAddress,
+  printContentAddress,
+  type ContentAddress,
+} from "./content-address.ts";
+import { encodeInteger, encodeString, paddingAfter, wordSize } from "./nar/tokens.ts";
+
+/** What follows the NAR of an object. */
+export interface ExportTrailer {
+  /** As it stands in the stream: nothing says yet that it is a store path. */
+  readonly storePath: string;
+  /** Likewise unchecked; without duplicates and sorted by bytes. Holds the object itself if that refers to itself. */
+  readonly references: readonly string[];
+  /** Written empty, ignored when read. */
+  readonly deriver: string;
+  readonly ca: ContentAddress | undefined;
+}
+
+/** Gets the objects of a stream, one after the other. */
+export interface ExportReceiver {
+  /**
+   * Takes bytes of the current object's NAR and stops at its end. What it throws ends the stream: without knowing where the NAR
+   * ends, the next object cannot be found.
+   *
+   * @returns the number of bytes taken, less than `chunk` has only when the NAR ends in it
+   */
+  write(chunk: Buffer): number;
+  /** Whether the current object's NAR is complete. */
+  readonly finished: boolean;
+  /** Ends the current object; the next call of `write` begins another. What it throws ends the stream, too. */
+  receive(trailer: ExportTrailer): Promise<void>;
+}
+
+/** Bytes as they come, with a way to give back what was not needed. util/byte-reader.ts is one. */
+export interface ByteReaderLike {
+  /** The next bytes, or undefined at the end. */
+  chunk(): Promise<Buffer | undefined>;
+  /** Puts bytes in front of those to come. */
+  unread(rest: Buffer): void;
+}
+
+const maxStringLength = 4096;
+const maxReferences = 100_000;
+/** All references together. No store directory is so long that real references come near it. */
+const maxReferenceBytes = 64 * 1024 * 1024;
+
+const trailerStart = Buffer.from("NIXE\0\0\0\0", "latin1");
+
+/** What stands before the NAR of an object. */
+export function exportObjectHeader(): Buffer {
+  return encodeInteger(1);
+}
+
+/** What stands after the NAR of an object. */
+export function exportTrailer(trailer: ExportTrailer): Buffer {
+  const references = [...new Set(trailer.references)].toSorted(compareBytes);
+  return Buffer.concat([
+    trailerStart,
+    encodeString(stringToBytes(trailer.storePath)),
+    encodeInteger(references.length),
+    ...references.map((reference) => encodeString(stringToBytes(reference))),
+    encodeString(stringToBytes(trailer.deriver)),
+    ...(trailer.ca === undefined
+      ? [encodeInteger(0)]
+      : [encodeInteger(1), encodeString(printContentAddress(trailer.ca))]),
+  ]);
+}
+
+/** What stands after the last object. */
+export function exportEnd(): Buffer {
+  return encodeInteger(0);
+}
+
+/**
+ * Reads a stream to its end, and no further: bytes after it are given back to `input`.
+ *
+ * @throws KilnError `export.marker`, `export.trailer`, `export.truncated`, `ca.invalid`, or what the receiver throws
+ */
+export async function readExport(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
+  const words = new WordReader(input);
+  for (;;) {
+    const marker = await words.integer();
+    if (marker === 0n) return;
+    if (marker !== 1n) {
+      throw new KilnError("export.marker", `an object of an export stream begins with ${marker}`);
+    }
+    await readNar(input, receiver);
+    await receiver.receive(await readTrailer(words));
+  }
+}
+
+async function readNar(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
+  while (!receiver.finished) {
+    const chunk = await input.chunk();
+    if (chunk === undefined) throw truncated();
+    const taken = receiver.write(chunk);
+    if (taken < chunk.length) input.unread(chunk.subarray(taken));
+  }
+}
+
+async function readTrailer(words: WordReader): Promise<ExportTrailer> {
+  const start = await words.exact(trailerStart.length);
+  if (!start.equals(trailerStart)) {
+    throw new KilnError(
+      "export.trailer",
+      `an object's trailer begins with ${start.toString("hex")}`,
+    );
+  }
+  const storePath = bytesToString(await words.string());
+  const references = await readReferences(words);
+  const deriver = bytesToString(await words.string());
+  const hasAddress = await words.integer();
+  if (hasAddress > 1n) {
+    throw new KilnError("export.trailer", `${hasAddress} is no end of an object`);
+  }
+  const ca = hasAddress === 0n ? undefined : bytesToString(await words.string());
+  return {
+    storePath,
+    references,
+    deriver,
+    ca: ca === undefined ? undefined : parseContentAddress(ca),
+  };
+}
+
+async function readReferences(words: WordReader): Promise<string[]> {
+  const count = await words.integer();
+  if (count > maxReferences)
+    throw new KilnError("export.trailer", `${count} references are too many`);
+  const references = new Set<string>();
+  let bytes = 0;
+  for (let i = 0n; i < count; i++) {
+    const reference = await words.string();
+    bytes += reference.length;
+    if (bytes > maxReferenceBytes) {
+      throw new KilnError("export.trailer", `references of more than ${maxReferenceBytes} bytes`);
+    }
+    references.add(bytesToString(reference));
+  }
+  return [...references].toSorted(compareBytes);
+}
+
+/** Reads exact numbers of bytes, and leaves the rest in the input. */
+class WordReader {
+  readonly #input: ByteReaderLike;
+
+  constructor(input: ByteReaderLike) {
+    this.#input = input;
+  }
+
+  async exact(length: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (let missing = length; missing > 0;) {
+      const chunk = await this.#input.chunk();
+      if (chunk === undefined) throw truncated();
+      if (chunk.length > missing) this.#input.unread(chunk.subarray(missing));
+      const part = chunk.subarray(0, missing);
+      parts.push(part);
+      missing -= part.length;
+    }
+    const [only] = parts;
+    return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+  }
+
+  async integer(): Promise<bigint> {
+    return (await this.exact(wordSize)).readBigUInt64LE();
+  }
+
+  /** A string; its padding is passed over without a look, as zb does. */
+  async string(): Promise<Buffer> {
+    const length = await this.integer();
+    if (length > maxStringLength) {
+      throw new KilnError("export.trailer", `a string of ${length} bytes in an object's trailer`);
+    }
+    const size = Number(length);
+    const padded = await this.exact(size + paddingAfter(size));
+    return padded.subarray(0, size);
+  }
+}
+
+function truncated(): KilnError {
+  return new KilnError("export.truncated", "the export stream ends early");
+}
