@@ -1,13 +1,14 @@
 /** Times, sizes, names and lists, as every command writes them. */
 
 /**
- * A span of time for people: `0.09s 3.1s 48s 1m 12s 2h 03m`. With `precise`, seconds below a minute keep one decimal
+ * A span of time for people: `0.09s 3.1s 48s 1m 12s 2h 03m`. With `precise`, seconds below a minute have one decimal
  * (`12.4s`).
  */
 export function duration(milliseconds: number, options: { precise?: boolean } = {}): string {
   const seconds = Math.max(0, milliseconds) / 1000;
   if (seconds < 0.995) return `${seconds.toFixed(2)}s`;
-  if (seconds < (options.precise ? 59.95 : 9.95)) return `${seconds.toFixed(1)}s`;
+  if (options.precise && seconds < 59.95) return `${seconds.toFixed(1)}s`;
+  if (seconds < 9.95) return `${seconds.toFixed(1).replace(/\.0$/, "")}s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole}s`;
   const minutes = Math.floor(whole / 60);
@@ -17,9 +18,7 @@ export function duration(milliseconds: number, options: { precise?: boolean } = 
 
 /** A running timer: whole seconds, nothing below one. */
 export function timer(milliseconds: number): string {
-  return milliseconds < 1000
-    ? ""
-    : duration(Math.floor(milliseconds / 1000) * 1000 + 0.1).replace(".0s", "s");
+  return milliseconds < 1000 ? "" : duration(Math.floor(milliseconds / 1000) * 1000);
 }
 
 function twoDigits(value: number): string {

@@ -39,7 +39,7 @@ export class LineReader {
   readonly #longest: number;
   #rest = "";
 
-  constructor(longest = 64 * 1024) {
+  constructor(longest: number = 64 * 1024) {
     this.#longest = longest;
   }
 

@@ -1,0 +1,163 @@
+/** The lines that say how a plan looks, how a result failed and how a build ended. Words only: where they go is not decided here. */
+import type { ResultState } from "../../build/events.ts";
+import { duration, list, number, shortID, size } from "../text.ts";
+import type { BuildView, ResultView } from "./build-view.ts";
+import type { Style } from "./style.ts";
+import { harmless } from "./terminal-text.ts";
+
+/** `18 derivations: 10 reused, 8 to build; app-src changed (build 7ac4b2d9)` */
+export function planLine(view: BuildView): string | undefined {
+  const plan = view.plan;
+  if (plan === undefined) return undefined;
+  const total = plan.reuse + plan.substitute + plan.build;
+  const parts = [
+    plan.reuse > 0 ? `${number(plan.reuse)} reused` : "",
+    plan.substitute > 0 ? `${number(plan.substitute)} to fetch` : "",
+    plan.build > 0 ? `${number(plan.build)} to build` : "",
+  ].filter(Boolean);
+  const cause = causeOf(view);
+  const noun = total === 1 ? "derivation" : "derivations";
+  return `${number(total)} ${noun}: ${parts.join(", ")}${cause === undefined ? "" : `; ${cause}`}`;
+}
+
+/** What changed since the last time, as far as it is not itself built anew. */
+function causeOf(view: BuildView): string | undefined {
+  const built = new Set(view.inState("waiting", "running").map((result) => result.name));
+  const changed = new Set<string>();
+  let previous: string | undefined;
+  for (const { reason } of view.results.values()) {
+    for (const input of reason?.detail?.inputs ?? []) if (!built.has(input)) changed.add(input);
+    for (const change of reason?.detail?.changes ?? []) changed.add(change);
+    previous ??= reason?.detail?.previous?.buildID;
+  }
+  if (changed.size === 0) return undefined;
+  const since = previous === undefined ? "" : ` (build ${shortID(previous)})`;
+  return `${list([...changed], 3)} changed${since}`;
+}
+
+/** Why a result is built, for -v. */
+export function reasonText(result: ResultView): string | undefined {
+  const { reason } = result;
+  if (reason === null) return undefined;
+  const detail = reason.detail;
+  const named = list(
+    [...(detail?.inputs ?? []), ...(detail?.changes ?? []), ...(detail?.paths ?? [])],
+    3,
+  );
+  const words = {
+    neverRealised: "never built before",
+    inputChanged: "an input changed",
+    derivationChanged: "its description changed",
+    outputMissing: "its output is gone",
+    cleanAsked: "a clean build was asked for",
+    checkAsked: "a check was asked for",
+    incompatibleClosure: "what is there does not fit the rest",
+    untrusted: "what is there is not trusted",
+  }[reason.code];
+  return named === "" ? words : `${words}: ${named}`;
+}
+
+/** `builder exited with status 2 after 12.4s` */
+export function failureText(result: ResultView): string {
+  const took =
+    result.durationMs > 0 ? ` after ${duration(result.durationMs, { precise: true })}` : "";
+  switch (result.state) {
+    case "cancelled":
+      return `cancelled${took}`;
+    case "interrupted":
+      return `interrupted${took}`;
+    default:
+      return `${result.failure?.message ?? "failed"}${took}`;
+  }
+}
+
+/** How much log there is: `(1,128,446 lines, 86 MiB)`; sizes alone where lines are not known. */
+function logSize(result: ResultView): string {
+  return result.logSize > 64 * 1024 ? `  (${size(result.logSize)})` : "";
+}
+
+/** The last lines of its log, without the builder's tricks. */
+export function lastLines(result: ResultView, style: Style): string[] {
+  return (result.failure?.lastLines ?? []).map((line) => harmless(line, style));
+}
+
+/** A failure, whole: head, last lines, and where to look next. */
+export function failureBlock(
+  view: BuildView,
+  result: ResultView,
+  options: { style: Style; retry: string | undefined },
+): string[] {
+  const { style } = options;
+  const head = `${style.shape(result.state)} ${style.paint("strong", result.name.padEnd(16))}  ${failureText(result)}`;
+  const lines = [
+    head,
+    ...lastLines(result, style).map((line) => `  ${style.paint("dim", style.rule)} ${line}`),
+  ];
+  const fact = (name: string, value: string): void => {
+    lines.push(`  ${name.padEnd(11)}  ${value}`);
+  };
+  if (result.logSize > 0)
+    fact("log", `kiln log ${shortID(view.buildID)} ${result.name}${logSize(result)}`);
+  fact("derivation", result.drvPath);
+  if (options.retry !== undefined && result.failure?.kind === "builder") fact("try", options.retry);
+  return lines;
+}
+
+/** `app-test, pack   skipped: app failed`, or nothing. */
+export function skippedLine(view: BuildView, style: Style): string | undefined {
+  const skipped = view.inState("skipped");
+  if (skipped.length === 0) return undefined;
+  const failed = view.inState("failed", "error");
+  const names = list(skipped.map((result) => result.name)).padEnd(32);
+  const why =
+    failed.length === 0
+      ? "the build was cancelled"
+      : `${list(
+          failed.map((result) => result.name),
+          3,
+        )} failed`;
+  return `${style.shape("skipped")} ${names}  skipped: ${why}`;
+}
+
+/** The last line: what was done and how long it took. */
+export function summaryLine(view: BuildView, style: Style): string {
+  const plannedReuse = view.plan?.reuse ?? 0;
+  const of = (...states: ResultState[]): number => view.inState(...states).length;
+  const reused = Math.max(of("reused"), view.state === "cancelled" ? 0 : plannedReuse);
+  const counts: [number, string][] = [
+    [of("failed"), "failed"],
+    [of("error"), "in error"],
+    [of("interrupted"), "interrupted"],
+    [of("cancelled"), "cancelled"],
+    [of("skipped"), "skipped"],
+    [of("built"), view.state === "cancelled" ? "built (kept)" : "built"],
+    [of("substituted"), "fetched"],
+    [reused, "reused"],
+  ];
+  const words = counts
+    .filter(([many]) => many > 0)
+    .map(([many, word]) => `${number(many)} ${word}`);
+  const took = duration(view.durationMs, { precise: true });
+  switch (view.state) {
+    case "running":
+    case "built":
+    case "substituted": {
+      const path = view.criticalPath.map((step) => view.nameOf(step.drvPath));
+      const long = view.criticalPath.reduce((sum, step) => sum + step.durationMs, 0);
+      const critical =
+        path.length > 1 && long >= 1000
+          ? `; critical path ${path.join(` ${style.arrow} `)} ${Math.round(long / 1000)}s`
+          : "";
+      return `${words.join(", ")} in ${took}${critical}`;
+    }
+    case "reused":
+      return `nothing to build: ${number(reused)} reused (${took})`;
+    case "failed":
+      return `failed: ${words.join(", ")} in ${took}`;
+    case "error":
+    case "interrupted":
+      return `${view.state}: ${words.join(", ")} in ${took}`;
+    case "cancelled":
+      return `cancelled: ${words.join(", ") || "nothing had begun"} in ${took}`;
+  }
+}

@@ -1,0 +1,307 @@
+/** The ways to show a build, all of them readers of its events. Everything but JSON goes to standard error. */
+import type { BuildEvent } from "../../build/events.ts";
+import type { Environment } from "../settings.ts";
+import { duration, shortID } from "../text.ts";
+import { type BuildView, type ResultView } from "./build-view.ts";
+import {
+  failureBlock,
+  failureText,
+  lastLines,
+  planLine,
+  reasonText,
+  skippedLine,
+  summaryLine,
+} from "./report.ts";
+import type { Style } from "./style.ts";
+import { harmless } from "./terminal-text.ts";
+import { TreeScreen } from "./tree-screen.ts";
+
+export interface Reporter {
+  /** An event that the view has taken in, and the whole lines of a builder's log that came with it. */
+  event(event: BuildEvent, lines: readonly string[]): void;
+  /** A line that stays. */
+  note(line: string): void;
+  /** Ends what moves; called once, also when the build could not be followed to its end. */
+  close(): void;
+}
+
+export interface ReporterOptions {
+  readonly kind: "tree" | "plain" | "quiet";
+  readonly view: BuildView;
+  readonly style: Style;
+  readonly stream: NodeJS.WriteStream;
+  readonly env: Environment;
+  /** All log lines (-L). */
+  readonly logs: boolean;
+  /** Reasons and paths (-v). */
+  readonly verbose: boolean;
+  /** The command that builds one result again and keeps its directory. */
+  readonly retry: (result: ResultView) => string | undefined;
+}
+
+/** How often a sign of life comes where nothing moves. */
+const signOfLifeMs = 30_000;
+
+export async function makeReporter(options: ReporterOptions): Promise<Reporter> {
+  if (options.kind === "tree") return new TreeReporter(options, await TreeScreen.open(options));
+  return new LineReporter(options);
+}
+
+/** What both kinds share. */
+abstract class TextReporter implements Reporter {
+  protected readonly options: ReporterOptions;
+  #planSaid = false;
+
+  constructor(options: ReporterOptions) {
+    this.options = options;
+  }
+
+  abstract note(line: string): void;
+  abstract close(): void;
+  abstract event(event: BuildEvent, lines: readonly string[]): void;
+
+  /** The plan in one line, once, when there is something to build. */
+  protected sayPlan(): void {
+    const { view } = this.options;
+    const plan = view.plan;
+    if (this.#planSaid || plan === undefined || plan.build + plan.substitute === 0) return;
+    this.#planSaid = true;
+    const line = planLine(view);
+    if (line !== undefined) this.note(`kiln: ${line}`);
+  }
+
+  protected logLines(drvPath: string, lines: readonly string[]): void {
+    const { view, style } = this.options;
+    const name = view.nameOf(drvPath);
+    for (const line of lines)
+      this.note(`${style.paint("dim", `${name}|`)} ${harmless(line, style)}`);
+  }
+}
+
+/** The tree: what has ended scrolls away above, what runs moves below. */
+class TreeReporter extends TextReporter {
+  readonly #screen: TreeScreen;
+
+  constructor(options: ReporterOptions, screen: TreeScreen) {
+    super(options);
+    this.#screen = screen;
+  }
+
+  event(event: BuildEvent, lines: readonly string[]): void {
+    const { view, style, logs } = this.options;
+    if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
+    switch (event.type) {
+      case "result.started":
+        this.sayPlan();
+        break;
+      case "result.finished": {
+        const result = view.result(event.drvPath);
+        if (result !== undefined) this.#finished(result);
+        break;
+      }
+      case "message":
+        if (event.level !== "debug") this.note(`kiln: ${event.text}`);
+        break;
+      case "build.finished": {
+        this.#screen.stop();
+        const skipped = skippedLine(view, style);
+        if (skipped !== undefined) this.note(skipped);
+        this.note(`kiln: ${summaryLine(view, style)}`);
+        break;
+      }
+      default:
+        break;
+    }
+    this.#screen.changed();
+  }
+
+  #finished(result: ResultView): void {
+    const { view, style, verbose, retry } = this.options;
+    switch (result.state) {
+      case "failed":
+      case "error":
+      case "interrupted":
+        for (const line of failureBlock(view, result, { style, retry: retry(result) }))
+          this.note(line);
+        break;
+      case "cancelled":
+        this.note(`${style.shape("cancelled")} ${result.name.padEnd(32)}  ${failureText(result)}`);
+        break;
+      case "reused":
+        if (verbose) for (const line of this.#verbose(result)) this.note(line);
+        break;
+      case "built":
+      case "substituted": {
+        const time = duration(result.durationMs);
+        const gap = Math.max(1, this.#screen.columns - 2 - result.name.length - time.length);
+        this.note(
+          `${style.shape(result.state)} ${result.name}${" ".repeat(gap)}${style.paint("dim", time)}`,
+        );
+        if (verbose) for (const line of this.#verbose(result).slice(1)) this.note(line);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #verbose(result: ResultView): string[] {
+    const { style } = this.options;
+    const reason = reasonText(result);
+    const facts = [
+      ...(reason === undefined ? [] : [reason]),
+      ...result.outputs.flatMap((output) => (output.path === null ? [] : [output.path])),
+    ];
+    return [
+      `${style.shape(result.state)} ${result.name}`,
+      ...facts.map((fact) => style.paint("dim", `  ${style.branch} ${fact}`)),
+    ];
+  }
+
+  note(line: string): void {
+    this.#screen.print(line);
+  }
+
+  close(): void {
+    this.#screen.stop();
+  }
+}
+
+/** One line for each thing that happens; with `quiet`, only for what went wrong. */
+class LineReporter extends TextReporter {
+  readonly #quiet: boolean;
+  readonly #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: ReporterOptions) {
+    super(options);
+    this.#quiet = options.kind === "quiet";
+    if (!this.#quiet) this.#timer = setInterval(() => this.#signOfLife(), signOfLifeMs).unref();
+  }
+
+  event(event: BuildEvent, lines: readonly string[]): void {
+    const { view, style, logs } = this.options;
+    if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
+    switch (event.type) {
+      case "result.started":
+        if (!this.#quiet) this.sayPlan();
+        break;
+      case "result.finished": {
+        const result = view.result(event.drvPath);
+        if (result !== undefined) this.#finished(result);
+        break;
+      }
+      case "message":
+        if (event.level === "error" || (!this.#quiet && event.level !== "debug"))
+          this.note(`kiln: ${event.text}`);
+        break;
+      case "build.finished": {
+        this.close();
+        const wrong =
+          view.state !== "built" && view.state !== "substituted" && view.state !== "reused";
+        if (this.#quiet && !wrong) break;
+        const skipped = view.inState("skipped");
+        if (skipped.length > 0)
+          this.note(`kiln: ${(skippedLine(view, style) ?? "").slice(2).replaceAll(/ {2,}/g, " ")}`);
+        this.note(`kiln: ${summaryLine(view, style)}`);
+        break;
+      }
+      default:
+        break;
+    }
+  }
+
+  #finished(result: ResultView): void {
+    const { verbose } = this.options;
+    switch (result.state) {
+      case "failed":
+      case "error":
+      case "interrupted":
+        this.#failed(result);
+        break;
+      case "cancelled":
+        this.#line(`${result.name} ${failureText(result)}`);
+        break;
+      case "built":
+      case "substituted": {
+        const verb = result.state === "built" ? "built" : "fetched";
+        const why = verbose ? reasonText(result) : undefined;
+        this.#line(
+          `${result.name} ${verb} in ${duration(result.durationMs)}${why === undefined ? "" : ` (${why})`}`,
+        );
+        if (verbose) this.#paths(result);
+        break;
+      }
+      case "reused":
+        if (verbose) {
+          this.#line(`${result.name} reused`);
+          this.#paths(result);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  #paths(result: ResultView): void {
+    if (this.#quiet) return;
+    for (const { name, path } of result.outputs)
+      if (path !== null)
+        this.note(`kiln: ${result.name}${name === "out" ? "" : `.${name}`} -> ${path}`);
+  }
+
+  /** In GitHub's log the failure is marked and its log folded; the prefix keeps builders from writing such marks themselves. */
+  #failed(result: ResultView): void {
+    const { view, style, env, retry } = this.options;
+    const what = `${result.name} FAILED: ${failureText(result)}`;
+    const inActions = env["GITHUB_ACTIONS"] === "true";
+    if (inActions)
+      this.note(`::error title=${escapeProperty(result.name)}::${escapeMessage(what)}`);
+    const { done, total } = view.progress();
+    this.note(`kiln: [${done}/${total}] ${what}`);
+    const lines = lastLines(result, style);
+    if (inActions && lines.length > 0) this.note(`::group::log of ${result.name}`);
+    for (const line of lines) this.note(`${result.name}| ${line}`);
+    if (inActions && lines.length > 0) this.note("::endgroup::");
+    if (result.logSize > 0)
+      this.note(`kiln: log: kiln log ${shortID(view.buildID)} ${result.name}`);
+    this.note(`kiln: derivation: ${result.drvPath}`);
+    const again = result.failure?.kind === "builder" ? retry(result) : undefined;
+    if (again !== undefined) this.note(`kiln: try: ${again}`);
+  }
+
+  #line(text: string): void {
+    if (this.#quiet) return;
+    const { done, total } = this.options.view.progress();
+    this.note(`kiln: [${done}/${total}] ${text}`);
+  }
+
+  #signOfLife(): void {
+    const { view } = this.options;
+    const running = view.inState("running", "substituting");
+    if (view.finished || running.length === 0) return;
+    const now = Date.now();
+    const names = running
+      .slice(0, 5)
+      .map((result) => `${result.name} ${duration(now - (result.startedAt ?? now))}`);
+    const more = running.length > 5 ? `, ${running.length - 5} more` : "";
+    const waiting = view.inState("waiting").length;
+    this.#line(`running: ${names.join(", ")}${more}${waiting > 0 ? `; ${waiting} waiting` : ""}`);
+  }
+
+  note(line: string): void {
+    this.options.stream.write(`${line}\n`);
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
+
+// GitHub's escapes of workflow commands.
+function escapeMessage(text: string): string {
+  return text.replaceAll("%", "%25").replaceAll("\r", "%0D").replaceAll("\n", "%0A");
+}
+
+function escapeProperty(text: string): string {
+  return escapeMessage(text).replaceAll(":", "%3A").replaceAll(",", "%2C");
+}

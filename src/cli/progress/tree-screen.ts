@@ -1,0 +1,101 @@
+/** The moving part of the terminal: redrawn from a snapshot at most 10 times a second, below lines that stay. */
+import type { BuildView } from "./build-view.ts";
+import type { liveRegion } from "./live-region.ts";
+import type { Style } from "./style.ts";
+
+/** Time between two redraws, in milliseconds. */
+const pace = 100;
+
+interface LiveText {
+  (text: string): void;
+  clear(): void;
+  done(): void;
+  persist(text: string): void;
+}
+
+export interface TreeScreenOptions {
+  readonly view: BuildView;
+  readonly style: Style;
+  readonly stream: NodeJS.WriteStream;
+}
+
+export class TreeScreen {
+  readonly #options: TreeScreenOptions;
+  readonly #live: LiveText;
+  readonly #region: typeof liveRegion;
+  #timer: NodeJS.Timeout | undefined;
+  #drawn = 0;
+  /** When the timer fires. */
+  #due = Infinity;
+  #stopped = false;
+  /** Lines that stay, written with the next redraw. */
+  #pending: string[] = [];
+  readonly #resized = (): void => this.changed();
+
+  private constructor(options: TreeScreenOptions, live: LiveText, region: typeof liveRegion) {
+    this.#options = options;
+    this.#live = live;
+    this.#region = region;
+    options.stream.on("resize", this.#resized);
+  }
+
+  static async open(options: TreeScreenOptions): Promise<TreeScreen> {
+    const [{ createLogUpdate }, { liveRegion: region }] = await Promise.all([
+      import("log-update"),
+      import("./live-region.ts"),
+    ]);
+    return new TreeScreen(options, createLogUpdate(options.stream), region);
+  }
+
+  get columns(): number {
+    return this.#options.stream.columns ?? 80;
+  }
+
+  /** Something happened: draw soon, and then once a second for the timers. */
+  changed(): void {
+    if (this.#stopped) return;
+    this.#drawAt(Math.max(performance.now(), this.#drawn + pace));
+  }
+
+  print(line: string): void {
+    if (this.#stopped) this.#options.stream.write(`${line}\n`);
+    else {
+      this.#pending.push(line);
+      this.changed();
+    }
+  }
+
+  /** Takes the moving part away; what is printed from now on is written at once. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#options.stream.off("resize", this.#resized);
+    this.#live.clear();
+    this.#live.done();
+    for (const line of this.#pending) this.#options.stream.write(`${line}\n`);
+    this.#pending = [];
+  }
+
+  /** An earlier time wins, so that a stream of events cannot put the drawing off. */
+  #drawAt(time: number): void {
+    if (time >= this.#due) return;
+    clearTimeout(this.#timer);
+    this.#due = time;
+    this.#timer = setTimeout(() => this.#draw(), Math.max(0, time - performance.now())).unref();
+  }
+
+  #draw(): void {
+    const { view, style, stream } = this.#options;
+    this.#drawn = performance.now();
+    this.#due = Infinity;
+    if (this.#pending.length > 0) {
+      this.#live.persist(this.#pending.join("\n"));
+      this.#pending = [];
+    }
+    const screen = { columns: stream.columns ?? 80, rows: stream.rows ?? 24 };
+    const lines = view.startedAt === 0 ? [] : this.#region(view, style, screen, Date.now());
+    if (lines.length > 0) this.#live(lines.join("\n"));
+    this.#drawAt(this.#drawn + 1000);
+  }
+}
