@@ -1,0 +1,279 @@
+/** What builds were asked for and what became of them. */
+import { Hash } from "../../format/hash.ts";
+import { parseStorePath, type StorePath } from "../../format/store-path.ts";
+import type { Row, StoreDatabase } from "./open.ts";
+import { bytesIn, integerIn, optionalIntegerIn, optionalTextIn, textIn } from "./row.ts";
+
+export interface BuildRow {
+  /** UUIDv7, lower case. */
+  readonly id: string;
+  readonly kind: "realize" | "expand";
+  readonly state: string;
+  /** Milliseconds since the Unix epoch, like all times here. */
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+  readonly user: string | undefined;
+  /** What went wrong outside of every result. */
+  readonly failure: string | undefined;
+  /** Outcome of an expand build, as JSON. */
+  readonly expansion: string | undefined;
+  readonly targets: readonly TargetRow[];
+}
+
+export interface TargetRow {
+  readonly name: string;
+  readonly drvPath: StorePath;
+}
+
+export interface ResultRow {
+  readonly drvPath: StorePath;
+  /** The derivation's name. */
+  readonly name: string;
+  readonly state: string;
+  /** SHA-256; undefined until its inputs are known. */
+  readonly drvHash: Hash | undefined;
+  readonly executor: string | undefined;
+  readonly buildUser: string | undefined;
+  readonly buildDirectory: string | undefined;
+  readonly reason: { readonly code: string; readonly detail: string | undefined } | undefined;
+  readonly failure:
+    | { readonly kind: string; readonly code: string; readonly message: string }
+    | undefined;
+  readonly exitCode: number | undefined;
+  readonly signal: string | undefined;
+  readonly startedAt: number;
+  readonly builderStartedAt: number | undefined;
+  readonly builderEndedAt: number | undefined;
+  readonly endedAt: number | undefined;
+  /** Bytes; undefined when there is no log. */
+  readonly logSize: number | undefined;
+  /** By name; null until made or found. */
+  readonly outputs: ReadonlyMap<string, StorePath | null>;
+}
+
+const columns = `id, derivation, name, state, derivation_hash, executor, build_user, build_directory, reason, reason_detail,
+  failure_kind, failure_code, failure_message, exit_code, signal, started_at, builder_started_at, builder_ended_at, ended_at,
+  log_size`;
+
+export class BuildTable {
+  readonly #database: StoreDatabase;
+
+  constructor(database: StoreDatabase) {
+    this.#database = database;
+  }
+
+  /** Records a new build with its targets, or the present state of a known one. Call it within a transaction. */
+  saveBuild(build: BuildRow): void {
+    const { changes } = this.#database
+      .prepare("update builds set state = ?, ended_at = ?, failure = ?, expansion = ? where id = ?")
+      .run(
+        build.state,
+        build.endedAt ?? null,
+        build.failure ?? null,
+        build.expansion ?? null,
+        build.id,
+      );
+    if (Number(changes) > 0) return;
+    this.#database
+      .prepare(
+        `insert into builds (id, kind, state, started_at, ended_at, user, failure, expansion) values (?, ?, ?, ?, ?, ?, ?, ?)`,
+      )
+      .run(
+        build.id,
+        build.kind,
+        build.state,
+        build.startedAt,
+        build.endedAt ?? null,
+        build.user ?? null,
+        build.failure ?? null,
+        build.expansion ?? null,
+      );
+    const insert = this.#database.prepare(
+      "insert into build_targets (build, position, name, derivation) values (?, ?, ?, ?)",
+    );
+    for (const [position, target] of build.targets.entries()) {
+      insert.run(build.id, position, target.name, target.drvPath);
+    }
+  }
+
+  /** Records a result or its present state. Call it within a transaction. */
+  saveResult(buildID: string, result: ResultRow): void {
+    const row = this.#database
+      .prepare(
+        `insert into results (build, derivation, name, state, derivation_hash, executor, build_user, build_directory, reason,
+           reason_detail, failure_kind, failure_code, failure_message, exit_code, signal, started_at, builder_started_at,
+           builder_ended_at, ended_at, log_size)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         on conflict (build, derivation) do update set
+           state = excluded.state, derivation_hash = excluded.derivation_hash, executor = excluded.executor,
+           build_user = excluded.build_user, build_directory = excluded.build_directory, reason = excluded.reason,
+           reason_detail = excluded.reason_detail, failure_kind = excluded.failure_kind, failure_code = excluded.failure_code,
+           failure_message = excluded.failure_message, exit_code = excluded.exit_code, signal = excluded.signal,
+           started_at = excluded.started_at, builder_started_at = excluded.builder_started_at,
+           builder_ended_at = excluded.builder_ended_at, ended_at = excluded.ended_at, log_size = excluded.log_size
+         returning id`,
+      )
+      .get(
+        buildID,
+        result.drvPath,
+        result.name,
+        result.state,
+        result.drvHash?.bytes ?? null,
+        result.executor ?? null,
+        result.buildUser ?? null,
+        result.buildDirectory ?? null,
+        result.reason?.code ?? null,
+        result.reason?.detail ?? null,
+        result.failure?.kind ?? null,
+        result.failure?.code ?? null,
+        result.failure?.message ?? null,
+        result.exitCode ?? null,
+        result.signal ?? null,
+        result.startedAt,
+        result.builderStartedAt ?? null,
+        result.builderEndedAt ?? null,
+        result.endedAt ?? null,
+        result.logSize ?? null,
+      );
+    const id = integerIn(row ?? {}, "id");
+    const insert = this.#database.prepare(
+      "insert or replace into result_outputs (result, name, path) values (?, ?, ?)",
+    );
+    for (const [name, path] of result.outputs) insert.run(id, name, path);
+  }
+
+  /** The build with exactly this id. */
+  find(id: string): BuildRow | undefined {
+    const row = this.#database.prepare("select * from builds where id = ?").get(id);
+    return row === undefined ? undefined : this.#build(row);
+  }
+
+  /** Builds without an end: those that were under way when their daemon died. */
+  underWay(): BuildRow[] {
+    const rows = this.#database.prepare("select * from builds where ended_at is null").all();
+    return rows.map((row) => this.#build(row));
+  }
+
+  /** Ids by end, else start, the latest first. */
+  recentIDs(limit: number): string[] {
+    if (limit <= 0) return [];
+    const rows = this.#database
+      .prepare(
+        "select id from builds order by coalesce(ended_at, started_at) desc, id desc limit ?",
+      )
+      .all(limit);
+    return rows.map((row) => textIn(row, "id"));
+  }
+
+  /** Results of a build by start, then derivation. */
+  results(buildID: string): ResultRow[] {
+    const rows = this.#database
+      .prepare(`select ${columns} from results where build = ? order by started_at, derivation`)
+      .all(buildID);
+    return rows.map((row) => this.#result(row));
+  }
+
+  result(buildID: string, drvPath: StorePath): ResultRow | undefined {
+    const row = this.#database
+      .prepare(`select ${columns} from results where build = ? and derivation = ?`)
+      .get(buildID, drvPath);
+    return row === undefined ? undefined : this.#result(row);
+  }
+
+  /** How many results of a build are in each state. */
+  counts(buildID: string): Map<string, number> {
+    const rows = this.#database
+      .prepare("select state, count(*) as number from results where build = ? group by state")
+      .all(buildID);
+    return new Map(rows.map((row) => [textIn(row, "state"), integerIn(row, "number")]));
+  }
+
+  /** How long the last `limit` times took that a derivation of this name was built, in milliseconds, latest first. */
+  durations(name: string, limit: number): number[] {
+    const rows = this.#database
+      .prepare(
+        `select ended_at - started_at as duration from results
+         where state = 'built' and name = ? and ended_at is not null order by ended_at desc limit ?`,
+      )
+      .all(name, limit);
+    return rows.map((row) => integerIn(row, "duration"));
+  }
+
+  /** The latest time a derivation of this name was built. */
+  lastBuilt(name: string): { buildID: string; drvPath: StorePath } | undefined {
+    const row = this.#database
+      .prepare(
+        `select build, derivation from results
+         where state = 'built' and name = ? and ended_at is not null order by ended_at desc limit 1`,
+      )
+      .get(name);
+    if (row === undefined) return undefined;
+    return { buildID: textIn(row, "build"), drvPath: parseStorePath(textIn(row, "derivation")) };
+  }
+
+  #build(row: Row): BuildRow {
+    const id = textIn(row, "id");
+    const targets = this.#database
+      .prepare("select name, derivation from build_targets where build = ? order by position")
+      .all(id);
+    return {
+      id,
+      kind: textIn(row, "kind") === "expand" ? "expand" : "realize",
+      state: textIn(row, "state"),
+      startedAt: integerIn(row, "started_at"),
+      endedAt: optionalIntegerIn(row, "ended_at"),
+      user: optionalTextIn(row, "user"),
+      failure: optionalTextIn(row, "failure"),
+      expansion: optionalTextIn(row, "expansion"),
+      targets: targets.map((target) => ({
+        name: textIn(target, "name"),
+        drvPath: parseStorePath(textIn(target, "derivation")),
+      })),
+    };
+  }
+
+  #result(row: Row): ResultRow {
+    const outputs = this.#database
+      .prepare("select name, path from result_outputs where result = ? order by name")
+      .all(integerIn(row, "id"));
+    const reason = optionalTextIn(row, "reason");
+    const failureCode = optionalTextIn(row, "failure_code");
+    return {
+      drvPath: parseStorePath(textIn(row, "derivation")),
+      name: textIn(row, "name"),
+      state: textIn(row, "state"),
+      drvHash:
+        row["derivation_hash"] === null
+          ? undefined
+          : Hash.of("sha256", bytesIn(row, "derivation_hash")),
+      executor: optionalTextIn(row, "executor"),
+      buildUser: optionalTextIn(row, "build_user"),
+      buildDirectory: optionalTextIn(row, "build_directory"),
+      reason:
+        reason === undefined
+          ? undefined
+          : { code: reason, detail: optionalTextIn(row, "reason_detail") },
+      failure:
+        failureCode === undefined
+          ? undefined
+          : {
+              kind: textIn(row, "failure_kind"),
+              code: failureCode,
+              message: textIn(row, "failure_message"),
+            },
+      exitCode: optionalIntegerIn(row, "exit_code"),
+      signal: optionalTextIn(row, "signal"),
+      startedAt: integerIn(row, "started_at"),
+      builderStartedAt: optionalIntegerIn(row, "builder_started_at"),
+      builderEndedAt: optionalIntegerIn(row, "builder_ended_at"),
+      endedAt: optionalIntegerIn(row, "ended_at"),
+      logSize: optionalIntegerIn(row, "log_size"),
+      outputs: new Map(
+        outputs.map((output) => {
+          const path = optionalTextIn(output, "path");
+          return [textIn(output, "name"), path === undefined ? null : parseStorePath(path)];
+        }),
+      ),
+    };
+  }
+}

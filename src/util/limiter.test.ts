@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Limiter } from "./limiter.ts";
+
+test("at most max hold a place, and the rest comes in by order of asking", async () => {
+  const limiter = new Limiter(2);
+  const order: number[] = [];
+  let most = 0;
+  const work = async (number: number): Promise<void> => {
+    using _place = await limiter.acquire();
+    order.push(number);
+    most = Math.max(most, limiter.held);
+    await new Promise(setImmediate);
+  };
+  await Promise.all([1, 2, 3, 4, 5].map(work));
+  assert.deepEqual(order, [1, 2, 3, 4, 5]);
+  assert.equal(most, 2);
+  assert.equal(limiter.held, 0);
+});
+
+test("whoever gives up waiting takes no place", async () => {
+  const limiter = new Limiter(1);
+  const first = await limiter.acquire();
+  const controller = new AbortController();
+  const second = limiter.acquire(controller.signal);
+  controller.abort(new Error("enough"));
+  await assert.rejects(second, { message: "enough" });
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  assert.equal(limiter.held, 0);
+  using _third = await limiter.acquire();
+  assert.equal(limiter.held, 1);
+});
+
+for (const max of [0, -1, 1.5, Number.NaN]) {
+  test(`a limit of ${max} is refused`, () => {
+    assert.throws(() => new Limiter(max), RangeError);
+  });
+}
