@@ -5,7 +5,13 @@
 import { KilnError } from "../../util/kiln-error.ts";
 import { sha256, type Hash } from "../hash.ts";
 import { outputObjectName } from "../path-digest.ts";
-import { derivationNameOf, digestLength, storePathFor, type StorePath } from "../store-path.ts";
+import {
+  derivationNameOf,
+  digestLength,
+  nameOf,
+  storePathFor,
+  type StorePath,
+} from "../store-path.ts";
 import { defaultOutput, outputPathOf, sortedSet, type Derivation } from "./derivation.ts";
 import { expandDerivation, inputPlaceholder } from "./placeholders.ts";
 import { derivationText, printMethod } from "./print.ts";
@@ -25,15 +31,19 @@ export function derivationHash(derivation: Derivation, realizations: Realization
 }
 
 /**
- * The hash of `derivation` before its inputs are realized: as {@link derivationHash} with zeros for the digest of each input
- * output's path. It tells which derivations of one build may turn out to be equivalent; it is never stored.
+ * The hash of `derivation` before its inputs are realized: as {@link derivationHash}, with zeros for the digest of every input.
+ * Derivations whose hashes will be equal have equal structural hashes; the reverse need not be so. It is never stored.
  */
 export function structuralHash(derivation: Derivation): Hash {
   const { directory } = derivation;
-  return derivationHash(derivation, (drvPath, outputName) => {
-    const name = outputObjectName(derivationNameOf(drvPath), outputName);
-    return storePathFor(directory, `${"0".repeat(digestLength)}-${name}`);
-  });
+  const withoutDigest = (name: string): StorePath =>
+    storePathFor(directory, `${"0".repeat(digestLength)}-${name}`);
+  const inputSources = sortedSet(
+    derivation.inputSources.map((source) => withoutDigest(nameOf(source))),
+  );
+  return derivationHash({ ...derivation, inputSources }, (drvPath, outputName) =>
+    withoutDigest(outputObjectName(derivationNameOf(drvPath), outputName)),
+  );
 }
 
 function fixedHash(derivation: Derivation): Hash | undefined {
@@ -60,7 +70,7 @@ function floatingHash(derivation: Derivation, realizations: RealizationLookup): 
         throw new KilnError(
           "drv.missingRealization",
           `derivation ${derivation.name}: ${drvPath}!${outputName} is not realized`,
-          { kind: "input", path: drvPath },
+          { path: drvPath },
         );
       }
       replacements.set(inputPlaceholder(drvPath, outputName), path);

@@ -132,7 +132,7 @@ function checkOutputPaths(derivation: Derivation, outputs: readonly WrittenOutpu
   for (const { name, path } of outputs) {
     if (path === "") continue;
     const computed = outputPathOf(derivation, name);
-    if (path !== computed) {
+    if (parseStorePath(path) !== computed) {
       throw invalid(`output ${name} has the path ${path} but its hash gives ${computed ?? "none"}`);
     }
   }
