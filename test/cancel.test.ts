@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { derivationPath } from "../src/format/derivation/derivation.ts";
+import { derivationPath } from "../src/format/derivation/print.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { finishedBuild } from "./support/builds.ts";
 import { exportOf, shell } from "./support/derivations.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { derivationPath } from "../src/format/derivation/derivation.ts";
+import { derivationPath } from "../src/format/derivation/print.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { finishedBuild } from "./support/builds.ts";
 import { exportOf, shell } from "./support/derivations.ts";

@@ -1,9 +1,12 @@
 /** Small derivations for tests, as values and as the export stream that puts them into a store. */
 import { Buffer } from "node:buffer";
-import { derivationPath, derivationReferences } from "../../src/format/derivation/derivation.ts";
 import { ownPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import type { Derivation } from "../../src/format/derivation/derivation.ts";
-import { printDerivation } from "../../src/format/derivation/print.ts";
+import {
+  derivationPath,
+  derivationReferences,
+  printDerivation,
+} from "../../src/format/derivation/print.ts";
 import { exportEnd, exportObjectHeader, exportTrailer } from "../../src/format/export-stream.ts";
 import { sha256 } from "../../src/format/hash.ts";
 import { NarWriter } from "../../src/format/nar/writer.ts";
