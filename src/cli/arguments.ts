@@ -21,24 +21,28 @@ export class Switch extends Option {
 }
 
 /** A flag with a value, read by `parse`; may be given once (the last one counts). */
-export function valued<T>(flags: string, description: string, parse: (text: string) => T): Option {
+export function valued(
+  flags: string,
+  description: string,
+  parse: (text: string) => unknown,
+): Option {
   return new Option(flags, description).argParser((text) => parsed(parse, text));
 }
 
 /** A flag with a value that may be given several times; the values are collected in order. */
-export function repeated<T>(
+export function repeated(
   flags: string,
   description: string,
-  parse: (text: string) => T,
+  parse: (text: string) => unknown = (text) => text,
 ): Option {
-  return new Option(flags, description).argParser<T[]>((text, before) => [
+  return new Option(flags, description).argParser<unknown[]>((text, before) => [
     ...(before ?? []),
     parsed(parse, text),
   ]);
 }
 
 /** Commander adds the flag's name to what an InvalidArgumentError says. */
-function parsed<T>(parse: (text: string) => T, text: string): T {
+function parsed(parse: (text: string) => unknown, text: string): unknown {
   try {
     return parse(text);
   } catch (error) {

@@ -111,17 +111,11 @@ export function errorLines(error: KilnError, options: { debug?: boolean } = {}):
   return lines;
 }
 
-function stackLines(error: unknown): string[] {
+function stackLines(error: Error): string[] {
   const lines: string[] = [];
-  for (
-    let cause = error;
-    cause !== undefined;
-    cause = cause instanceof Error ? cause.cause : undefined
-  ) {
-    const text = cause instanceof Error ? (cause.stack ?? String(cause)) : String(cause);
-    lines.push(
-      ...`${lines.length === 0 ? "" : "caused by: "}${text}`.split("\n").map((line) => `  ${line}`),
-    );
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    const text = `${lines.length === 0 ? "" : "caused by: "}${cause.stack ?? String(cause)}`;
+    lines.push(...text.split("\n").map((line) => `  ${line}`));
   }
   return lines;
 }

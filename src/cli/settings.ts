@@ -136,8 +136,11 @@ export function usable(directory: string): boolean {
       accessSync(path, constants.W_OK | constants.X_OK);
       return true;
     } catch (error) {
-      const missing = (error as NodeJS.ErrnoException).code === "ENOENT";
-      if (!missing || dirname(path) === path) return false;
+      if (!isMissing(error) || dirname(path) === path) return false;
     }
   }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -142,7 +142,7 @@ async function shown(
     kind,
     view: story.view,
     style,
-    stream: stream as unknown as NodeJS.WriteStream,
+    stream: Object.assign(stream, { columns: 80, rows: 24 }),
     env: {},
     logs: false,
     verbose: false,
@@ -352,7 +352,7 @@ test("--json writes every event as a line, logs only when asked", () => {
     const story = new Story((event) => reporter.event(event));
     success(story);
     const lines = String(stream.read()).trimEnd().split("\n");
-    const parsed = lines.map((line) => JSON.parse(line) as BuildEvent);
+    const parsed: unknown[] = lines.map((line) => JSON.parse(line));
     assert.deepEqual(
       parsed,
       story.events.filter((event) => logs || event.type !== "log"),

@@ -61,14 +61,9 @@ export function reasonText(result: ResultView): string | undefined {
 export function failureText(result: ResultView): string {
   const took =
     result.durationMs > 0 ? ` after ${duration(result.durationMs, { precise: true })}` : "";
-  switch (result.state) {
-    case "cancelled":
-      return `cancelled${took}`;
-    case "interrupted":
-      return `interrupted${took}`;
-    default:
-      return `${result.failure?.message ?? "failed"}${took}`;
-  }
+  if (result.state === "cancelled" || result.state === "interrupted")
+    return `${result.state}${took}`;
+  return `${result.failure?.message ?? "failed"}${took}`;
 }
 
 /** How much log there is: `(1,128,446 lines, 86 MiB)`; sizes alone where lines are not known. */
@@ -138,26 +133,18 @@ export function summaryLine(view: BuildView, style: Style): string {
     .filter(([many]) => many > 0)
     .map(([many, word]) => `${number(many)} ${word}`);
   const took = duration(view.durationMs, { precise: true });
-  switch (view.state) {
-    case "running":
-    case "built":
-    case "substituted": {
-      const path = view.criticalPath.map((step) => view.nameOf(step.drvPath));
-      const long = view.criticalPath.reduce((sum, step) => sum + step.durationMs, 0);
-      const critical =
-        path.length > 1 && long >= 1000
-          ? `; critical path ${path.join(` ${style.arrow} `)} ${Math.round(long / 1000)}s`
-          : "";
-      return `${words.join(", ")} in ${took}${critical}`;
-    }
-    case "reused":
-      return `nothing to build: ${number(reused)} reused (${took})`;
-    case "failed":
-      return `failed: ${words.join(", ")} in ${took}`;
-    case "error":
-    case "interrupted":
-      return `${view.state}: ${words.join(", ")} in ${took}`;
-    case "cancelled":
-      return `cancelled: ${words.join(", ") || "nothing had begun"} in ${took}`;
-  }
+  const counted = words.join(", ");
+  if (view.state === "reused") return `nothing to build: ${number(reused)} reused (${took})`;
+  if (view.state === "cancelled") return `cancelled: ${counted || "nothing had begun"} in ${took}`;
+  if (view.state === "failed" || view.state === "error" || view.state === "interrupted")
+    return `${view.state}: ${counted} in ${took}`;
+  return `${counted} in ${took}${criticalPath(view, style)}`;
+}
+
+/** The chain of results that decided when the build ended, if it took long enough to matter. */
+function criticalPath(view: BuildView, style: Style): string {
+  const names = view.criticalPath.map((step) => view.nameOf(step.drvPath));
+  const long = view.criticalPath.reduce((sum, step) => sum + step.durationMs, 0);
+  if (names.length < 2 || long < 1000) return "";
+  return `; critical path ${names.join(` ${style.arrow} `)} ${Math.round(long / 1000)}s`;
 }

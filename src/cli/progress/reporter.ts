@@ -1,5 +1,5 @@
 /** The ways to show a build, all of them readers of its events. Everything but JSON goes to standard error. */
-import type { BuildEvent } from "../../build/events.ts";
+import type { BuildEvent, ResultState } from "../../build/events.ts";
 import type { Environment } from "../settings.ts";
 import { duration, shortID } from "../text.ts";
 import { type BuildView, type ResultView } from "./build-view.ts";
@@ -14,6 +14,7 @@ import {
 } from "./report.ts";
 import type { Style } from "./style.ts";
 import { harmless } from "./terminal-text.ts";
+import type { Terminal } from "./terminal.ts";
 import { TreeScreen } from "./tree-screen.ts";
 
 export interface Reporter {
@@ -29,7 +30,7 @@ export interface ReporterOptions {
   readonly kind: "tree" | "plain" | "quiet";
   readonly view: BuildView;
   readonly style: Style;
-  readonly stream: NodeJS.WriteStream;
+  readonly stream: Terminal;
   readonly env: Environment;
   /** All log lines (-L). */
   readonly logs: boolean;
@@ -45,6 +46,10 @@ const signOfLifeMs = 30_000;
 export async function makeReporter(options: ReporterOptions): Promise<Reporter> {
   if (options.kind === "tree") return new TreeReporter(options, await TreeScreen.open(options));
   return new LineReporter(options);
+}
+
+function isWrong(state: ResultState): boolean {
+  return state === "failed" || state === "error" || state === "interrupted";
 }
 
 /** What both kinds share. */
@@ -90,58 +95,34 @@ class TreeReporter extends TextReporter {
   event(event: BuildEvent, lines: readonly string[]): void {
     const { view, style, logs } = this.options;
     if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
-    switch (event.type) {
-      case "result.started":
-        this.sayPlan();
-        break;
-      case "result.finished": {
-        const result = view.result(event.drvPath);
-        if (result !== undefined) this.#finished(result);
-        break;
-      }
-      case "message":
-        if (event.level !== "debug") this.note(`kiln: ${event.text}`);
-        break;
-      case "build.finished": {
-        this.#screen.stop();
-        const skipped = skippedLine(view, style);
-        if (skipped !== undefined) this.note(skipped);
-        this.note(`kiln: ${summaryLine(view, style)}`);
-        break;
-      }
-      default:
-        break;
+    if (event.type === "result.started") this.sayPlan();
+    else if (event.type === "result.finished") this.#finished(view.result(event.drvPath));
+    else if (event.type === "message" && event.level !== "debug") this.note(`kiln: ${event.text}`);
+    else if (event.type === "build.finished") {
+      this.#screen.stop();
+      const skipped = skippedLine(view, style);
+      if (skipped !== undefined) this.note(skipped);
+      this.note(`kiln: ${summaryLine(view, style)}`);
     }
     this.#screen.changed();
   }
 
-  #finished(result: ResultView): void {
+  #finished(result: ResultView | undefined): void {
+    if (result === undefined) return;
     const { view, style, verbose, retry } = this.options;
-    switch (result.state) {
-      case "failed":
-      case "error":
-      case "interrupted":
-        for (const line of failureBlock(view, result, { style, retry: retry(result) }))
-          this.note(line);
-        break;
-      case "cancelled":
-        this.note(`${style.shape("cancelled")} ${result.name.padEnd(32)}  ${failureText(result)}`);
-        break;
-      case "reused":
-        if (verbose) for (const line of this.#verbose(result)) this.note(line);
-        break;
-      case "built":
-      case "substituted": {
-        const time = duration(result.durationMs);
-        const gap = Math.max(1, this.#screen.columns - 2 - result.name.length - time.length);
-        this.note(
-          `${style.shape(result.state)} ${result.name}${" ".repeat(gap)}${style.paint("dim", time)}`,
-        );
-        if (verbose) for (const line of this.#verbose(result).slice(1)) this.note(line);
-        break;
-      }
-      default:
-        break;
+    const { state, name } = result;
+    if (isWrong(state)) {
+      for (const line of failureBlock(view, result, { style, retry: retry(result) }))
+        this.note(line);
+    } else if (state === "cancelled") {
+      this.note(`${style.shape(state)} ${name.padEnd(32)}  ${failureText(result)}`);
+    } else if (state === "built" || state === "substituted") {
+      const time = duration(result.durationMs);
+      const gap = Math.max(1, this.#screen.columns - 2 - name.length - time.length);
+      this.note(`${style.shape(state)} ${name}${" ".repeat(gap)}${style.paint("dim", time)}`);
+      if (verbose) for (const line of this.#verbose(result).slice(1)) this.note(line);
+    } else if (state === "reused" && verbose) {
+      for (const line of this.#verbose(result)) this.note(line);
     }
   }
 
@@ -181,64 +162,38 @@ class LineReporter extends TextReporter {
   event(event: BuildEvent, lines: readonly string[]): void {
     const { view, style, logs } = this.options;
     if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
-    switch (event.type) {
-      case "result.started":
-        if (!this.#quiet) this.sayPlan();
-        break;
-      case "result.finished": {
-        const result = view.result(event.drvPath);
-        if (result !== undefined) this.#finished(result);
-        break;
-      }
-      case "message":
-        if (event.level === "error" || (!this.#quiet && event.level !== "debug"))
-          this.note(`kiln: ${event.text}`);
-        break;
-      case "build.finished": {
-        this.close();
-        const wrong =
-          view.state !== "built" && view.state !== "substituted" && view.state !== "reused";
-        if (this.#quiet && !wrong) break;
-        const skipped = view.inState("skipped");
-        if (skipped.length > 0)
-          this.note(`kiln: ${(skippedLine(view, style) ?? "").slice(2).replaceAll(/ {2,}/g, " ")}`);
-        this.note(`kiln: ${summaryLine(view, style)}`);
-        break;
-      }
-      default:
-        break;
+    if (event.type === "result.started") {
+      if (!this.#quiet) this.sayPlan();
+    } else if (event.type === "result.finished") this.#finished(view.result(event.drvPath));
+    else if (event.type === "message") {
+      const wanted = event.level === "error" || (!this.#quiet && event.level !== "debug");
+      if (wanted) this.note(`kiln: ${event.text}`);
+    } else if (event.type === "build.finished") {
+      this.close();
+      const good =
+        view.state === "built" || view.state === "substituted" || view.state === "reused";
+      if (this.#quiet && good) return;
+      const skipped = skippedLine(view, style)?.slice(2).replaceAll(/ {2,}/g, " ");
+      if (skipped !== undefined) this.note(`kiln: ${skipped}`);
+      this.note(`kiln: ${summaryLine(view, style)}`);
     }
   }
 
-  #finished(result: ResultView): void {
+  #finished(result: ResultView | undefined): void {
+    if (result === undefined) return;
     const { verbose } = this.options;
-    switch (result.state) {
-      case "failed":
-      case "error":
-      case "interrupted":
-        this.#failed(result);
-        break;
-      case "cancelled":
-        this.#line(`${result.name} ${failureText(result)}`);
-        break;
-      case "built":
-      case "substituted": {
-        const verb = result.state === "built" ? "built" : "fetched";
-        const why = verbose ? reasonText(result) : undefined;
-        this.#line(
-          `${result.name} ${verb} in ${duration(result.durationMs)}${why === undefined ? "" : ` (${why})`}`,
-        );
-        if (verbose) this.#paths(result);
-        break;
-      }
-      case "reused":
-        if (verbose) {
-          this.#line(`${result.name} reused`);
-          this.#paths(result);
-        }
-        break;
-      default:
-        break;
+    const { state, name } = result;
+    if (isWrong(state)) this.#failed(result);
+    else if (state === "cancelled") this.#line(`${name} ${failureText(result)}`);
+    else if (state === "built" || state === "substituted") {
+      const verb = state === "built" ? "built" : "fetched";
+      const why = verbose ? reasonText(result) : undefined;
+      const reason = why === undefined ? "" : ` (${why})`;
+      this.#line(`${name} ${verb} in ${duration(result.durationMs)}${reason}`);
+      if (verbose) this.#paths(result);
+    } else if (state === "reused" && verbose) {
+      this.#line(`${name} reused`);
+      this.#paths(result);
     }
   }
 

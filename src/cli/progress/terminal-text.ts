@@ -4,14 +4,14 @@
  */
 
 // String sequences (OSC, DCS, SOS, PM, APC) end with BEL or ST; a cut one ends with the line. Then CSI, then two-character escapes.
-// eslint-disable-next-line no-control-regex
 const escapes =
+  // oxlint-disable-next-line no-control-regex
   /\u001b[\]PX^_][^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)|\u001b\[[0-?]*[ -/]*[@-~]?|\u001b[ -/]*[0-~]?|\u009b[0-?]*[ -/]*[@-~]?/g;
-// eslint-disable-next-line no-control-regex
+// oxlint-disable-next-line no-control-regex
 const sgr = /^\u001b\[[0-9;:]*m$/;
 // Also the marks that change the direction of text, which can make a line read as another one.
-// eslint-disable-next-line no-control-regex
 const controls =
+  // oxlint-disable-next-line no-control-regex
   /[\u0000-\u0008\u000a-\u001a\u001c-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** One line of a builder (without its line end), harmless on a terminal. Without `colour`, SGR is dropped, too. */

@@ -1,5 +1,6 @@
 /** The moving part of the terminal: redrawn from a snapshot at most 10 times a second, below lines that stay. */
 import type { BuildView } from "./build-view.ts";
+import type { Terminal } from "./terminal.ts";
 import type { liveRegion } from "./live-region.ts";
 import type { Style } from "./style.ts";
 
@@ -16,7 +17,7 @@ interface LiveText {
 export interface TreeScreenOptions {
   readonly view: BuildView;
   readonly style: Style;
-  readonly stream: NodeJS.WriteStream;
+  readonly stream: Terminal;
 }
 
 export class TreeScreen {
