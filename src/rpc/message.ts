@@ -1,0 +1,244 @@
+/**
+ * JSON-RPC 2.0 messages: from the bytes of a body to a request or a reply, and back.
+ *
+ * What counts of an id is its text: integers have 64 bits, `1.0` is no integer, and `1` is another id than `"1"`. So ids are kept
+ * as JSON text (`idText`), which is also what is written back.
+ */
+import { ErrorCode, type WireError } from "./errors.ts";
+
+/** An id as a value: a bigint when a number cannot hold it. */
+export type RequestID = string | number | bigint | null;
+
+/** A request, or a notification when it has no id. */
+export interface RequestMessage {
+  readonly type: "request";
+  readonly method: string;
+  /** As sent; undefined when missing. */
+  readonly params: unknown;
+  /** Undefined for a notification. */
+  readonly id: RequestID | undefined;
+  /** The id as JSON text; undefined for a notification. */
+  readonly idText: string | undefined;
+  /** Members of the message that JSON-RPC does not know. Has no prototype. */
+  readonly extra: Readonly<Record<string, unknown>>;
+  /** Of `$/cancelRequest`: the id to cancel, as JSON text. Undefined when the parameters name none. */
+  readonly cancels: string | undefined;
+  /** Bytes of the message. */
+  readonly size: number;
+}
+
+export interface ReplyMessage {
+  readonly type: "reply";
+  /** Undefined when it was not an id. */
+  readonly idText: string | undefined;
+  readonly result: unknown;
+  readonly error: WireError | undefined;
+}
+
+/** A message that is neither; it is answered with this error and the id null. */
+export interface InvalidMessage extends WireError {
+  readonly type: "invalid";
+}
+
+export type Message = RequestMessage | ReplyMessage | InvalidMessage;
+
+export const cancelMethod = "$/cancelRequest";
+
+/** How deep a message may be nested. zb's own are 6 deep at most; recursive code must survive the bound. */
+export const maxDepth = 1000;
+
+/** Reads a body. Never throws. Bytes that are not UTF-8 become U+FFFD, and of two members with one name the last counts, as in zb. */
+export function parseMessage(body: Buffer): Message {
+  if (isDeeperThan(body, maxDepth)) {
+    return invalid(ErrorCode.parse, `JSON nested deeper than ${maxDepth}`);
+  }
+  const text = body.toString("utf8");
+  let root: unknown;
+  try {
+    root = JSON.parse(text);
+  } catch (error) {
+    return invalid(ErrorCode.parse, error instanceof Error ? error.message : "not JSON");
+  }
+  if (root === null) return invalid(ErrorCode.invalidRequest, "the message is null");
+  if (typeof root !== "object" || Array.isArray(root)) {
+    return invalid(ErrorCode.parse, "the message is not an object");
+  }
+  const message = root as Members;
+  const isReply = !Object.hasOwn(message, "method") && hasOutcome(message);
+  return isReply ? readReply(message) : readRequest(message, text, body.length);
+}
+
+/** The text of a reply. @throws TypeError or RangeError when `result` is no JSON: a cycle, a bigint, too deep. */
+export function resultText(idText: string, result: unknown): string {
+  return `{"jsonrpc":"2.0","id":${idText},"result":${toJson(result) ?? "null"}}`;
+}
+
+export function errorText(idText: string, error: WireError): string {
+  const { code, message } = error;
+  return `{"jsonrpc":"2.0","id":${idText},"error":${toJson({ code, message }) ?? ""}}`;
+}
+
+/** The text of a request, or of a notification when `id` is undefined. */
+export function requestText(
+  method: string,
+  params: unknown,
+  id?: string,
+  extra?: Readonly<Record<string, unknown>>,
+): string {
+  return toJson({ jsonrpc: "2.0", method, id, params, ...extra }) ?? "";
+}
+
+interface Members {
+  readonly jsonrpc?: unknown;
+  readonly method?: unknown;
+  readonly params?: unknown;
+  readonly id?: unknown;
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+function readRequest(message: Members, text: string, size: number): Message {
+  const { jsonrpc, method } = message;
+  if (jsonrpc === undefined) return invalid(ErrorCode.invalidRequest, "jsonrpc version is missing");
+  if (jsonrpc !== "2.0") {
+    return invalid(ErrorCode.invalidRequest, 'jsonrpc version is not "2.0"');
+  }
+  if (method === undefined) return invalid(ErrorCode.invalidRequest, "method is missing");
+  if (typeof method !== "string" && method !== null) {
+    return invalid(ErrorCode.invalidRequest, "method is not a string");
+  }
+  const idText = idTextOf(message.id, () => numberSource(text, (root) => root));
+  if (message.id !== undefined && idText === undefined) {
+    return invalid(ErrorCode.invalidRequest, "id is not a string, a 64-bit integer or null");
+  }
+  return {
+    type: "request",
+    method: method ?? "",
+    params: message.params,
+    id: idText === undefined ? undefined : idValue(idText),
+    idText,
+    extra: extraMembers(message),
+    cancels: method === cancelMethod ? cancelledID(message.params, text) : undefined,
+    size,
+  };
+}
+
+function readReply(message: Members): ReplyMessage {
+  const { id, result, error } = message;
+  // Replies are to our own requests, whose ids are strings.
+  const idText = typeof id === "string" ? JSON.stringify(id) : undefined;
+  if (error === undefined || error === null)
+    return { type: "reply", idText, result, error: undefined };
+  const { code, message: text } = error as { code?: unknown; message?: unknown };
+  return {
+    type: "reply",
+    idText,
+    result: undefined,
+    error: {
+      code: typeof code === "number" ? code : ErrorCode.failed,
+      message: typeof text === "string" ? text : "",
+    },
+  };
+}
+
+function hasOutcome(message: Members): boolean {
+  return Object.hasOwn(message, "result") || Object.hasOwn(message, "error");
+}
+
+const known = new Set(["jsonrpc", "method", "params", "id"]);
+const noExtra: Readonly<Record<string, unknown>> = Object.freeze(bareObject());
+
+function extraMembers(message: Members): Readonly<Record<string, unknown>> {
+  let extra: Record<string, unknown> | undefined;
+  for (const [name, value] of Object.entries(message)) {
+    if (known.has(name)) continue;
+    // Without a prototype, `__proto__` is a name like any other.
+    extra ??= bareObject();
+    extra[name] = value;
+  }
+  return extra ?? noExtra;
+}
+
+function bareObject(): Record<string, unknown> {
+  const bare: Record<string, unknown> = Object.create(null);
+  return bare;
+}
+
+/** The id to cancel. An absent id is `null`, which is nobody's. */
+function cancelledID(params: unknown, text: string): string | undefined {
+  if (params === null) return "null";
+  if (typeof params !== "object" || Array.isArray(params)) return undefined;
+  const { id = null } = params as Members;
+  return idTextOf(id, () => numberSource(text, (root) => root.params));
+}
+
+/** The id as canonical JSON text, or undefined when it is none. `source` says how a number was written. */
+function idTextOf(id: unknown, source: () => string | undefined): string | undefined {
+  if (id === null) return "null";
+  if (typeof id === "string") return JSON.stringify(id.toWellFormed());
+  if (typeof id !== "number") return undefined;
+  const digits = source();
+  if (digits === undefined || !/^-?[0-9]{1,19}$/.test(digits)) return undefined;
+  const value = BigInt(digits);
+  return value === BigInt.asIntN(64, value) ? value.toString() : undefined;
+}
+
+/** How the number that is member `id` of a part of the message was written. */
+function numberSource(text: string, part: (root: Members) => unknown): string | undefined {
+  const sources = new Map<unknown, string | undefined>();
+  function remember(this: unknown, key: string, value: unknown, context?: Source): unknown {
+    if (key === "id") sources.set(this, context?.source);
+    return value;
+  }
+  const root: Members = JSON.parse(text, remember);
+  return sources.get(part(root));
+}
+
+interface Source {
+  readonly source?: string;
+}
+
+function idValue(idText: string): RequestID {
+  if (idText === "null") return null;
+  if (idText.startsWith('"')) {
+    const id: string = JSON.parse(idText);
+    return id;
+  }
+  const number = Number(idText);
+  return Number.isSafeInteger(number) ? number : BigInt(idText);
+}
+
+/**
+ * As JSON.stringify, but a lone surrogate (half of a byte string that is not UTF-8) becomes U+FFFD: strict readers, zb v0.2's among
+ * them, refuse the whole message for one.
+ */
+function toJson(value: unknown): string | undefined {
+  const text = JSON.stringify(value) as string | undefined;
+  if (text?.includes("\\ud") !== true) return text;
+  // The first alternative steps over escaped backslashes, so that the second meets escapes only.
+  return text.replaceAll(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, (match) =>
+    match === "\\\\" ? match : "\ufffd",
+  );
+}
+
+/** Whether arrays and objects are nested deeper than `limit`. Of text that is not JSON the answer means nothing. */
+function isDeeperThan(body: Buffer, limit: number): boolean {
+  if (body.length <= limit) return false;
+  let depth = 0;
+  for (let at = 0; at < body.length; at++) {
+    const byte = body[at];
+    if (byte === 0x22) {
+      // A string: on to its closing quote.
+      for (at++; at < body.length && body[at] !== 0x22; at++) if (body[at] === 0x5c) at++;
+    } else if (byte === 0x5b || byte === 0x7b) {
+      if (++depth > limit) return true;
+    } else if (byte === 0x5d || byte === 0x7d) {
+      depth--;
+    }
+  }
+  return false;
+}
+
+function invalid(code: number, message: string): InvalidMessage {
+  return { type: "invalid", code, message };
+}

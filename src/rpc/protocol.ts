@@ -1,0 +1,310 @@
+/**
+ * Every method of the store protocol: its name, its parameters, its result.
+ *
+ * `zb.*` are zb's methods as v0.1.0 and v0.2 know them; results may have more members than zb's. `kiln.*` are Kiln's own: a client
+ * finds out by `kiln.hello`, which zb answers with "method not found" (`rpc.method`). The meaning is in docs/protocol.md, the
+ * checkers are in checkers.ts.
+ *
+ * Members of parameters marked `?` may be missing or null. Store paths are of any directory: whether they are of this store is for
+ * the handler to say.
+ */
+import type { StorePath } from "../format/store-path.ts";
+
+/** zb's words for how a build or one of its results is doing. */
+export type BuildStatus = "unknown" | "active" | "success" | "fail" | "error";
+
+/** What `zb.info` says of an object. */
+export interface ObjectInfoMessage {
+  /** `sha256-<base64>` */
+  readonly narHash: string;
+  /** Bytes. */
+  readonly narSize: number;
+  /** Sorted, the object itself included if it refers to itself. */
+  readonly references: readonly StorePath[];
+  /** Content address; empty when there is none. */
+  readonly ca: string;
+}
+
+/** An output of a derivation; `path` is null until it is known. */
+export interface OutputMessage {
+  readonly name: string;
+  readonly path: StorePath | null;
+  /** Signatures of the realization. Absent from zb v0.1.0. */
+  readonly signatures?: readonly SignatureMessage[] | undefined;
+}
+
+export interface SignatureMessage extends PublicKeyMessage {
+  /** Base64, 64 bytes. */
+  readonly signature: string;
+}
+
+export interface PublicKeyMessage {
+  readonly format: "ed25519";
+  /** Base64, 32 bytes. */
+  readonly publicKey: string;
+}
+
+/** One derivation of a build. */
+export interface BuildResultMessage {
+  readonly drvPath: StorePath;
+  readonly status: BuildStatus;
+  /** Sorted by name. */
+  readonly outputs: readonly OutputMessage[];
+  /** Bytes of its log so far. */
+  readonly logSize: number;
+  /** Hash of the derivation with its inputs realized (SRI), null until they are. Absent from zb v0.1.0. */
+  readonly drvHash?: string | null | undefined;
+}
+
+/** A derivation as its builder would be started. */
+export interface ExpansionMessage {
+  readonly builder: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface BuildMessage {
+  readonly id: string;
+  readonly status: BuildStatus;
+  /** RFC 3339; `0001-01-01T00:00:00Z` for an unknown build. */
+  readonly startedAt: string;
+  /** RFC 3339; null while it runs. */
+  readonly endedAt: string | null;
+  /** Derivations reached so far. */
+  readonly results: readonly BuildResultMessage[];
+  /** Only of a successful `zb.expand`. */
+  readonly expand?: ExpansionMessage | undefined;
+}
+
+/**
+ * Which earlier realizations a build may use. Missing: all (a client of v0.1.0, which knows no reuse). Null, empty, or no key: none.
+ * Use {@link reuseOf} to read it.
+ */
+export interface ReuseMessage {
+  readonly all?: boolean | undefined;
+  readonly publicKeys?: readonly PublicKeyMessage[] | undefined;
+}
+
+/** What a user calls a derivation. */
+export interface TargetMessage {
+  readonly name: string;
+  readonly drvPath: StorePath;
+}
+
+export interface HelloMessage {
+  readonly name: "kiln";
+  readonly version: string;
+  /** Version of the `kiln.*` methods. */
+  readonly protocol: number;
+  readonly pid: number;
+  readonly storeDirectory: string;
+  readonly realStoreDirectory: string;
+  /** What this machine builds for: `x86_64-linux`. */
+  readonly system: string;
+  /** How many builders run at once. */
+  readonly jobs: number;
+  /** Paths of the host that builders may ask for in `__buildSystemDeps`. */
+  readonly systemDeps: readonly string[];
+  /** How builders are isolated; `none` if they are not. */
+  readonly sandbox: string;
+}
+
+/** What became of one object of an import. */
+export interface ImportReportMessage {
+  /** As the stream named it; need not be a store path. */
+  readonly storePath: string;
+  readonly status: "imported" | "present" | "rejected";
+  /** Why it was rejected. */
+  readonly code?: string | undefined;
+  readonly message?: string | undefined;
+}
+
+/** A build in a list. */
+export interface BuildSummaryMessage {
+  readonly id: string;
+  readonly status: BuildStatus;
+  /** Finer than the status: `running`, `built`, `cancelled`. */
+  readonly state: string;
+  readonly startedAt: string;
+  readonly endedAt: string | null;
+  readonly targets: readonly TargetMessage[];
+  /** How many results are in each state; absent states have none. */
+  readonly counts: Readonly<Record<string, number>>;
+  readonly user?: string | null | undefined;
+}
+
+/** One derivation of a build, with all that is known of it. */
+export interface KilnResultMessage {
+  readonly drvPath: StorePath;
+  readonly name: string;
+  readonly state: string;
+  /** zb's word; null for results that zb would not show. */
+  readonly status: BuildStatus | null;
+  /** Why it was built; null for what was reused. */
+  readonly reason: { readonly code: string; readonly detail?: unknown } | null;
+  readonly startedAt: string | null;
+  readonly endedAt: string | null;
+  readonly durationMs: number | null;
+  readonly outputs: readonly OutputMessage[];
+  readonly logSize: number;
+  readonly drvHash?: string | null | undefined;
+  readonly failure: {
+    readonly kind: string;
+    readonly code: string;
+    readonly message: string;
+  } | null;
+}
+
+/** An event of a build; more members by type. */
+export interface EventMessage {
+  readonly v: number;
+  /** Counts the events of a build from 1. */
+  readonly seq: number;
+  readonly time: string;
+  readonly type: string;
+  readonly buildID: string;
+}
+
+/** Parameters of the notification `kiln.event`. */
+export interface EventNotification {
+  /** Id of the `kiln.watch` request. */
+  readonly watch: string | number | null;
+  readonly event: EventMessage;
+}
+
+/** The notification `kiln.event`: from the server to a client whose `kiln.watch` runs. */
+export const eventMethod = "kiln.event";
+
+interface PathParams {
+  readonly path: StorePath;
+}
+
+interface PathsParams {
+  readonly paths: readonly StorePath[];
+}
+
+interface BuildParams {
+  readonly buildID: string;
+}
+
+interface BuildStarted {
+  readonly buildID: string;
+}
+
+// oxlint-disable-next-line typescript/no-empty-object-type
+type NoParams = {};
+
+/** Parameters and result by method. */
+export interface Methods {
+  "zb.exists": { params: { readonly path: string }; result: boolean };
+  "zb.info": { params: PathParams; result: { readonly info: ObjectInfoMessage | null } };
+  "zb.export": {
+    params: PathsParams & {
+      /** Default false. */
+      readonly excludeReferences?: boolean | undefined;
+    };
+    result: null;
+  };
+  "zb.expand": {
+    params: {
+      readonly drvPath: StorePath;
+      /** Default, and if empty: `/tmp`. */
+      readonly tempDir?: string | undefined;
+      readonly reuse?: ReuseMessage | null | undefined;
+    };
+    result: BuildStarted;
+  };
+  "zb.realize": {
+    params: {
+      /** At least one, each a derivation. */
+      readonly drvPath: readonly StorePath[];
+      /** Default false. */
+      readonly keepFailed?: boolean | undefined;
+      readonly reuse?: ReuseMessage | null | undefined;
+      /** Kiln's: whether independent work goes on after a failure. Default true. */
+      readonly keepGoing?: boolean | undefined;
+      /** Kiln's: what the user calls these derivations. */
+      readonly targets?: readonly TargetMessage[] | undefined;
+    };
+    result: BuildStarted;
+  };
+  "zb.getBuild": { params: BuildParams; result: BuildMessage };
+  "zb.getBuildResult": {
+    params: BuildParams & { readonly drvPath: StorePath };
+    result: BuildResultMessage;
+  };
+  "zb.cancelBuild": { params: BuildParams; result: null };
+  "zb.readLog": {
+    params: BuildParams & {
+      readonly drvPath: StorePath;
+      /** First byte. Default 0. */
+      readonly rangeStart?: number | undefined;
+      /** The byte after the last; more than the start. Default: no end. */
+      readonly rangeEnd?: number | undefined;
+    };
+    /** `text` if it is UTF-8, else `base64`, neither if there are no bytes. */
+    result: {
+      readonly text?: string | undefined;
+      readonly base64?: string | undefined;
+      readonly eof: boolean;
+    };
+  };
+  "zb.nop": { params: NoParams; result: null };
+  "zb.fetch": {
+    params: PathsParams;
+    result: { readonly found: Readonly<Record<string, ObjectInfoMessage>> };
+  };
+  "kiln.hello": { params: NoParams; result: HelloMessage };
+  "kiln.missing": { params: PathsParams; result: { readonly missing: readonly StorePath[] } };
+  "kiln.importReport": {
+    params: NoParams;
+    result: { readonly reports: readonly ImportReportMessage[] };
+  };
+  "kiln.delete": {
+    params: PathsParams & {
+      /** Also what refers to them. Default false. */
+      readonly recursive?: boolean | undefined;
+    };
+    result: { readonly deleted: readonly StorePath[] };
+  };
+  "kiln.builds": {
+    params: {
+      /** Default 25. */
+      readonly limit?: number | undefined;
+    };
+    result: { readonly builds: readonly BuildSummaryMessage[] };
+  };
+  "kiln.results": {
+    params: BuildParams;
+    result: { readonly results: readonly KilnResultMessage[] };
+  };
+  "kiln.watch": {
+    params: BuildParams & {
+      /** The `seq` of the last event that is known. Default 0: all from the beginning. */
+      readonly after?: number | undefined;
+    };
+    result: null;
+  };
+}
+
+export type Method = keyof Methods;
+
+/** What a method takes. */
+export type Params<M extends Method> = Methods[M]["params"];
+
+/** What a method answers. */
+export type Result<M extends Method> = Methods[M]["result"];
+
+/** Reuse as the build service wants it. */
+export type Reuse = "all" | "none" | { readonly publicKeys: readonly PublicKeyMessage[] };
+
+/** What `reuse` in the parameters means: absence is v0.1.0, where everything may be reused. */
+export function reuseOf(params: { readonly reuse?: ReuseMessage | null | undefined }): Reuse {
+  const { reuse } = params;
+  if (reuse === undefined || reuse?.all === true) return "all";
+  const publicKeys = reuse?.publicKeys ?? [];
+  return publicKeys.length > 0 ? { publicKeys } : "none";
+}
+
+/** Methods whose requests spend their time waiting: they do not count against the limit of requests in flight. */
+export const waitingMethods: ReadonlySet<string> = new Set<Method>(["zb.readLog", "kiln.watch"]);
