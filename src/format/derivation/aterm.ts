@@ -3,7 +3,7 @@
  * `"`, `\`, newline, carriage return and tab are written with a backslash; all other bytes stand for themselves.
  */
 import { Buffer, isAscii } from "node:buffer";
-import { bytesToString } from "../../util/byte-string.ts";
+import { bytesToString, stringToBytes } from "../../util/byte-string.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 
 /** The most bytes an ATerm may have. */
@@ -15,24 +15,23 @@ export const maxStringSize: number = 16 * 1024 * 1024;
 const quote = 0x22;
 const backslash = 0x5c;
 
-const byteOfEscape: ReadonlyMap<number | undefined, number> = new Map([
+/** What stands behind the backslash for each byte that needs one, else 0; and the reverse. */
+const escapeOfByte: Uint8Array = new Uint8Array(256);
+const byteOfEscape: Uint8Array = new Uint8Array(256);
+for (const [byte, letter] of [
   [quote, quote],
   [backslash, backslash],
-  [0x6e, 0x0a],
-  [0x72, 0x0d],
-  [0x74, 0x09],
-]);
+  [0x0a, 0x6e],
+  [0x0d, 0x72],
+  [0x09, 0x74],
+] as const) {
+  escapeOfByte[byte] = letter;
+  byteOfEscape[letter] = byte;
+}
 
 /** `text` as an ATerm string. */
 export function quoteString(text: string): string {
-  if (!/["\\\n\r\t]/.test(text)) return `"${text}"`;
-  const escaped = text
-    .replaceAll("\\", "\\\\")
-    .replaceAll('"', '\\"')
-    .replaceAll("\n", "\\n")
-    .replaceAll("\r", "\\r")
-    .replaceAll("\t", "\\t");
-  return `"${escaped}"`;
+  return /["\\\n\r\t]/.test(text) ? bytesToString(escape(stringToBytes(text))) : `"${text}"`;
 }
 
 /** Reads an ATerm from left to right. Every method throws KilnError `drv.syntax`, with the byte offset, for anything else. */
@@ -90,7 +89,8 @@ export class AtermReader {
       if (byte === quote) break;
       if (byte === undefined) throw this.#syntax("expected the end of a string");
       if (byte === backslash) {
-        if (!byteOfEscape.has(this.#bytes[++this.#at])) throw this.#syntax("unknown escape");
+        const letter = this.#bytes[++this.#at] ?? 0;
+        if (byteOfEscape[letter] === 0) throw this.#syntax("expected a known escape");
         escapes++;
       }
       this.#at++;
@@ -127,13 +127,27 @@ export class AtermReader {
   }
 }
 
+/** `raw` in quotes and with escapes. */
+function escape(raw: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(raw.length * 2 + 2);
+  let size = 0;
+  bytes[size++] = quote;
+  for (const byte of raw) {
+    const letter = escapeOfByte[byte] ?? 0;
+    if (letter !== 0) bytes[size++] = backslash;
+    bytes[size++] = letter === 0 ? byte : letter;
+  }
+  bytes[size++] = quote;
+  return bytes.subarray(0, size);
+}
+
 /** `raw` with its escapes, all of which are known, replaced. */
 function unescape(raw: Uint8Array, escapes: number): Buffer {
   const bytes = Buffer.allocUnsafe(raw.length - escapes);
   let to = 0;
   for (let from = 0; from < raw.length; from++) {
     const byte = raw[from] ?? 0;
-    bytes[to++] = byte === backslash ? (byteOfEscape.get(raw[++from]) ?? 0) : byte;
+    bytes[to++] = byte === backslash ? (byteOfEscape[raw[++from] ?? 0] ?? 0) : byte;
   }
   return bytes;
 }
