@@ -1,0 +1,55 @@
+/**
+ * The readable half of a stream, chunk by chunk, taken only when asked for: who does not read is not sent more. Unlike a stream's
+ * own iterator it leaves the writable half alone at the end, and it can be stopped from outside.
+ */
+import type { Readable } from "node:stream";
+import { KilnError } from "../util/kiln-error.ts";
+
+export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer, undefined> {
+  readonly #stream: Readable;
+  #ended = false;
+  #error: Error | undefined;
+  /** Ends the wait for the next chunk. */
+  #wake: (() => void) | undefined;
+
+  constructor(stream: Readable) {
+    this.#stream = stream;
+    const wake = (): void => this.#wake?.();
+    stream.on("readable", wake);
+    stream.on("end", () => this.stop());
+    stream.on("error", (error) => {
+      this.#error ??= error;
+      wake();
+    });
+    stream.on("close", () => {
+      if (!this.#ended) {
+        this.#error ??= new KilnError("socket.interrupted", "the connection was interrupted");
+      }
+      wake();
+    });
+  }
+
+  /** From now on the stream looks ended: nothing more is read. */
+  stop(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  /** Not before the one before it is done. @throws the stream's error */
+  async next(): Promise<IteratorResult<Buffer, undefined>> {
+    for (;;) {
+      if (this.#ended) return { done: true, value: undefined };
+      if (this.#error !== undefined) throw this.#error;
+      const chunk: Buffer | null = this.#stream.read();
+      if (chunk !== null) return { done: false, value: chunk };
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = undefined;
+    }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+}
