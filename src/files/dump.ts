@@ -1,0 +1,145 @@
+/** From disk to NAR. */
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { isUtf8 } from "node:buffer";
+import { Hash } from "../format/hash.ts";
+import { maxFileSize } from "../format/nar/limits.ts";
+import { NarWriter } from "../format/nar/writer.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { type EntryType } from "./directory.ts";
+import { attempt } from "./file-error.ts";
+import { inSlices } from "./slices.ts";
+import { walk, type WalkStep } from "./walk.ts";
+
+export interface DumpOptions {
+  /**
+   * Whether an entry is part of the NAR. `path` is relative to the root, with `/` between the names. The root is not asked about,
+   * nor is what lies in a directory that was left out.
+   */
+  readonly filter?: (entry: { readonly path: string; readonly type: EntryType }) => boolean;
+  /** About how long the chunks are, in bytes; default 128 KiB. */
+  readonly chunkSize?: number;
+}
+
+/** Without waiting for data (O_NONBLOCK): a file may have become a fifo since its directory was listed. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * The NAR of the tree at `path`, which may be a single file or symlink. A file with any execute bit is executable. Links are
+ * never followed. It reads as chunks are asked for; the chunks are the caller's to keep.
+ *
+ * @throws KilnError `file.type` for anything but files, directories and symlinks, `file.changed` for a file that changes while it is
+ *   read, `nar.name` for a name that is not UTF-8, or another `file.…` or `disk.…`
+ */
+export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
+  const { chunkSize = 128 * 1024, filter } = options;
+  const chunks: Buffer[] = [];
+  const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize });
+  const small = Buffer.allocUnsafe(smallFile + 1);
+  const names: string[] = [];
+  const steps = walk(path, {
+    sorted: true,
+    ...(filter && {
+      filter: (entry) => {
+        const relative = [...names.slice(1), Buffer.from(entry.latin1, "latin1").toString()];
+        return filter({ path: relative.join("/"), type: entry.type });
+      },
+    }),
+  });
+  for (const step of steps) {
+    switch (step.type) {
+      case "enter":
+        names.push(entryName(step));
+        writer.directory(entryName(step));
+        break;
+      case "leave":
+        names.pop();
+        writer.endDirectory();
+        break;
+      case "symlink":
+        writer.symlink(entryName(step), readLink(step));
+        break;
+      case "file":
+        yield* dumpFile(step, writer, chunks, chunkSize, small);
+        break;
+      case "other":
+        throw badType(step);
+    }
+    yield* chunks.splice(0);
+  }
+  writer.end();
+  yield* chunks;
+}
+
+/** SHA-256 and size of the NAR of the tree at `path`. Does not hold up the event loop for long. */
+export async function hashTree(path: string): Promise<{ narHash: Hash; narSize: number }> {
+  const hash = createHash("sha256");
+  let narSize = 0;
+  await inSlices(dumpNar(path), (chunk) => {
+    hash.update(chunk);
+    narSize += chunk.length;
+  });
+  return { narHash: Hash.of("sha256", hash.digest()), narSize };
+}
+
+/** Files up to this size are read with one call, into a buffer that all of them share. */
+const smallFile = 32 * 1024 - 1;
+
+function* dumpFile(
+  step: WalkStep,
+  writer: NarWriter,
+  chunks: Buffer[],
+  chunkSize: number,
+  small: Buffer,
+): Generator<Buffer, void, void> {
+  const path = (): string => step.parent.pathOf(step.name);
+  const fd = attempt("open", path, () => openSync(step.parent.at(step.name), readFlags));
+  try {
+    const stats = fstatSync(fd);
+    if (!stats.isFile()) throw badType(step);
+    if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
+    writer.file(entryName(step), (stats.mode & 0o111) !== 0, stats.size);
+    let missing = stats.size;
+    while (missing > 0) {
+      // One byte more than there should be would be noticed.
+      const buffer =
+        stats.size <= smallFile ? small : Buffer.allocUnsafeSlow(Math.min(missing, chunkSize));
+      const length = attempt("read", path, () => readSync(fd, buffer, 0, buffer.length, null));
+      if (length === 0 || length > missing) throw changed(path());
+      missing -= length;
+      writer.data(buffer.subarray(0, length));
+      yield* chunks.splice(0);
+    }
+    if (stats.size > smallFile && readSync(fd, small, 0, 1, null) > 0) throw changed(path());
+    writer.endFile();
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readLink(step: WalkStep): Buffer {
+  const path = (): string => step.parent.pathOf(step.name);
+  return attempt("read", path, () => readlinkSync(step.parent.at(step.name), "buffer"));
+}
+
+/** The name in the NAR: none for the root. */
+function entryName({ depth, latin1, parent, name }: WalkStep): string {
+  if (depth === 0) return "";
+  if (typeof name === "string") return name;
+  if (isUtf8(name)) return name.toString();
+  const shown = JSON.stringify(latin1);
+  throw new KilnError("nar.name", `the name ${shown} in ${parent.path} is not UTF-8`, {
+    path: parent.path,
+  });
+}
+
+function badType(step: WalkStep): KilnError {
+  const path = step.parent.pathOf(step.name);
+  return new KilnError("file.type", `${path} is neither a file nor a directory nor a symlink`, {
+    path,
+  });
+}
+
+function changed(path: string): KilnError {
+  return new KilnError("file.changed", `${path} changed while it was read`, { path });
+}

@@ -1,0 +1,148 @@
+/**
+ * Makes a tree what an object is at rest: nobody may write it, times are zero, nothing is set-user-id, and it shares no file with
+ * anything outside.
+ */
+import {
+  chmodSync,
+  chownSync,
+  constants,
+  copyFileSync,
+  lchownSync,
+  renameSync,
+  unlinkSync,
+  utimesSync,
+  type Stats,
+} from "node:fs";
+import { randomUUID } from "node:crypto";
+import { KilnError } from "../util/kiln-error.ts";
+import { hold, type Directory, type FilePath, type Held } from "./directory.ts";
+import { attempt } from "./file-error.ts";
+import { inSlices } from "./slices.ts";
+import { walk, type WalkStep } from "./walk.ts";
+
+export interface FreezeOptions {
+  /** Who is to own everything. Without it, owners stay as they are. */
+  readonly owner?: Owner;
+}
+
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Freezes the tree at `path`, which may be a single file or symlink: files get mode 0444, or 0555 if they had any execute bit,
+ * directories 0555; access and modification times become 0; set-user-id bits, file capabilities and write permissions go. Of
+ * symlinks only the owner changes; nothing is ever reached through one. A file that has hard links outside the tree is replaced
+ * by a copy, so that what lies outside stays as it is.
+ *
+ * @throws KilnError `file.type` for anything but files, directories and symlinks; another `file.…` or `disk.…`
+ */
+export async function freeze(path: string, options: FreezeOptions = {}): Promise<void> {
+  const links = new LinkCounts();
+  await inSlices(walk(path), (step) => {
+    using held = hold(step.parent, step.name);
+    if (step.type === "enter") makeUsable(step, held, 0o500);
+    else if (step.type === "leave" || !links.count(held)) freezeHeld(step, held, options);
+  });
+  if (links.none) return;
+  // Only now is it known of every file whether all its names are in the tree.
+  await inSlices(walk(path), (step) => {
+    using held = hold(step.parent, step.name);
+    if (step.type === "enter") makeUsable(step, held, 0o700);
+    else if (step.type === "leave") freezeHeld(step, held, options);
+    else if (links.isShared(held)) replaceByCopy(step, held, options);
+    else freezeHeld(step, held, options);
+  });
+}
+
+/** How many names of the files with several names were seen. */
+class LinkCounts {
+  readonly #seen = new Map<string, number>();
+
+  get none(): boolean {
+    return this.#seen.size === 0;
+  }
+
+  /** Counts a name of a file that has others; false for everything else. */
+  count({ stats }: Held): boolean {
+    if (!stats.isFile() || stats.nlink === 1) return false;
+    this.#seen.set(keyOf(stats), (this.#seen.get(keyOf(stats)) ?? 0) + 1);
+    return true;
+  }
+
+  /** Whether a file has names that were not seen. */
+  isShared({ stats }: Held): boolean {
+    return stats.isFile() && stats.nlink > 1 && this.#seen.get(keyOf(stats)) !== stats.nlink;
+  }
+}
+
+function keyOf({ dev, ino }: Stats): string {
+  return `${dev}:${ino}`;
+}
+
+/** Sees to it that the owner has these permissions on a directory. */
+function makeUsable(step: WalkStep, { stats, self }: Held, wanted: number): void {
+  if ((stats.mode & wanted) === wanted) return;
+  attempt(
+    "change",
+    () => step.parent.pathOf(step.name),
+    () => chmodSync(self, 0o700),
+  );
+}
+
+function freezeHeld({ parent, name }: WalkStep, held: Held, { owner }: FreezeOptions): void {
+  const path = (): string => parent.pathOf(name);
+  attempt("freeze", path, () => {
+    if (held.stats.isSymbolicLink()) changeOwner(held.stats, parent.at(name), owner);
+    else if (held.stats.isDirectory()) setAttributes(held, 0o555, owner);
+    else if (!held.stats.isFile()) throw badType(path());
+    else setAttributes(held, (held.stats.mode & 0o111) === 0 ? 0o444 : 0o555, owner);
+  });
+}
+
+function setAttributes({ stats, self }: Held, mode: number, owner: Owner | undefined): void {
+  const { uid, gid } = owner ?? stats;
+  // Changing the owner, even to the same one, is what removes file capabilities. They only count on what can be executed.
+  const isProgram = stats.isFile() && (stats.mode & 0o111) !== 0;
+  if (isProgram || stats.uid !== uid || stats.gid !== gid) chownSync(self, uid, gid);
+  if ((stats.mode & 0o7777) !== mode) chmodSync(self, mode);
+  if (stats.mtimeMs !== 0) utimesSync(self, 0, 0);
+}
+
+function changeOwner(stats: Stats, link: FilePath, owner: Owner | undefined): void {
+  if (owner === undefined || (stats.uid === owner.uid && stats.gid === owner.gid)) return;
+  lchownSync(link, owner.uid, owner.gid);
+}
+
+/** Puts a frozen copy in the place of a file. The file itself stays untouched under its other names. */
+function replaceByCopy(step: WalkStep, held: Held, options: FreezeOptions): void {
+  const { parent, name } = step;
+  const copy = `.kiln-${randomUUID()}`;
+  attempt(
+    "copy",
+    () => parent.pathOf(name),
+    () => {
+      const { COPYFILE_EXCL, COPYFILE_FICLONE } = constants;
+      copyFileSync(held.self, parent.at(copy), COPYFILE_EXCL | COPYFILE_FICLONE);
+      try {
+        freezeCopy(parent, copy, step, options);
+        renameSync(parent.at(copy), parent.at(name));
+      } catch (thrown) {
+        unlinkSync(parent.at(copy));
+        throw thrown;
+      }
+    },
+  );
+}
+
+function freezeCopy(parent: Directory, copy: string, step: WalkStep, options: FreezeOptions): void {
+  using held = hold(parent, copy);
+  freezeHeld({ ...step, name: copy }, held, options);
+}
+
+function badType(path: string): KilnError {
+  return new KilnError("file.type", `${path} is neither a file nor a directory nor a symlink`, {
+    path,
+  });
+}

@@ -1,0 +1,124 @@
+/** From NAR to disk. */
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeSync,
+} from "node:fs";
+import type { NarSink } from "../format/nar/reader.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { DirectoryStack, openParent } from "./directory.ts";
+import { attempt } from "./file-error.ts";
+
+const createFlags =
+  constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+
+/** Longest path that system calls take, without the closing NUL. */
+const maxPath = 4095;
+
+/**
+ * Builds the tree that the events of a NAR tell of. Nothing that exists is ever opened or followed: everything is created, and
+ * creating fails where something is. What is created only its owner may use; freeze.ts gives the final modes.
+ *
+ * Whoever stops half-way calls {@link TreeWriter.close} and removes the tree.
+ */
+export class TreeWriter implements NarSink, Disposable {
+  readonly #stack: DirectoryStack;
+  readonly #rootName: string;
+  /** Length of the current directory's path, and of its parents' (the outermost first), in bytes. */
+  #pathLength: number;
+  readonly #pathLengths: number[] = [];
+  #fd: number | undefined;
+  #name = "";
+  #entries = 0;
+
+  /**
+   * @param root where the tree will be; nothing may be there, the directory it lies in must exist
+   */
+  constructor(root: string) {
+    const { parent, name } = openParent(root);
+    this.#stack = new DirectoryStack(parent);
+    this.#rootName = name;
+    this.#pathLength = Buffer.byteLength(root) - Buffer.byteLength(name) - 1;
+  }
+
+  /** The number of files, directories and symlinks created so far. */
+  get entries(): number {
+    return this.#entries;
+  }
+
+  directory(name: string): void {
+    const entry = this.#newEntry(name);
+    const { top } = this.#stack;
+    this.#do("create", entry, () => mkdirSync(top.at(entry), 0o700));
+    this.#stack.push(entry);
+    this.#pathLengths.push(this.#pathLength);
+    this.#pathLength += 1 + Buffer.byteLength(entry);
+  }
+
+  endDirectory(): void {
+    this.#stack.pop().close();
+    this.#pathLength = this.#pathLengths.pop() ?? 0;
+  }
+
+  file(name: string, executable: boolean): void {
+    this.#name = this.#newEntry(name);
+    const path = this.#stack.top.at(this.#name);
+    const mode = executable ? 0o700 : 0o600;
+    const fd = this.#do("create", this.#name, () => openSync(path, createFlags, mode));
+    this.#fd = fd;
+    // The umask may have taken the one bit of the mode that counts.
+    if (executable) this.#do("create", this.#name, () => fchmodSync(fd, mode));
+  }
+
+  data(chunk: Buffer): void {
+    const fd = this.#fd;
+    if (fd === undefined) throw new Error("no file is open");
+    for (let at = 0; at < chunk.length;) {
+      at += this.#do("write", this.#name, () => writeSync(fd, chunk, at));
+    }
+  }
+
+  endFile(): void {
+    const fd = this.#fd;
+    if (fd === undefined) throw new Error("no file is open");
+    this.#fd = undefined;
+    this.#do("write", this.#name, () => closeSync(fd));
+  }
+
+  symlink(name: string, target: Buffer): void {
+    const entry = this.#newEntry(name);
+    this.#do("create", entry, () => symlinkSync(target, this.#stack.top.at(entry)));
+  }
+
+  /** Gives the descriptors back. May be called at any time, and more than once. */
+  close(): void {
+    this.#stack[Symbol.dispose]();
+    if (this.#fd !== undefined) closeSync(this.#fd);
+    this.#fd = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #newEntry(name: string): string {
+    this.#entries++;
+    const entry = this.#stack.depth === 0 ? this.#rootName : name;
+    // Descriptors would go deeper, but nobody could open what lies there by its path.
+    if (this.#pathLength + 1 + Buffer.byteLength(entry) > maxPath) {
+      throw new KilnError(
+        "file.pathTooLong",
+        `a path of more than ${maxPath} bytes in ${this.#stack.top.path.slice(0, 200)}…`,
+      );
+    }
+    return entry;
+  }
+
+  #do<T>(verb: string, name: string, call: () => T): T {
+    return attempt(verb, () => this.#stack.top.pathOf(name), call);
+  }
+}

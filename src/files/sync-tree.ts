@@ -1,0 +1,41 @@
+import { closeSync, constants, fsync, openSync } from "node:fs";
+import { promisify } from "node:util";
+import { attempt, fileError } from "./file-error.ts";
+import { walk, type WalkStep } from "./walk.ts";
+
+const sync = promisify(fsync);
+
+/** How many files are synced at once. The kernel joins syncs that wait together. */
+const atOnce = 16;
+
+/** Without waiting for a writer (O_NONBLOCK), should a file have become a fifo. */
+const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * Resolves when all files and directories of the tree at `path`, which must be readable, are on disk. The entry of the tree itself
+ * in the directory it lies in is not: whoever renames it syncs that one. Does not hold up the event loop.
+ */
+export async function syncTree(path: string): Promise<void> {
+  const steps = walk(path);
+  // A worker that fails ends the walk for all.
+  const workers = await Promise.allSettled(Array.from({ length: atOnce }, () => syncSteps(steps)));
+  for (const worker of workers) {
+    if (worker.status === "rejected") throw worker.reason;
+  }
+}
+
+async function syncSteps(steps: Generator<WalkStep>): Promise<void> {
+  for (const step of steps) {
+    // Symlinks are on disk with the directory they lie in.
+    if (step.type !== "file" && step.type !== "leave") continue;
+    const path = step.parent.pathOf(step.name);
+    const fd = attempt("open", path, () => openSync(step.parent.at(step.name), flags));
+    try {
+      await sync(fd);
+    } catch (thrown) {
+      throw fileError("sync", path, thrown);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
