@@ -21,6 +21,11 @@ async function decompress(source: Iterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(decompressZstd(source)));
 }
 
+async function* failing(): AsyncGenerator<Buffer> {
+  yield frames.subarray(0, 10);
+  throw new Error("the disk is gone");
+}
+
 function cut(data: Buffer, size: number): Buffer[] {
   const chunks: Buffer[] = [];
   for (let at = 0; at < data.length; at += size) chunks.push(data.subarray(at, at + size));
@@ -80,10 +85,6 @@ describe("decompressZstd", () => {
   });
 
   it("passes on errors of its source", async () => {
-    async function* failing(): AsyncGenerator<Buffer> {
-      yield frames.subarray(0, 10);
-      throw new Error("the disk is gone");
-    }
     await assert.rejects(Array.fromAsync(decompressZstd(failing())), /the disk is gone/);
   });
 
