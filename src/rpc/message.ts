@@ -68,7 +68,7 @@ export function parseMessage(body: Buffer): Message {
   return isReply ? readReply(message) : readRequest(message, text, body.length);
 }
 
-/** The text of a reply. @throws TypeError or RangeError when `result` is no JSON: a cycle, a bigint, too deep. */
+/** The text of a reply. @throws TypeError or RangeError when `result` is no JSON: it has a cycle, or is too deep. */
 export function resultText(idText: string, result: unknown): string {
   return `{"jsonrpc":"2.0","id":${idText},"result":${toJson(result) ?? "null"}}`;
 }
@@ -213,13 +213,28 @@ function idValue(idText: string): RequestID {
  * them, refuse the whole message for one.
  */
 function toJson(value: unknown): string | undefined {
-  const text = JSON.stringify(value) as string | undefined;
+  const text = stringify(value);
   if (text?.includes("\\ud") !== true) return text;
   // The first alternative steps over escaped backslashes, so that the second meets escapes only.
   return text.replaceAll(/\\\\|\\ud[89a-f][0-9a-f]{2}/g, (match) =>
     match === "\\\\" ? match : "\ufffd",
   );
 }
+
+/** Integers beyond 2^53 are written as they are; nearly nothing has one, so that is looked at second. */
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    return JSON.stringify(value, (_, member: unknown) =>
+      typeof member === "bigint" ? rawJson(member.toString()) : member,
+    );
+  }
+}
+
+// Not in the compiler's library yet.
+const { rawJSON: rawJson } = JSON as unknown as { rawJSON: (text: string) => unknown };
 
 /** Whether arrays and objects are nested deeper than `limit`. Of text that is not JSON the answer means nothing. */
 function isDeeperThan(body: Buffer, limit: number): boolean {

@@ -70,7 +70,7 @@ export type RequestHandler = (request: Request) => Promise<unknown>;
 export interface PeerLimits extends FrameLimits, RequestLimits {
   /** Bytes of unread answers at which no more is read. */
   readonly unsentBytes: number;
-  /** Milliseconds a write may take without progress before the connection is closed. */
+  /** Milliseconds a write may take without progress before the connection is closed; Infinity waits for ever. */
   readonly stallTimeout: number;
   /** Milliseconds between two looks whether the other side is still there, while nothing is read. */
   readonly probeInterval: number;

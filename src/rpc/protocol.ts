@@ -172,6 +172,16 @@ export interface EventNotification {
   readonly event: EventMessage;
 }
 
+/**
+ * How an export message names the request it belongs to: v0.1.0 repeats the id of the request, as JSON text; v0.2 repeats the
+ * string that the request had in its extra member {@link exportIDMember}. Kiln sends both.
+ */
+export const requestIDHeader = "X-Request-Id";
+export const exportIDHeader = "Zb-Export-Id";
+
+/** The member of a request's message that names its export. */
+export const exportIDMember = "zbExportID";
+
 /** The notification `kiln.event`: from the server to a client whose `kiln.watch` runs. */
 export const eventMethod = "kiln.event";
 

@@ -14,7 +14,7 @@ import type { Headers } from "./headers.ts";
 export type Chunks = AsyncIterable<Buffer> | Iterable<Buffer>;
 
 export interface WriterOptions {
-  /** Milliseconds a write may take without progress. */
+  /** Milliseconds a write may take without progress; Infinity waits for ever. */
   readonly stallTimeout: number;
   /** Called once, when nothing can be sent any more: the connection has to be given up. */
   readonly onFault: (fault: KilnError) => void;
@@ -35,7 +35,7 @@ const pieceSize = 65_536;
 export class MessageWriter {
   readonly #stream: Writable;
   readonly #options: WriterOptions;
-  readonly #stallTimer: NodeJS.Timeout;
+  readonly #stallTimer: NodeJS.Timeout | undefined;
   #queue: (string | Export)[] = [];
   #isPumping = false;
   #unsent = 0;
@@ -48,7 +48,10 @@ export class MessageWriter {
   constructor(stream: Writable, options: WriterOptions) {
     this.#stream = stream;
     this.#options = options;
-    this.#stallTimer = setTimeout(() => this.#onStallTimer(), options.stallTimeout).unref();
+    const { stallTimeout } = options;
+    if (stallTimeout !== Infinity) {
+      this.#stallTimer = setTimeout(() => this.#onStallTimer(), stallTimeout).unref();
+    }
   }
 
   /** Bytes of small messages that the stream has not taken yet. */
@@ -198,7 +201,7 @@ export class MessageWriter {
   #guarded(operation: (done: (error?: Error | null) => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#rejectWrite = reject;
-      this.#stallTimer.refresh();
+      this.#stallTimer?.refresh();
       operation((error) => {
         this.#rejectWrite = undefined;
         if (error) reject(interrupted(error));
