@@ -1,5 +1,8 @@
 /** How a fault in a build file reaches the person who wrote it. */
+import { relative, resolve } from "node:path";
 import { KilnError, type KilnErrorOptions } from "../util/kiln-error.ts";
+import type { Failure } from "./messages.ts";
+import type { Place } from "./place.ts";
 
 export interface EvaluationErrorOptions extends KilnErrorOptions {
   /** The source line and, below it, the caret; empty when no line is known. */
@@ -21,4 +24,36 @@ export class EvaluationError extends KilnError {
     this.excerpt = options.excerpt ?? [];
     this.frames = options.frames ?? [];
   }
+}
+
+/** The widest line that is shown whole, in characters. */
+const maxWidth = 160;
+
+/** What the child process told, for the user. */
+export function evaluationError(failure: Failure): EvaluationError {
+  const { code, kind, message, hint, place, line, frames } = failure;
+  return new EvaluationError(code, message, {
+    kind,
+    ...(hint !== undefined && { hint }),
+    ...(place && { at: shown(place) }),
+    ...(place && line !== undefined && { excerpt: excerptOf(line, place.column) }),
+    frames: frames.map((frame) =>
+      frame.name === "" ? shown(frame) : `${frame.name} (${shown(frame)})`,
+    ),
+  });
+}
+
+/** `file:line:column`, as short as it can be clicked on. */
+function shown({ file, line, column }: Place): string {
+  const near = relative(process.cwd(), file);
+  const name = near.startsWith("..") ? resolve(file) : near;
+  return `${name}:${line}:${column}`;
+}
+
+/** The line, or what is around the column of a long one, and a caret below. */
+function excerptOf(line: string, column: number): string[] {
+  const start = column <= maxWidth ? 0 : column - maxWidth / 2;
+  const text = line.slice(start, start + maxWidth);
+  const before = line.slice(start, column - 1);
+  return [text, `${before.replaceAll(/[^\t]/g, " ")}^`];
 }

@@ -1,0 +1,340 @@
+/**
+ * From the options of `derivation()` to a derivation: what is checked, what goes into env beside the user's own entries, and what
+ * becomes an input. The same description gives the same bytes as zb's front end.
+ */
+import { Buffer } from "node:buffer";
+import { KilnError } from "../util/kiln-error.ts";
+import {
+  outputPathOf,
+  sortedMap,
+  sortedSet,
+  type Derivation,
+  type DerivationOutput,
+} from "../format/derivation/derivation.ts";
+import { ownPlaceholder } from "../format/derivation/placeholders.ts";
+import { derivationObject } from "../format/derivation/print.ts";
+import { parseHash } from "../format/hash.ts";
+import type { StorePath } from "../format/store-path.ts";
+import { attrsEntries } from "./attrs.ts";
+import { context, type System } from "./context.ts";
+import { nearest, show } from "./fault.ts";
+import { fileNar } from "./item.ts";
+import { noInputs, type Inputs } from "./placeholders.ts";
+import { callerPlace } from "./place.ts";
+import {
+  checkName,
+  checkOptions,
+  listString,
+  valueString,
+  wrong,
+  type Subject,
+} from "./strings.ts";
+import { DerivationValue, isPrintable, type DerivationItem } from "./values.ts";
+import type { Derivation as DerivationView, Output, Source, Value } from "./values.ts";
+
+export interface DerivationOptions<O extends string = "out"> {
+  /** 1 to 207 of `a-z A-Z 0-9 + - . _ =`. Names the outputs' store objects too. */
+  readonly name: string;
+  /** What the builder runs on; default: {@link currentSystem}. */
+  readonly system?: System;
+  /** The program that makes the outputs: an absolute path in the build, or `builtin:…`. */
+  readonly builder: string | Source | DerivationView | Output;
+  readonly args?: readonly Value[];
+  /**
+   * Environment variables. undefined leaves an entry out. Names that Kiln writes itself are refused: name, system, builder, args,
+   * attrs, outputs, outputHash, outputHashMode, the names of the outputs, and all that begin with `__`.
+   */
+  readonly env?: Readonly<Record<string, Value | readonly Value[] | undefined>>;
+  /** Any JSON value for the builder; things that print as paths may be anywhere in it. Arrives in env as `attrs`, `attrs1`, … to be joined. */
+  readonly attrs?: unknown;
+  /** Default: one output, `out`. If given, env has the entry `outputs`. */
+  readonly outputs?: readonly [O, ...O[]];
+  /** Of an output whose content is known beforehand: `type:base16`, `type:base32`, `type:base64` or `type-base64`. */
+  readonly hash?: string;
+  /**
+   * What `hash` is of: the file's bytes (`flat`, the default) or its NAR. Recursive sha256 is zb's own hash and not Nix's:
+   * SHA-256 of the NAR followed by `|`.
+   */
+  readonly hashMode?: "flat" | "recursive";
+  /** Paths of the host the build may see; the store must offer each. */
+  readonly systemDeps?: readonly string[];
+  /** Whether the build may use the network; default: no. */
+  readonly network?: boolean;
+}
+
+const optionNames = [
+  "name",
+  "system",
+  "builder",
+  "args",
+  "env",
+  "attrs",
+  "outputs",
+  "hash",
+  "hashMode",
+  "systemDeps",
+  "network",
+];
+
+/** An object name has at most 211 characters, of which `.drv` takes 4. */
+const maxDerivationName = 207;
+const maxObjectName = 211;
+/** Linux refuses to start a program when one variable or argument, with name and closing NUL, is longer. */
+const maxEntrySize = 131_072;
+/** Linux's bound for all arguments and variables is a quarter of the stack limit, 2 MiB as a rule; half of it leaves room. */
+const maxTotalSize = 1_048_576;
+
+const writtenByKiln =
+  /^(?:name|system|builder|args|attrs[0-9]*|outputs|outputHash|outputHashMode|__.*)$/s;
+/** An output is a property of its derivation, so it cannot be called like another one; `then` would make it look like a promise. */
+const takenNames = new Set(["drvPath", "item", "toString", "toJSON", "then", "constructor"]);
+
+const known = new Map<StorePath, DerivationValue>();
+
+/** The derivation described by `options`; equal descriptions give the same value. Throws a Fault at the caller's line. */
+export function describe(options: DerivationOptions<string>): DerivationValue {
+  const subject: Subject = { label: labelOf(options), place: callerPlace(), inputs: noInputs() };
+  checkOptions(subject, options, optionNames, nearest);
+  const { name } = options;
+  checkName(subject, name, maxDerivationName);
+  const outputs = describeOutputs(subject, options);
+  const { storeDirectory, system: currentSystem } = context();
+  const system = options.system ?? currentSystem;
+  if (typeof system !== "string" || system === "") {
+    throw wrong(subject, `system is ${show(system)}`, 'write one like "x86_64-linux"');
+  }
+  const builder = describeBuilder(subject, options.builder);
+  const args = describeArgs(subject, options.args);
+  const skeleton = { directory: storeDirectory, name, system, builder, args, outputs };
+
+  const env = new Map([
+    ["name", name],
+    ["system", valueString(subject, system, "system")],
+    ["builder", builder],
+  ]);
+  if (options.args !== undefined) env.set("args", args.join(" "));
+  addOutputs(env, skeleton, options);
+  for (const [key, value] of describeAttrs(subject, options.attrs)) env.set(key, value);
+  addHostAccess(subject, env, options);
+  addEnvironment(subject, env, options.env ?? {}, outputs);
+  checkSizes(subject, env, args);
+  return intern(subject, { ...skeleton, env: sortedMap(env), ...inputsOf(subject.inputs) });
+}
+
+function labelOf(options: { readonly name?: unknown } | null | undefined): string {
+  const name = options?.name;
+  return typeof name === "string" ? `derivation ${show(name)}` : "derivation()";
+}
+
+function describeOutputs(
+  subject: Subject,
+  options: DerivationOptions<string>,
+): ReadonlyMap<string, DerivationOutput> {
+  const { hash, hashMode } = options;
+  if (hash === undefined && hashMode !== undefined) {
+    throw wrong(subject, "hashMode is given without hash");
+  }
+  const names: readonly string[] = options.outputs ?? ["out"];
+  if (!Array.isArray(names) || names.length === 0) {
+    throw wrong(subject, `outputs is ${show(names)}, not a list of names`);
+  }
+  if (hash !== undefined && (names.length > 1 || names[0] !== "out")) {
+    throw wrong(subject, 'with hash there can be no other output than "out"');
+  }
+  const fixed = hash === undefined ? undefined : fixedOutput(subject, hash, hashMode);
+  const outputs = new Map<string, DerivationOutput>();
+  for (const name of names) {
+    checkOutputName(subject, name, options.name);
+    if (outputs.has(name)) throw wrong(subject, `output ${show(name)} is given twice`);
+    outputs.set(name, fixed ?? { type: "floating", method: "recursive", hashType: "sha256" });
+  }
+  return outputs;
+}
+
+function checkOutputName(subject: Subject, name: unknown, derivationName: string): void {
+  const output = { label: `${subject.label}: output ${show(name)}`, place: subject.place };
+  checkName(output, name, maxObjectName);
+  if (name.includes("=")) throw wrong(output, 'its name has "=", which no variable can have');
+  if (writtenByKiln.test(name) || takenNames.has(name)) {
+    throw wrong(output, "that name is taken", "choose another one");
+  }
+  const objectName = name === "out" ? derivationName : `${derivationName}-${name}`;
+  if (objectName.length > maxObjectName) {
+    throw wrong(
+      output,
+      `its object's name has ${objectName.length} characters; ${maxObjectName} are allowed`,
+    );
+  }
+}
+
+function fixedOutput(subject: Subject, hash: unknown, hashMode: unknown): DerivationOutput {
+  if (hashMode !== undefined && hashMode !== "flat" && hashMode !== "recursive") {
+    throw wrong(subject, `hashMode is ${show(hashMode)}`, '"flat" or "recursive"');
+  }
+  if (typeof hash !== "string") throw wrong(subject, `hash is ${show(hash)}`);
+  try {
+    return { type: "fixed", ca: { method: hashMode ?? "flat", hash: parseHash(hash) } };
+  } catch (error) {
+    const { message, hint } = KilnError.from(error);
+    throw wrong(subject, `hash: ${message}`, hint);
+  }
+}
+
+function describeBuilder(subject: Subject, value: unknown): string {
+  if (typeof value !== "string" && !isPrintable(value)) {
+    throw wrong(subject, `builder is ${show(value)}`, "name the program that makes the output");
+  }
+  const builder = valueString(subject, value, "builder");
+  // A placeholder begins with a slash as the path does that takes its place.
+  if (builder.startsWith("/") || builder.startsWith("builtin:")) return builder;
+  throw wrong(subject, `builder is ${show(builder)}; it must be an absolute path`);
+}
+
+function describeArgs(subject: Subject, args: unknown): readonly string[] {
+  if (args === undefined) return [];
+  if (!Array.isArray(args)) throw wrong(subject, `args is ${show(args)}, not a list`);
+  return args.map((arg, i) => valueString(subject, arg, `args[${i}]`));
+}
+
+function describeAttrs(subject: Subject, attrs: unknown): Iterable<[string, string]> {
+  return attrs === undefined ? [] : attrsEntries(subject, attrs);
+}
+
+function addOutputs(
+  env: Map<string, string>,
+  skeleton: Pick<Derivation, "directory" | "name" | "outputs">,
+  options: DerivationOptions<string>,
+): void {
+  if (options.hash !== undefined) env.set("outputHash", options.hash);
+  if (options.hashMode !== undefined) env.set("outputHashMode", options.hashMode);
+  if (options.outputs !== undefined) env.set("outputs", options.outputs.join(" "));
+  for (const output of skeleton.outputs.keys()) {
+    env.set(output, outputPathOf(skeleton, output) ?? ownPlaceholder(output));
+  }
+}
+
+function addHostAccess(
+  subject: Subject,
+  env: Map<string, string>,
+  { systemDeps, network }: DerivationOptions<string>,
+): void {
+  if (systemDeps !== undefined) {
+    if (!Array.isArray(systemDeps)) {
+      throw wrong(subject, `systemDeps is ${show(systemDeps)}, not a list`);
+    }
+    for (const [i, path] of systemDeps.entries()) {
+      if (typeof path !== "string" || !/^\/\S*$/.test(path)) {
+        throw wrong(
+          subject,
+          `systemDeps[${i}] is ${show(path)}, not an absolute path without blanks`,
+        );
+      }
+    }
+    env.set("__buildSystemDeps", systemDeps.join(" "));
+  }
+  if (network !== undefined && typeof network !== "boolean") {
+    throw wrong(subject, `network is ${show(network)}, not true or false`);
+  }
+  if (network === true) env.set("__network", "1");
+}
+
+function addEnvironment(
+  subject: Subject,
+  env: Map<string, string>,
+  given: unknown,
+  outputs: ReadonlyMap<string, DerivationOutput>,
+): void {
+  if (typeof given !== "object" || given === null || Array.isArray(given)) {
+    throw wrong(subject, `env is ${show(given)}, not an object`);
+  }
+  for (const [key, value] of Object.entries(given)) {
+    if (value === undefined) continue;
+    if (key === "" || /[=\0]/.test(key)) {
+      throw wrong(subject, `env has the name ${show(key)}, which no variable can have`);
+    }
+    if (writtenByKiln.test(key) || outputs.has(key)) {
+      throw wrong(subject, `env.${key} is written by Kiln itself`, adviceForTaken(key, outputs));
+    }
+    env.set(key, listString(subject, value, `env.${key}`));
+  }
+}
+
+function adviceForTaken(key: string, outputs: ReadonlyMap<string, unknown>): string {
+  if (outputs.has(key)) return "it says where the output belongs; choose another name";
+  if (key === "outputHash") return "use the option hash";
+  if (key === "outputHashMode") return "use the option hashMode";
+  if (key === "__buildSystemDeps") return "use the option systemDeps";
+  if (key === "__network") return "use the option network";
+  if (optionNames.includes(key)) return `use the option ${key}`;
+  return "choose another name";
+}
+
+function checkSizes(
+  subject: Subject,
+  env: ReadonlyMap<string, string>,
+  args: readonly string[],
+): void {
+  let total = 0;
+  const add = (where: string, size: number): void => {
+    total += size;
+    if (size <= maxEntrySize) return;
+    throw wrong(
+      subject,
+      `${where} has ${count(size)} bytes; a program can be given 128 KiB`,
+      large,
+    );
+  };
+  for (const [i, arg] of args.entries()) add(`args[${i}]`, Buffer.byteLength(arg) + 1);
+  for (const [key, value] of env) {
+    const where = key === "args" ? "args" : `env.${key}`;
+    add(where, Buffer.byteLength(key) + Buffer.byteLength(value) + 2);
+  }
+  if (total > maxTotalSize) {
+    throw wrong(
+      subject,
+      `args, env and attrs have ${count(total)} bytes together; 1 MiB is allowed`,
+      large,
+    );
+  }
+}
+
+const large = "put it into a file: text(name, content), or into attrs";
+
+function count(bytes: number): string {
+  return bytes.toLocaleString("en-US");
+}
+
+function inputsOf({
+  outputs,
+  objects,
+}: Inputs): Pick<Derivation, "inputDerivations" | "inputSources"> {
+  return {
+    inputDerivations: sortedMap(
+      Array.from(outputs, ([path, { names }]) => [path, sortedSet(names)] as const),
+    ),
+    inputSources: sortedSet(objects.keys()),
+  };
+}
+
+function intern(subject: Subject, derivation: Derivation): DerivationValue {
+  const { path, contents, ca, references } = derivationObject(derivation);
+  const existing = known.get(path);
+  if (existing !== undefined) return existing;
+  const { label, place, inputs } = subject;
+  const item: DerivationItem = {
+    path,
+    references: references.flatMap(
+      (input) => inputs.objects.get(input) ?? inputs.outputs.get(input)?.item ?? [],
+    ),
+    label,
+    place,
+    content: { ca, nar: () => [fileNar(contents)] },
+    derivationName: derivation.name,
+    outputs: new Map(
+      Array.from(derivation.outputs.keys(), (name) => [name, outputPathOf(derivation, name)]),
+    ),
+  };
+  const value = new DerivationValue(item);
+  known.set(path, value);
+  return value;
+}

@@ -1,0 +1,110 @@
+/** From whatever an evaluation threw to what the user is told: message, place, line, and the frames that are the user's. */
+import { KilnError } from "../util/kiln-error.ts";
+import { Fault, show } from "./fault.ts";
+import type { Failure, Frame } from "./messages.ts";
+import { fileName, isInternal, type Place } from "./place.ts";
+import { isBeyondStripping, lineAt, placeOfSyntaxError } from "./syntax.ts";
+
+/** `lastLoaded`: the file that Node was compiling if `thrown` is about syntax. */
+export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
+  if (!(thrown instanceof Error)) {
+    return withLine({
+      ...base,
+      code: "author.threw",
+      message: `the build file threw ${show(thrown)}`,
+    });
+  }
+  const frames = framesOf(thrown);
+  if (thrown instanceof KilnError) {
+    const place = thrown instanceof Fault ? thrown.place : undefined;
+    const { code, kind, message, hint } = thrown;
+    return withLine(
+      { ...base, code, kind, message, frames, ...(hint !== undefined && { hint }) },
+      place,
+    );
+  }
+  const [innermost] = frames;
+  if (innermost === undefined && thrown instanceof SyntaxError) {
+    return describeSyntax(thrown, lastLoaded);
+  }
+  if (innermost === undefined && lastLoaded === undefined) {
+    // None of the user's lines took part.
+    const message = thrown.stack ?? thrown.message;
+    return { ...base, code: "author.internal", kind: "internal", message };
+  }
+  const denied = (thrown as NodeJS.ErrnoException).code === "ERR_ACCESS_DENIED";
+  return withLine(
+    {
+      ...base,
+      code: denied ? "author.denied" : "author.threw",
+      message: denied ? deniedMessage(thrown) : messageOf(thrown),
+      frames,
+      ...(denied && { hint: "a build file only describes; let a derivation do it" }),
+    },
+    innermost,
+  );
+}
+
+const base = { type: "failure", kind: "input", frames: [] } as const;
+
+function describeSyntax(error: SyntaxError, lastLoaded: string | undefined): Failure {
+  const place = placeOfSyntaxError(error, lastLoaded);
+  const message = error.message.replace(/\s+/g, " ");
+  const stripped = isBeyondStripping(error, place);
+  const hint = "types are only stripped: no enum, namespace, decorator, JSX";
+  return withLine({ ...base, code: "author.syntax", message, ...(stripped && { hint }) }, place);
+}
+
+function messageOf(error: Error): string {
+  const name = error.name === "Error" ? "" : `${error.name}: `;
+  return `${name}${error.message}` || "an error without a message";
+}
+
+function deniedMessage(error: Error): string {
+  const { permission, resource } = error as { permission?: string; resource?: string };
+  const what: Readonly<Record<string, string>> = {
+    FileSystemWrite: `write ${resource ?? "files"}`,
+    FileSystemRead: `read ${resource ?? "files"}`,
+    ChildProcess: "start programs",
+    WorkerThreads: "start workers",
+    Addon: "load addons",
+    Inspector: "use the inspector",
+    WASI: "use WASI",
+  };
+  return `a build file may not ${what[permission ?? ""] ?? `do this (${permission})`}`;
+}
+
+function withLine(failure: Failure, place?: Place): Failure {
+  if (place === undefined) return failure;
+  const { file, line, column } = place;
+  const text = lineAt(place);
+  // A place that is the innermost frame is not shown twice.
+  const frames = failure.frames.filter((frame, i) => i > 0 || !samePlace(frame, place));
+  return {
+    ...failure,
+    frames,
+    place: { file, line, column },
+    ...(text !== undefined && { line: text }),
+  };
+}
+
+function samePlace(a: Place, b: Place): boolean {
+  return a.file === b.file && a.line === b.line && a.column === b.column;
+}
+
+/** The frames of a stack that are the user's or a package's. */
+function framesOf(error: Error): Frame[] {
+  const frames: Frame[] = [];
+  for (const text of (error.stack ?? "").split("\n")) {
+    const [, name = "", module = "", line, column] =
+      /^ {4}at (?:(.*) \()?((?:file:\/\/)?\/.*?):([0-9]+):([0-9]+)\)?$/.exec(text) ?? [];
+    if (module === "" || isInternal(module)) continue;
+    frames.push({
+      name: name.replace(/^async /, ""),
+      file: fileName(module),
+      line: Number(line),
+      column: Number(column),
+    });
+  }
+  return frames;
+}

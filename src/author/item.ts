@@ -1,0 +1,28 @@
+/** Store objects that an evaluation knows: it can name them, and make most of their bytes. */
+import { Buffer } from "node:buffer";
+import type { ContentAddress } from "../format/content-address.ts";
+import { encodeString, tokens } from "../format/nar/tokens.ts";
+import type { StorePath } from "../format/store-path.ts";
+import type { Place } from "./place.ts";
+
+export interface StoreItem {
+  readonly path: StorePath;
+  readonly references: readonly StoreItem[];
+  /** What it was made from, for messages: `./src`, `text "app.conf"`. */
+  readonly label: string;
+  readonly place: Place | undefined;
+  /** Absent for an object that only the store can have. */
+  readonly content: ItemContent | undefined;
+}
+
+export interface ItemContent {
+  readonly ca: ContentAddress;
+  /** The NAR, made anew at each call. */
+  nar(): Iterable<Buffer>;
+}
+
+/** The NAR of one file with these bytes, not executable. */
+export function fileNar(bytes: Buffer): Buffer {
+  const { magic, open, type, regular, contents, close } = tokens;
+  return Buffer.concat([magic, open, type, regular, contents, encodeString(bytes), close]);
+}

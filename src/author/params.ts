@@ -1,0 +1,91 @@
+/** Parameters of targets: what a build can be told from outside. */
+import { Fault, show } from "./fault.ts";
+
+/** A parameter of a {@link target}. */
+export interface Param<T> {
+  /** Its value when it is not given; without one it must be. */
+  readonly default?: T;
+  /** The same parameter with a sentence about it, for `kiln targets`. */
+  doc(text: string): Param<T>;
+}
+
+export type ParameterKind = "string" | "flag" | "integer" | "choice";
+
+export class ParamValue<T extends string | number | boolean> implements Param<T> {
+  declare readonly default?: T;
+  readonly kind: ParameterKind;
+  readonly choices: readonly string[];
+  readonly text: string | undefined;
+
+  constructor(
+    kind: ParameterKind,
+    byDefault: T | undefined,
+    choices: readonly string[] = [],
+    text?: string,
+  ) {
+    this.kind = kind;
+    this.choices = choices;
+    this.text = text;
+    if (byDefault !== undefined) this.default = byDefault;
+    if (byDefault !== undefined && !this.accepts(byDefault)) {
+      throw new Fault(
+        "author.option",
+        `param.${kind}(): the default is ${show(byDefault)}, not ${this.wanted()}`,
+      );
+    }
+    Object.freeze(this);
+  }
+
+  doc(text: string): ParamValue<T> {
+    return new ParamValue(this.kind, this.default, this.choices, text);
+  }
+
+  /** Whether a build file may give this value. */
+  accepts(value: unknown): value is T {
+    switch (this.kind) {
+      case "string":
+        return typeof value === "string";
+      case "flag":
+        return typeof value === "boolean";
+      case "integer":
+        return Number.isSafeInteger(value);
+      case "choice":
+        return typeof value === "string" && this.choices.includes(value);
+    }
+  }
+
+  /** The value that a person wrote; undefined when it is none. `true`: the name alone was given. */
+  parse(text: string | true): unknown {
+    switch (this.kind) {
+      case "flag":
+        return text === true ? true : { true: true, false: false }[text];
+      case "integer":
+        return text !== true && /^-?[0-9]{1,16}$/.test(text) ? Number(text) : undefined;
+      case "string":
+      case "choice":
+        return text === true ? undefined : text;
+    }
+  }
+
+  /** What its values are, for messages. */
+  wanted(): string {
+    switch (this.kind) {
+      case "string":
+        return "a text";
+      case "flag":
+        return "true or false";
+      case "integer":
+        return "a whole number";
+      case "choice":
+        return `one of ${this.choices.join(", ")}`;
+    }
+  }
+}
+
+export function choiceParam(choices: unknown, byDefault: string | undefined): ParamValue<string> {
+  const isList = Array.isArray(choices) && choices.length > 0;
+  if (!isList || !choices.every((choice): choice is string => typeof choice === "string")) {
+    throw new Fault("author.option", "param.choice(): the choices are no list of texts");
+  }
+  return new ParamValue("choice", byDefault, Object.freeze([...choices]));
+}

@@ -1,0 +1,164 @@
+/** The values a build file handles: sources, derivations and their outputs. */
+import { Fault } from "./fault.ts";
+import type { StoreItem } from "./item.ts";
+import { printObject, printOutput } from "./placeholders.ts";
+import { callerPlace, type Place } from "./place.ts";
+import type { StorePath } from "../format/store-path.ts";
+
+/**
+ * What may stand in args and env. true is "1", false is ""; numbers must be safe integers (write others as strings); lists are
+ * joined by one blank, without quoting or nesting.
+ */
+export type Value = string | number | boolean | Source | Derivation | Output;
+
+/** Something whose path goes into strings: printing gives a placeholder that becomes the path where it is used. */
+export interface Printable {
+  /** The name part of its store path. */
+  readonly name: string;
+  toString(): string;
+  toJSON(): string;
+}
+
+/** A store object that is known before any build: imported files, texts, trees, derivations as files. */
+export interface Source extends Printable {
+  /** Its store path. Never put this into a string that a build uses: the dependency would be lost. Use the source itself. */
+  readonly storePath: string;
+}
+
+/** One output of a derivation. */
+export interface Output extends Printable {
+  readonly derivation: Derivation;
+  /** `out`, unless the derivation has others. */
+  readonly outputName: string;
+}
+
+/** What is to be built. Prints as its output `out`; without one, printing throws and names the outputs. */
+export interface Derivation extends Printable {
+  /** The `.drv` file itself as an input. */
+  readonly drvPath: Source;
+  readonly outputs: Readonly<Record<string, Output>>;
+}
+
+/** A derivation whose outputs are known by name. */
+export type DerivationOf<O extends string> = Derivation & { readonly [K in O]: Output };
+
+const inspect = Symbol.for("nodejs.util.inspect.custom");
+
+export class SourceValue implements Source {
+  readonly name: string;
+  #item: StoreItem | (() => StoreItem);
+
+  /** A function is called when the object is first needed, and once. */
+  constructor(name: string, item: StoreItem | (() => StoreItem)) {
+    this.name = name;
+    this.#item = item;
+    Object.freeze(this);
+  }
+
+  get item(): StoreItem {
+    if (typeof this.#item === "function") this.#item = this.#item();
+    return this.#item;
+  }
+
+  get storePath(): StorePath {
+    return this.item.path;
+  }
+
+  toString(): string {
+    return printObject(this.item);
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [inspect](): string {
+    return `source ${this.storePath}`;
+  }
+}
+
+/** A derivation's file and what can be told of its outputs. */
+export interface DerivationItem extends StoreItem {
+  /** The derivation's own name, without `.drv`. */
+  readonly derivationName: string;
+  /** By name: where a fixed output is, undefined for a floating one. In the order they were given. */
+  readonly outputs: ReadonlyMap<string, StorePath | undefined>;
+}
+
+export class DerivationValue implements Derivation {
+  readonly name: string;
+  readonly drvPath: SourceValue;
+  readonly outputs: Readonly<Record<string, OutputValue>>;
+  readonly #item: DerivationItem;
+
+  constructor(item: DerivationItem) {
+    this.name = item.derivationName;
+    this.#item = item;
+    this.drvPath = new SourceValue(`${item.derivationName}.drv`, item);
+    const names = [...item.outputs.keys()];
+    this.outputs = Object.freeze(
+      Object.fromEntries(names.map((name) => [name, new OutputValue(this, name)])),
+    );
+    Object.freeze(Object.assign(this, this.outputs));
+  }
+
+  get item(): DerivationItem {
+    return this.#item;
+  }
+
+  toString(): string {
+    const { out } = this.outputs as { out?: OutputValue };
+    if (out === undefined) throw withoutOut(this);
+    return out.toString();
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [inspect](): string {
+    return `derivation ${this.#item.path}`;
+  }
+}
+
+export class OutputValue implements Output {
+  readonly name: string;
+  readonly derivation: DerivationValue;
+  readonly outputName: string;
+
+  constructor(derivation: DerivationValue, outputName: string) {
+    this.derivation = derivation;
+    this.outputName = outputName;
+    this.name = outputName === "out" ? derivation.name : `${derivation.name}-${outputName}`;
+    Object.freeze(this);
+  }
+
+  toString(): string {
+    const { item } = this.derivation;
+    return printOutput(item, this.outputName, item.outputs.get(this.outputName));
+  }
+
+  toJSON(): string {
+    return this.toString();
+  }
+
+  [inspect](): string {
+    return `output ${this.derivation.item.path}!${this.outputName}`;
+  }
+}
+
+/** Whether `value` is one of the things that print as a placeholder. */
+export function isPrintable(value: unknown): value is SourceValue | DerivationValue | OutputValue {
+  return (
+    value instanceof SourceValue || value instanceof DerivationValue || value instanceof OutputValue
+  );
+}
+
+function withoutOut(derivation: DerivationValue, place: Place | undefined = callerPlace()): Fault {
+  const names = Object.keys(derivation.outputs);
+  return new Fault(
+    "author.output",
+    `derivation "${derivation.name}" has no output "out" to stand in a string; its outputs are ${names.join(", ")}`,
+    { hint: `write .${names[0]} behind it`, place },
+  );
+}
