@@ -95,11 +95,12 @@ export function mergeRealizations(
       `realizations of ${b.derivationHash.sri()} cannot join those of ${a.derivationHash.sri()}`,
     );
   }
-  const realizations = new Map(a.realizations);
-  for (const [outputName, list] of b.realizations) {
-    realizations.set(outputName, unite(realizations.get(outputName) ?? [], list));
-  }
-  return { derivationHash: a.derivationHash, realizations };
+  const outputNames = new Set([...a.realizations.keys(), ...b.realizations.keys()]);
+  const united = Array.from(outputNames, (name): [string, Realization[]] => [
+    name,
+    unite(a.realizations.get(name) ?? [], b.realizations.get(name) ?? []),
+  ]);
+  return { derivationHash: a.derivationHash, realizations: new Map(united) };
 }
 
 /** Reference classes in the order of signed documents, each once: by path; without class first; then by the class. */

@@ -38,7 +38,10 @@ export function replacer(replacements: ReadonlyMap<string, string>): (text: stri
   // Each place that a key can begin at is found natively, by the characters all keys begin with.
   const prefix = keys.reduce(commonPrefix);
   const lengths = [...new Set(keys.map((key) => key.length))].toSorted((a, b) => b - a);
+  const next = new Set(keys.map((key) => key.charCodeAt(prefix.length)));
   const match = (text: string, at: number): string | undefined => {
+    if (!replacements.has(prefix) && !next.has(text.charCodeAt(at + prefix.length)))
+      return undefined;
     for (const length of lengths) {
       const key = text.slice(at, at + length);
       if (replacements.has(key)) return key;
