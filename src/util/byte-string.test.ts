@@ -34,6 +34,33 @@ describe("byte strings", () => {
     assert.equal(bytesToString(Buffer.from([0x61, 0xff, 0x62])), "a\udcffb");
   });
 
+  test("valid text beside an invalid byte is still the text it is", () => {
+    const texts = fc.string({ unit: "binary" }).map((text) => text.toWellFormed());
+    fc.assert(
+      fc.property(texts, texts, (a, b) => {
+        const bytes = Buffer.concat([Buffer.from(a), Buffer.from([0xff]), Buffer.from(b)]);
+        assert.equal(bytesToString(bytes), `${a}\udcff${b}`);
+      }),
+    );
+  });
+
+  for (const hex of [
+    "c080",
+    "e09fbf",
+    "eda080",
+    "f08fbfbf",
+    "f4908080",
+    "f5808080",
+    "e282",
+    "80",
+  ]) {
+    test(`${hex} is no UTF-8: every byte of it is escaped`, () => {
+      const bytes = Buffer.from(hex, "hex");
+      const escaped = String.fromCharCode(...Array.from(bytes, (byte) => 0xdc00 + byte));
+      assert.equal(bytesToString(Buffer.concat([bytes, Buffer.from("a")])), `${escaped}a`);
+    });
+  }
+
   test("order is by bytes, not by UTF-16 units", () => {
     const strings = fc.oneof(
       fc.string({ unit: "binary" }),
