@@ -34,7 +34,7 @@ import {
   type TargetFunction,
 } from "./targets.ts";
 import { treeSource } from "./tree.ts";
-import type { DerivationOf, Source } from "./values.ts";
+import type { Derivation, DerivationOf, Source } from "./values.ts";
 import { isOutputName } from "../format/derivation/derivation.ts";
 import { ownPlaceholder } from "../format/derivation/placeholders.ts";
 
@@ -59,8 +59,9 @@ export { currentSystem } from "./context.ts";
  */
 export function derivation<const O extends string = "out">(
   options: DerivationOptions<O>,
-): DerivationOf<O> {
-  return describe(options) as unknown as DerivationOf<O>;
+): DerivationOf<O>;
+export function derivation(options: DerivationOptions<string>): unknown {
+  return describe(options);
 }
 
 /**
@@ -100,17 +101,17 @@ export function storePath(path: string): Source {
 
 /** Downloads a file, whose hash says what it must be. The URL must not hold a password: everybody can read the store. */
 export function fetchUrl(options: FetchUrlOptions): DerivationOf<"out"> {
-  return asDerivation(fetchUrlDerivation(options));
+  return outOf(fetchUrlDerivation(options));
 }
 
 /** Unpacks a `.tar`, `.tar.gz`, `.tar.bz2` or `.zip`. */
 export function extract(options: ExtractOptions): DerivationOf<"out"> {
-  return asDerivation(extractDerivation(options));
+  return outOf(extractDerivation(options));
 }
 
 /** {@link fetchUrl}, then {@link extract}. */
 export function fetchArchive(options: FetchArchiveOptions): DerivationOf<"out"> {
-  return asDerivation(fetchArchiveDerivation(options));
+  return outOf(fetchArchiveDerivation(options));
 }
 
 /** Where the derivation's own output will be, for use in its args and env. (A shell script finds it in `$out`.) */
@@ -125,10 +126,12 @@ export function readText(path: string | URL): string {
 }
 
 /** The value of a JSON file, relative to the file that calls. */
-export function readJson<T = unknown>(path: string | URL): T {
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- only the caller knows what is in the file
+export function readJson<T = unknown>(path: string | URL): T;
+export function readJson(path: string | URL): unknown {
   const { text, named } = readTextFile("readJson", path);
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Fault("author.json", `${named.label}: ${reason}`, { place: named.place });
@@ -144,8 +147,9 @@ export function env(name: string): string | undefined {
 export function perSystem<const S extends System, T extends Buildable>(
   systems: readonly S[],
   make: (system: S) => T,
-): PerSystem<S, T> {
-  return makePerSystem(systems, make) as unknown as PerSystem<S, T>;
+): PerSystem<S, T>;
+export function perSystem(systems: readonly string[], make: unknown): unknown {
+  return makePerSystem(systems, make);
 }
 
 /** The kinds of parameters. One without a default must be given. */
@@ -159,16 +163,16 @@ export const param: {
   /** `--arg race` or `--arg race=false`. Off unless said otherwise. */
   flag: (byDefault = false) => new ParamValue("flag", byDefault),
   integer: (byDefault) => new ParamValue("integer", byDefault),
-  choice: <const C extends string>(choices: readonly [C, ...C[]], byDefault?: C) =>
-    choiceParam(choices, byDefault) as unknown as Param<C>,
+  choice: choiceParam,
 };
 
 /** A target with parameters, given by `--arg NAME=VALUE` or by calling it. */
 export function target<P extends Record<string, unknown>, T extends Buildable>(
   params: { [K in keyof P]: Param<P[K]> },
   make: (args: P) => T,
-): TargetFunction<P, T> {
-  return makeTarget(params, make) as unknown as TargetFunction<P, T>;
+): TargetFunction<P, T>;
+export function target(params: unknown, make: unknown): unknown {
+  return makeTarget(params, make);
 }
 
 /**
@@ -192,10 +196,13 @@ export function nodeRuntime(): Source {
  */
 export function nodeBuild<const O extends string = "out">(
   options: NodeBuildOptions<O>,
-): DerivationOf<O> {
-  return nodeBuildDerivation(options) as unknown as DerivationOf<O>;
+): DerivationOf<O>;
+export function nodeBuild(options: NodeBuildOptions<string>): unknown {
+  return nodeBuildDerivation(options);
 }
 
-function asDerivation(value: unknown): DerivationOf<"out"> {
-  return value as DerivationOf<"out">;
+/** The same derivation; its type says that it has the output `out`. */
+function outOf(value: Derivation): DerivationOf<"out">;
+function outOf(value: unknown): unknown {
+  return value;
 }

@@ -7,7 +7,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import type { Duplex, Readable } from "node:stream";
+import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
 import { exportEnd } from "../format/export-stream.ts";
@@ -226,7 +226,7 @@ class Child {
 
   async *send(wish: Wish): AsyncGenerator<Buffer> {
     this.tell(wish);
-    for await (const chunk of this.#pipe(streamDescriptor)) yield chunk as Buffer;
+    for await (const chunk of this.#pipe(streamDescriptor)) yield chunk;
     const report = await this.#report();
     if (report?.type === "failure") throw evaluationError(report);
     await this.#closed;
@@ -252,11 +252,13 @@ class Child {
     const { exitCode, signalCode } = this.#process;
     const end =
       signalCode === null ? `ended with status ${exitCode}` : `was killed by ${signalCode}`;
-    return new EvaluationError("author.ended", `the evaluation ${end}`, { kind: "internal" });
+    return new EvaluationError("author.ended", `the evaluation ${end}`);
   }
 
   #pipe(descriptor: number): Readable {
-    return this.#process.stdio[descriptor] as Duplex;
+    const pipe = this.#process.stdio[descriptor];
+    if (pipe instanceof Readable) return pipe;
+    throw new KilnError("author.ended", "the evaluation could not start", { kind: "internal" });
   }
 }
 

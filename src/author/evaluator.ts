@@ -4,12 +4,12 @@
  */
 import { Buffer } from "node:buffer";
 import { closeSync, readSync, writeSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname, relative } from "node:path";
 import { pathToFileURL } from "node:url";
-import { parseStoreDirectory, type StorePath } from "../format/store-path.ts";
+import { parseStoreDirectory } from "../format/store-path.ts";
 import { configure, context } from "./context.ts";
 import { describeFailure } from "./failure.ts";
-import { Fault } from "./fault.ts";
+import { errorCode, Fault } from "./fault.ts";
 import { installGuards } from "./guards.ts";
 import { installHooks, type LoadedModules } from "./hooks.ts";
 import type { StoreItem } from "./item.ts";
@@ -22,10 +22,11 @@ import {
 } from "./messages.ts";
 import { fileName } from "./place.ts";
 import { closureOf, exportItems } from "./plan.ts";
+import { placeInSource } from "./syntax.ts";
 import { listTargets, Selection } from "./targets.ts";
 
 const readLine = lineReader(0);
-const instructions = readMessage<Instructions>();
+const instructions: Instructions = JSON.parse(readLine());
 Error.stackTraceLimit = 40;
 configure({
   storeDirectory: parseStoreDirectory(instructions.storeDirectory),
@@ -38,9 +39,7 @@ installGuards();
 
 // A promise that nobody keeps leaves the process with nothing to do.
 process.once("beforeExit", () => {
-  void unfinishedModule(instructions.file, loaded).then((file) => {
-    fail(new Fault("author.unfinished", `a top-level await in ${file} never finishes`));
-  });
+  void reportUnfinished();
 });
 process.once("exit", () => {
   say(describeFailure(new Fault("author.exit", "the build file ended the process")));
@@ -57,7 +56,7 @@ try {
 /** Evaluates and tells the plan; the objects in it, references first. */
 async function run(): Promise<ReadonlyMap<string, StoreItem>> {
   const { file, targets, args } = instructions;
-  const exports = (await import(pathToFileURL(file).href)) as Readonly<Record<string, unknown>>;
+  const exports: Readonly<Record<string, unknown>> = await import(pathToFileURL(file).href);
   const wanted = await new Selection(exports, basename(file), args).select(targets);
   const items = closureOf(wanted.map(({ item }) => item));
   const indices = new Map(items.map(({ path }, i) => [path, i] as const));
@@ -77,7 +76,8 @@ async function run(): Promise<ReadonlyMap<string, StoreItem>> {
 
 /** Waits for the client to say what it misses, sends it, and ends. */
 function answer(items: ReadonlyMap<string, StoreItem>): never {
-  const missing = new Set(readMessage<Wish>().missing as readonly StorePath[]);
+  const wish: Wish = JSON.parse(readLine());
+  const missing = new Set(wish.missing);
   const wanted = [...items.values()].filter(({ path }) => missing.has(path));
   const parts: Buffer[] = [];
   let length = 0;
@@ -120,14 +120,10 @@ function write(descriptor: number, bytes: Buffer): void {
       at += writeSync(descriptor, bytes, at);
     } catch (error) {
       // The client is gone.
-      if ((error as NodeJS.ErrnoException).code === "EPIPE") return abandoned();
+      if (errorCode(error) === "EPIPE") return abandoned();
       throw error;
     }
   }
-}
-
-function readMessage<T>(): T {
-  return JSON.parse(readLine()) as T;
 }
 
 /** A function that reads the next line; the process ends when there is none, as then the client is gone. */
@@ -149,6 +145,15 @@ function lineReader(descriptor: number): () => string {
       rest = Buffer.from(chunk.subarray(0, length));
     }
   };
+}
+
+async function reportUnfinished(): Promise<never> {
+  const file = await unfinishedModule(instructions.file, loaded);
+  const name = relative(dirname(instructions.file), file);
+  const place = placeInSource(file, (source) => source.search(/\bawait\b/));
+  return fail(
+    new Fault("author.unfinished", `a top-level await in ${name} never finishes`, { place }),
+  );
 }
 
 /** The module whose own code never ends: it has not finished, though all it imports has. */

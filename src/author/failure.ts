@@ -1,6 +1,7 @@
 /** From whatever an evaluation threw to what the user is told: message, place, line, and the frames that are the user's. */
 import { KilnError } from "../util/kiln-error.ts";
-import { Fault, show } from "./fault.ts";
+import * as api from "./api.ts";
+import { errorCode, Fault, nearest, show } from "./fault.ts";
 import type { Failure, Frame } from "./messages.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { isBeyondStripping, lineAt, placeOfSyntaxError } from "./syntax.ts";
@@ -32,7 +33,7 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
     const message = thrown.stack ?? thrown.message;
     return { ...base, code: "author.internal", kind: "internal", message };
   }
-  const denied = (thrown as NodeJS.ErrnoException).code === "ERR_ACCESS_DENIED";
+  const denied = errorCode(thrown) === "ERR_ACCESS_DENIED";
   return withLine(
     {
       ...base,
@@ -45,14 +46,30 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
   );
 }
 
+/** More than these are rarely read. */
+const maxFrames = 10;
+
 const base = { type: "failure", kind: "input", frames: [] } as const;
 
 function describeSyntax(error: SyntaxError, lastLoaded: string | undefined): Failure {
   const place = placeOfSyntaxError(error, lastLoaded);
-  const message = error.message.replace(/\s+/g, " ");
+  const [, module, name] =
+    /^The requested module '(.*)' .* export named '(.*)'$/s.exec(error.message) ?? [];
+  if (module !== undefined && name !== undefined) {
+    const message = `${show(module)} has no export ${show(name)}`;
+    const meant = module === "kiln-store" ? nearest(name, Object.keys(api)) : undefined;
+    const failure = { ...base, code: "author.import", message };
+    return withLine({ ...failure, ...(meant !== undefined && { hint: `write ${meant}` }) }, place);
+  }
+  const message = lowerFirst(error.message.replace(/\s+/g, " "));
   const stripped = isBeyondStripping(error, place);
   const hint = "types are only stripped: no enum, namespace, decorator, JSX";
   return withLine({ ...base, code: "author.syntax", message, ...(stripped && { hint }) }, place);
+}
+
+/** The first letter small, as in Kiln's own messages, unless it belongs to a name. */
+function lowerFirst(text: string): string {
+  return /^[A-Z][a-z]+\b/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 
 function messageOf(error: Error): string {
@@ -61,17 +78,22 @@ function messageOf(error: Error): string {
 }
 
 function deniedMessage(error: Error): string {
-  const { permission, resource } = error as { permission?: string; resource?: string };
+  const [permission, resource] = [property(error, "permission"), property(error, "resource")];
   const what: Readonly<Record<string, string>> = {
-    FileSystemWrite: `write ${resource ?? "files"}`,
-    FileSystemRead: `read ${resource ?? "files"}`,
+    FileSystemWrite: `write ${resource}`,
+    FileSystemRead: `read ${resource}`,
     ChildProcess: "start programs",
     WorkerThreads: "start workers",
     Addon: "load addons",
     Inspector: "use the inspector",
     WASI: "use WASI",
   };
-  return `a build file may not ${what[permission ?? ""] ?? `do this (${permission})`}`;
+  return `a build file may not ${what[permission] ?? `do this (${permission})`}`;
+}
+
+function property(error: Error, name: string): string {
+  const value: unknown = Reflect.get(error, name);
+  return typeof value === "string" ? value : "this";
 }
 
 function withLine(failure: Failure, place?: Place): Failure {
@@ -106,5 +128,5 @@ function framesOf(error: Error): Frame[] {
       column: Number(column),
     });
   }
-  return frames;
+  return frames.slice(0, maxFrames);
 }

@@ -39,6 +39,12 @@ export function show(value: unknown): string {
   return typeof value === "symbol" ? "a symbol" : "an object";
 }
 
+/** The system's or Node's name for an error: `ENOENT`, `ERR_MODULE_NOT_FOUND`. */
+export function errorCode(thrown: unknown): string | undefined {
+  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
+  return typeof thrown.code === "string" ? thrown.code : undefined;
+}
+
 /** The one of `known` that was probably meant by `text`, if any: at most a third of its letters differ. */
 export function nearest(text: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;

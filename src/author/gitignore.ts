@@ -1,6 +1,7 @@
 /** What `.gitignore` files leave out, read without git and without a repository. */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
+import { errorCode } from "./fault.ts";
 import { globExpression } from "./glob.ts";
 
 interface Rule {
@@ -87,8 +88,7 @@ function readRules(file: string): Rule[] {
   try {
     return parseRules(readFileSync(file, "utf8"));
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "EISDIR" || code === "ENOTDIR") return [];
+    if (["ENOENT", "EISDIR", "ENOTDIR"].includes(errorCode(error) ?? "")) return [];
     throw error;
   }
 }

@@ -19,19 +19,22 @@ export function installGuards(): void {
     refuse("Math.random()", guarded);
     return random();
   };
-  const traps: ProxyHandler<DateConstructor> = {
-    construct: function construct(target, args: [], newTarget): object {
-      if (args.length === 0) refuse("new Date()", construct);
-      return Reflect.construct(target, args, newTarget) as object;
-    },
-    apply: function apply(target): string {
-      refuse("Date()", apply);
-      return target();
-    },
-    get: (target, property, receiver) =>
-      property === "now" ? now : (Reflect.get(target, property, receiver) as unknown),
-  };
-  globalThis.Date = new Proxy(RealDate, traps);
+  globalThis.Date = new Proxy(RealDate, {
+    construct,
+    apply,
+    get: (target, property, receiver): unknown =>
+      property === "now" ? now : Reflect.get(target, property, receiver),
+  });
+}
+
+function construct(target: DateConstructor, args: unknown[], newTarget: Function): object {
+  if (args.length === 0) refuse("new Date()", construct);
+  return Reflect.construct(target, args, newTarget);
+}
+
+function apply(target: DateConstructor): string {
+  refuse("Date()", apply);
+  return target();
 }
 
 function refuse(call: string, guard: (...args: never[]) => unknown): void {

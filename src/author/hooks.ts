@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Fault, show } from "./fault.ts";
+import { errorCode, Fault, show } from "./fault.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { placeInSource } from "./syntax.ts";
 
@@ -98,7 +98,7 @@ function explained(error: unknown, importer: Importer | undefined): unknown {
   const place = placeOfImport(importer);
   const { specifier, parent } = importer;
   const options = { cause: error, place };
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (errorCode(error)) {
     case "ERR_MODULE_NOT_FOUND":
     case "ERR_UNSUPPORTED_DIR_IMPORT":
       return new Fault("author.import", `there is no module ${show(specifier)}`, {
@@ -115,6 +115,7 @@ function explained(error: unknown, importer: Importer | undefined): unknown {
     case "ERR_NETWORK_IMPORT_DISALLOWED":
     case "ERR_UNSUPPORTED_ESM_URL_SCHEME":
       return new Fault("author.import", firstLine(error.message), options);
+    case undefined:
     default:
       return error;
   }
@@ -149,7 +150,8 @@ function warnOfOtherVersion(parent: string, warn: (text: string) => void): void 
 
 function versionIn(manifest: string | URL): string | undefined {
   try {
-    return (JSON.parse(readFileSync(manifest, "utf8")) as { version?: string }).version;
+    const { version }: { version?: string } = JSON.parse(readFileSync(manifest, "utf8"));
+    return version;
   } catch {
     return undefined;
   }

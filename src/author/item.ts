@@ -18,7 +18,7 @@ export interface StoreItem {
 export interface ItemContent {
   readonly ca: ContentAddress;
   /** The NAR, made anew at each call. */
-  nar(): Iterable<Buffer>;
+  readonly nar: () => Iterable<Buffer>;
 }
 
 /** The NAR of one file with these bytes, not executable. */

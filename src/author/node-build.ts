@@ -55,7 +55,7 @@ export function nodeBuildDerivation(options: NodeBuildOptions<string>): Derivati
   if (!Array.isArray(nodeArgs) || !Array.isArray(args)) {
     throw wrong({ label, place: callerPlace() }, "args and nodeArgs must be lists");
   }
-  const node = nodeRuntimeSource();
+  const node = nodeRuntimeSource().toString();
   entry ??= textSource("kiln-builder-1.mjs", builderMain());
   const loader = loaderOf(libraries());
   const start =

@@ -94,7 +94,8 @@ function lookUp(name: string, from: string): Package | undefined {
 
 function readManifest(file: string): Manifest | undefined {
   try {
-    return JSON.parse(readFileSync(file, "utf8")) as Manifest;
+    const manifest: Manifest = JSON.parse(readFileSync(file, "utf8"));
+    return manifest;
   } catch (error) {
     if (error instanceof SyntaxError) {
       throw new Fault("author.package", `installed(): ${file} is not JSON: ${error.message}`);

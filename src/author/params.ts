@@ -42,47 +42,56 @@ export class ParamValue<T extends string | number | boolean> implements Param<T>
 
   /** Whether a build file may give this value. */
   accepts(value: unknown): value is T {
-    switch (this.kind) {
-      case "string":
-        return typeof value === "string";
-      case "flag":
-        return typeof value === "boolean";
-      case "integer":
-        return Number.isSafeInteger(value);
-      case "choice":
-        return typeof value === "string" && this.choices.includes(value);
-    }
+    return kinds[this.kind].accepts(value, this.choices);
   }
 
   /** The value that a person wrote; undefined when it is none. `true`: the name alone was given. */
   parse(text: string | true): unknown {
-    switch (this.kind) {
-      case "flag":
-        return text === true ? true : { true: true, false: false }[text];
-      case "integer":
-        return text !== true && /^-?[0-9]{1,16}$/.test(text) ? Number(text) : undefined;
-      case "string":
-      case "choice":
-        return text === true ? undefined : text;
-    }
+    return kinds[this.kind].parse(text);
   }
 
   /** What its values are, for messages. */
   wanted(): string {
-    switch (this.kind) {
-      case "string":
-        return "a text";
-      case "flag":
-        return "true or false";
-      case "integer":
-        return "a whole number";
-      case "choice":
-        return `one of ${this.choices.join(", ")}`;
-    }
+    return kinds[this.kind].wanted(this.choices);
   }
 }
 
-export function choiceParam(choices: unknown, byDefault: string | undefined): ParamValue<string> {
+interface Kind {
+  accepts(value: unknown, choices: readonly string[]): boolean;
+  parse(text: string | true): unknown;
+  wanted(choices: readonly string[]): string;
+}
+
+const textKind: Kind = {
+  accepts: (value) => typeof value === "string",
+  parse: (text) => (text === true ? undefined : text),
+  wanted: () => "a text",
+};
+
+const kinds: Readonly<Record<ParameterKind, Kind>> = {
+  string: textKind,
+  choice: {
+    ...textKind,
+    accepts: (value, choices) => choices.some((choice) => choice === value),
+    wanted: (choices) => `one of ${choices.join(", ")}`,
+  },
+  flag: {
+    accepts: (value) => typeof value === "boolean",
+    parse: (text) => (text === true ? true : { true: true, false: false }[text]),
+    wanted: () => "true or false",
+  },
+  integer: {
+    accepts: (value) => Number.isSafeInteger(value),
+    parse: (text) => (text !== true && /^-?[0-9]{1,16}$/.test(text) ? Number(text) : undefined),
+    wanted: () => "a whole number",
+  },
+};
+
+export function choiceParam<const C extends string>(
+  choices: readonly [C, ...C[]],
+  byDefault?: C,
+): Param<C>;
+export function choiceParam(choices: unknown, byDefault?: string): unknown {
   const isList = Array.isArray(choices) && choices.length > 0;
   if (!isList || !choices.every((choice): choice is string => typeof choice === "string")) {
     throw new Fault("author.option", "param.choice(): the choices are no list of texts");

@@ -48,7 +48,8 @@ export function fileName(module: string): string {
 }
 
 function callSites(below: (...args: never[]) => unknown = callerPlace): NodeJS.CallSite[] {
-  const { prepareStackTrace, stackTraceLimit } = Error;
+  const { stackTraceLimit } = Error;
+  const formatter: unknown = Reflect.get(Error, "prepareStackTrace");
   let sites: NodeJS.CallSite[] = [];
   Error.prepareStackTrace = (_error, found) => {
     sites = found;
@@ -58,7 +59,7 @@ function callSites(below: (...args: never[]) => unknown = callerPlace): NodeJS.C
   const holder: { stack?: string } = {};
   Error.captureStackTrace(holder, below);
   void holder.stack; // V8 calls prepareStackTrace when the property is read.
-  Error.prepareStackTrace = prepareStackTrace;
+  Reflect.set(Error, "prepareStackTrace", formatter);
   Error.stackTraceLimit = stackTraceLimit;
   return sites;
 }

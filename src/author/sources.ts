@@ -12,7 +12,7 @@ import { Hash, sha256 } from "../format/hash.ts";
 import { noReferences, storePathOf } from "../format/path-digest.ts";
 import { parsePathInDirectory } from "../format/store-path.ts";
 import { context } from "./context.ts";
-import { Fault, nearest, show } from "./fault.ts";
+import { errorCode, Fault, nearest, show } from "./fault.ts";
 import { GitIgnore } from "./gitignore.ts";
 import { globExpression } from "./glob.ts";
 import { fileNar, type StoreItem } from "./item.ts";
@@ -135,8 +135,7 @@ export function readTextFile(
   try {
     return { text: bytesToString(readFileSync(named.file)), named };
   } catch (error) {
-    const reason =
-      (error as NodeJS.ErrnoException).code === "EISDIR" ? "it is a folder" : String(error);
+    const reason = errorCode(error) === "EISDIR" ? "it is a folder" : String(error);
     throw wrong(named, reason);
   }
 }
@@ -199,7 +198,7 @@ export interface ReadObject {
   readonly key: string;
   /** Everything its NAR is made of, for the stamp. */
   readonly entries: readonly WalkedEntry[];
-  nar(): Iterable<Buffer>;
+  readonly nar: () => Iterable<Buffer>;
 }
 
 /** The object as an item: read when its stamp is new, and again when the store wants it. */

@@ -42,7 +42,7 @@ export type GivenArgs = Readonly<Record<string, string | true>>;
 
 interface TargetInfo {
   readonly params: ReadonlyMap<string, ParamValue<string | number | boolean>>;
-  readonly make: (args: never) => unknown;
+  readonly make: (args: Readonly<Record<string, unknown>>) => unknown;
   readonly place: Place | undefined;
 }
 
@@ -71,7 +71,7 @@ export function makePerSystem(systems: unknown, make: unknown): PerSystemValue {
   if (typeof make !== "function") {
     throw new Fault("author.option", `perSystem(): ${show(make)} stands where a function must`);
   }
-  return new PerSystemValue(systems, make as (system: string) => unknown);
+  return new PerSystemValue(systems, (system) => make(system));
 }
 
 export function makeTarget(params: unknown, make: unknown): (args?: object) => unknown {
@@ -92,8 +92,8 @@ export function makeTarget(params: unknown, make: unknown): (args?: object) => u
     }
     checked.set(name, param);
   }
-  const info: TargetInfo = { params: checked, make: make as TargetInfo["make"], place };
-  const call = (args: object = {}): unknown => info.make(completeArgs(info, { ...args }) as never);
+  const info: TargetInfo = { params: checked, make: (args) => make(args), place };
+  const call = (args: object = {}): unknown => info.make(completeArgs(info, { ...args }));
   const target = Object.assign(call, { params: Object.freeze({ ...params }) });
   targetInfos.set(target, info);
   return target;
@@ -178,7 +178,7 @@ export class Selection {
   #call(path: string, info: TargetInfo): unknown {
     if (!this.#made.has(info)) {
       const given = parseArgs(path, info, this.#args);
-      this.#made.set(info, info.make(completeArgs(info, given, path) as never));
+      this.#made.set(info, info.make(completeArgs(info, given, path)));
     }
     return this.#made.get(info);
   }
@@ -261,9 +261,13 @@ async function isBuildable(value: unknown, depth = 0): Promise<boolean> {
 /** What is in a list or plain object; undefined for everything else. */
 function groupMembers(value: unknown): readonly unknown[] | undefined {
   if (Array.isArray(value)) return value;
-  if (typeof value !== "object" || value === null) return undefined;
+  return isPlainObject(value) ? Object.values(value) : undefined;
+}
+
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
-  return prototype === Object.prototype || prototype === null ? Object.values(value) : undefined;
+  return prototype === Object.prototype || prototype === null;
 }
 
 /** The parts of a value by name: a group's members, a derivation's outputs, the systems of a `perSystem()`. */
@@ -271,7 +275,7 @@ async function membersOf(path: string, value: unknown): Promise<ReadonlyMap<stri
   if (value instanceof DerivationValue) return new Map(Object.entries(value.outputs));
   if (value instanceof PerSystemValue) return new Map(Object.entries(value.bySystem));
   if (Array.isArray(value)) return listMembers(path, value);
-  return groupMembers(value) === undefined ? new Map() : new Map(Object.entries(value as object));
+  return isPlainObject(value) ? new Map(Object.entries(value)) : new Map();
 }
 
 /** Members of a list go by the names of their derivations, which must tell them apart. */
@@ -281,24 +285,27 @@ async function listMembers(
 ): Promise<ReadonlyMap<string, unknown>> {
   const members = new Map<string, unknown>();
   for (const [i, promised] of list.entries()) {
-    const member = await promised;
+    const member: unknown = await promised;
     const named = member instanceof DerivationValue || member instanceof OutputValue;
     const name = named ? member.name : String(i);
     const other = members.get(name);
     if (other !== undefined && other !== member) {
-      const at = [other, member].map((value) => {
-        const place = value instanceof OutputValue ? value.derivation : (value as DerivationValue);
-        return place.item.place ? printPlace(place.item.place) : "an unknown place";
-      });
+      const [place, otherPlace] = [placeOf(member), placeOf(other)];
       const group = path === "" ? "the default target" : `target "${path}"`;
-      throw new Fault("target.duplicate", `${group} has two members named ${show(name)}`, {
-        hint: `made at ${at.join(" and ")}; use an object to name them`,
-        place: (member as DerivationValue).item?.place,
+      const before = otherPlace ? ` (the other one is made at ${printPlace(otherPlace)})` : "";
+      throw new Fault("target.duplicate", `${group} has two members named ${show(name)}${before}`, {
+        hint: "use an object to name them",
+        place,
       });
     }
     members.set(name, member);
   }
   return members;
+}
+
+function placeOf(value: unknown): Place | undefined {
+  const derivation = value instanceof OutputValue ? value.derivation : value;
+  return derivation instanceof DerivationValue ? derivation.item.place : undefined;
 }
 
 async function list(name: string, value: unknown, found: TargetListing[]): Promise<void> {

@@ -16,7 +16,7 @@ import { checkName, resolved, wrong, type Subject } from "./strings.ts";
 import { SourceValue, type Source } from "./values.ts";
 
 /** The bytes of a file, something else that has a NAR, or a folder of such. */
-export type TreeNode = Buffer | Folder | { nar(): Iterable<Buffer> };
+export type TreeNode = Buffer | Folder | { readonly nar: () => Iterable<Buffer> };
 export type Folder = Map<string, TreeNode>;
 
 /** The folder with these files: texts, which may refer to sources, and copies of sources. */
@@ -40,8 +40,8 @@ export function treeSource(
     ...referencesOf(subject, hint),
     ...copied.flatMap((item) => item.references),
   ]);
+  const nar = (): Iterable<Buffer> => narOf(root);
   return new SourceValue(name, () => {
-    const nar = (): Iterable<Buffer> => narOf(root);
     const ca = { method: "recursive", hash: sourceHash(nar()) } as const;
     const others = references.map((item) => item.path);
     const path = storePathOf(context().storeDirectory, name, ca, { self: false, others });
