@@ -64,8 +64,9 @@ export function outputPathOf(
 
 /** A map of these entries in byte order of their keys; of two with one key the later counts. */
 export function sortedMap<K extends string, V>(entries: Iterable<readonly [K, V]>): Map<K, V> {
-  const list = [...entries];
-  return new Map(isSorted(list.map(([key]) => key)) ? list : list.toSorted(byKey));
+  const map = new Map(entries);
+  // Most come in order, and finding that out is much cheaper than sorting.
+  return isSorted(map.keys()) ? map : new Map([...map].toSorted(byKey));
 }
 
 /** These texts in byte order, each once. */
@@ -75,8 +76,13 @@ export function sortedSet<T extends string>(texts: Iterable<T>): T[] {
 }
 
 /** Whether each text is greater than the one before it. */
-function isSorted(texts: readonly string[]): boolean {
-  return texts.every((text, i) => i === 0 || compareBytes(texts[i - 1] ?? "", text) < 0);
+function isSorted(texts: Iterable<string>): boolean {
+  let previous: string | undefined;
+  for (const text of texts) {
+    if (previous !== undefined && compareBytes(previous, text) >= 0) return false;
+    previous = text;
+  }
+  return true;
 }
 
 function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {
