@@ -6,6 +6,13 @@
  */
 import { ErrorCode, type WireError } from "./errors.ts";
 
+declare global {
+  interface JSON {
+    /** Not in the compiler's library yet: a value that is written as `text`. */
+    rawJSON(text: string): object;
+  }
+}
+
 /** An id as a value: a bigint when a number cannot hold it. */
 export type RequestID = string | number | bigint | null;
 
@@ -228,13 +235,10 @@ function stringify(value: unknown): string | undefined {
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     return JSON.stringify(value, (_, member: unknown) =>
-      typeof member === "bigint" ? rawJson(member.toString()) : member,
+      typeof member === "bigint" ? JSON.rawJSON(member.toString()) : member,
     );
   }
 }
-
-// Not in the compiler's library yet.
-const { rawJSON: rawJson } = JSON as unknown as { rawJSON: (text: string) => unknown };
 
 /** Whether arrays and objects are nested deeper than `limit`. Of text that is not JSON the answer means nothing. */
 function isDeeperThan(body: Buffer, limit: number): boolean {
