@@ -20,21 +20,22 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
       case "test:pass":
       case "test:fail": {
         const { data } = event;
-        const failed = event.type === "test:fail";
         const isSuite = data.details.type === "suite";
         const isFile = data.file !== undefined && data.name === data.file;
+        // A skipped suite counts as one skip: its tests are not even seen.
         // A suite fails when a test in it does; that test was counted already. A file that dies by itself is one failure.
         const ownFault =
-          failed &&
-          (data.details.error as { failureType?: string }).failureType !== "subtestsFailed";
-        if ((isSuite || isFile) && !ownFault) break;
+          event.type === "test:fail" &&
+          (event.data.details.error as { failureType?: string }).failureType !== "subtestsFailed";
+        const isSkipped = data.skip !== undefined;
+        if ((isSuite || isFile) && !ownFault && !isSkipped) break;
         const file = data.file === undefined ? "?" : relative(process.cwd(), data.file);
         const counts = files.get(file) ?? { passed: 0, failed: 0, skipped: 0, milliseconds: 0 };
         files.set(file, counts);
         counts.milliseconds += data.nesting === 0 ? data.details.duration_ms : 0;
-        if (failed) {
+        if (event.type === "test:fail") {
           counts.failed++;
-          const error = data.details.error as Error;
+          const { error } = event.data.details;
           yield `\n✗ ${data.name}\n  ${file}:${data.line ?? 0}\n${indent(inspect(error.cause ?? error))}\n\n`;
         } else if (data.skip !== undefined || data.todo !== undefined) {
           counts.skipped++;

@@ -70,7 +70,7 @@ describe("cancelling", { skip: needsWorld }, () => {
     );
     const log = await client.call("zb.readLog", { buildID, drvPath });
     assert.equal(log.eof, true);
-    client.close();
+    await client.close();
   });
 
   test("SIGTERM ends the daemon with 0 and its builders with it", async () => {
@@ -86,7 +86,7 @@ describe("cancelling", { skip: needsWorld }, () => {
     assert.equal(await daemon.stop(), 0);
     assert.ok(performance.now() - start < 8000, "took longer than the grace time");
     assert.deepEqual(processesWith(mark), []);
-    client.close();
+    await client.close();
   });
 
   test("Ctrl-C ends an embedded build with 130 and its builders with it", async () => {

@@ -45,6 +45,6 @@ test(
     assert.ok(most <= 16, `${most} ran at once`);
     assert.ok(most >= 8, `only ${most} ran at once`);
     assert.ok(Math.min(...times) < 1600, `took ${times.map(Math.round).join(", ")} ms`);
-    client.close();
+    await client.close();
   },
 );

@@ -5,6 +5,7 @@ import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { parseStorePath } from "../src/format/store-path.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { needsZb, needsZbHead, zb, zbHead } from "./support/peers.ts";
 import { type Daemon, type Ended, kilnProgram, needsWorld, World } from "./support/world.ts";
@@ -222,7 +223,9 @@ describe("several outputs, which zb's language cannot say", { skip: needsWorld |
         const daemon = await world.serve(server, serveFlags);
         const client = await StoreClient.connect(daemon.socket);
         await client.importStream([Buffer.from(vector.in.stream, "base64")]);
-        const { buildID } = await client.call("zb.realize", { drvPath: vector.in.targets });
+        const { buildID } = await client.call("zb.realize", {
+          drvPath: vector.in.targets.map(parseStorePath),
+        });
         let view = await client.call("zb.getBuild", { buildID });
         while (view.status === "active") {
           await new Promise((resolve) => setTimeout(resolve, 20));
@@ -242,7 +245,7 @@ describe("several outputs, which zb's language cannot say", { skip: needsWorld |
         ]);
         assert.equal(exported.code, 0, exported.stderr);
         answers.push({ outputs, exported: exported.stdout.toString("base64") });
-        client.close();
+        await client.close();
       }
       assert.deepEqual(answers[1], answers[0]);
     });

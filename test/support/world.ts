@@ -72,7 +72,7 @@ export class World implements AsyncDisposable {
       { stdio: ["pipe", "pipe", "inherit"] },
     );
     const [first] = (await Promise.race([
-      once(holder.stdout!, "data"),
+      once(holder.stdout, "data"),
       once(holder, "exit").then(() => [Buffer.from("")]),
     ])) as [Buffer];
     if (!first.toString().startsWith("ready")) {
@@ -97,18 +97,16 @@ export class World implements AsyncDisposable {
     const child = spawn(
       "setpriv",
       [
-        ...[
-          "--pdeathsig",
-          "KILL",
-          "--",
-          "nsenter",
-          "--target",
-          String(this.#holder.pid),
-          ...user,
-          ...enter,
-        ],
+        "--pdeathsig=KILL",
+        "--",
+        "nsenter",
+        `--target=${this.#holder.pid}`,
+        ...user,
+        ...enter,
         `--wdns=${options.cwd ?? this.directory}`,
-        ...["--", program, ...args],
+        "--",
+        program,
+        ...args,
       ],
       {
         stdio: ["pipe", "pipe", "pipe"],

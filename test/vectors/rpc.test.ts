@@ -59,7 +59,8 @@ function frame(step: Step, ours: Substitutions): Buffer {
     return ours.size === 0 ? raw : Buffer.from(substitute(raw.toString("latin1"), ours), "latin1");
   }
   const isJson = typeof step.body === "string";
-  const body = isJson ? Buffer.from(substitute(step.body as string, ours)) : bytes(step.body!);
+  const body =
+    typeof step.body === "string" ? Buffer.from(substitute(step.body, ours)) : bytes(step.body!);
   const header = step
     .headers!.map(
       ([name, value]) =>
