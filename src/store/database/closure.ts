@@ -19,7 +19,7 @@ export function closureOf(database: StoreDatabase, paths: Iterable<StorePath>): 
   const rows = database
     .prepare(
       `with recursive reached (id) as (
-         select id from json_each(?) join objects on objects.path = value
+         select objects.id from json_each(?) join objects on objects.path = value
          union select referent from reached join object_references on referrer = reached.id
        )
        select objects.path from reached join objects on objects.id = reached.id`,
@@ -38,15 +38,56 @@ export function referenceGraph(
   paths: readonly StorePath[],
 ): ReferenceGraph {
   requireAll(database, paths);
+  return graphOf(
+    database,
+    `select objects.id from json_each(?) join objects on objects.path = value
+     union select referent from reached join object_references on referrer = reached.id`,
+    paths,
+  );
+}
+
+/**
+ * `paths` and everything that refers to them, directly or not, each before all that it refers to. Unregistered ones are left
+ * out.
+ */
+export function referrersFirst(database: StoreDatabase, paths: Iterable<StorePath>): StorePath[] {
+  const graph = graphOf(
+    database,
+    `select objects.id from json_each(?) join objects on objects.path = value
+     union select referrer from reached join object_references on referent = reached.id`,
+    [...paths],
+  );
+  const waitingFor = new Map<StorePath, number>();
+  for (const [path, referents] of graph) {
+    for (const referent of referents) {
+      if (referent !== path) waitingFor.set(referent, (waitingFor.get(referent) ?? 0) + 1);
+    }
+  }
+  const order = [...graph.keys()].filter((path) => !waitingFor.has(path));
+  // The list grows while it is walked: an object follows when its last referrer is placed.
+  for (const path of order) {
+    for (const referent of graph.get(path) ?? []) {
+      if (referent === path) continue;
+      const left = (waitingFor.get(referent) ?? 0) - 1;
+      waitingFor.set(referent, left);
+      if (left === 0) order.push(referent);
+    }
+  }
+  return order;
+}
+
+/** The objects that the recursive query `reached` finds from `paths`, sorted, with the references among them. */
+function graphOf(
+  database: StoreDatabase,
+  reached: string,
+  paths: readonly StorePath[],
+): ReferenceGraph {
   const rows = database
     .prepare(
-      `with recursive reached (id) as (
-         select id from json_each(?) join objects on objects.path = value
-         union select referent from reached join object_references on referrer = reached.id
-       )
+      `with recursive reached (id) as (${reached})
        select objects.id, objects.path, referent from reached
        join objects on objects.id = reached.id
-       left join object_references on referrer = reached.id
+       left join object_references on referrer = objects.id
        order by objects.path`,
     )
     .all(JSON.stringify(paths));
@@ -64,50 +105,10 @@ export function referenceGraph(
   }
   const graph = new Map<StorePath, StorePath[]>();
   for (const [path, ids] of referents) {
-    graph.set(
-      path,
-      ids.map((id) => pathsByID.get(id)).filter((found) => found !== undefined),
-    );
+    const known = ids.map((id) => pathsByID.get(id)).filter((found) => found !== undefined);
+    graph.set(path, known);
   }
   return graph;
-}
-
-/** `paths` and everything that refers to them, directly or not, each before all that it refers to. Unregistered ones are left out. */
-export function referrersFirst(database: StoreDatabase, paths: Iterable<StorePath>): StorePath[] {
-  const rows = database
-    .prepare(
-      `with recursive reached (id) as (
-         select id from json_each(?) join objects on objects.path = value
-         union select referrer from reached join object_references on referent = reached.id
-       )
-       select objects.path, referents.path as referent from reached
-       join objects on objects.id = reached.id
-       left join object_references on referrer = objects.id and referent in (select id from reached) and referent <> referrer
-       left join objects as referents on referents.id = referent
-       order by objects.path`,
-    )
-    .all(JSON.stringify([...paths]));
-  const referentsOf = new Map<StorePath, StorePath[]>();
-  const waitingFor = new Map<StorePath, number>();
-  for (const row of rows) {
-    const path = parseStorePath(textIn(row, "path"));
-    const referents = referentsOf.get(path) ?? [];
-    referentsOf.set(path, referents);
-    if (row["referent"] === null) continue;
-    const referent = parseStorePath(textIn(row, "referent"));
-    referents.push(referent);
-    waitingFor.set(referent, (waitingFor.get(referent) ?? 0) + 1);
-  }
-  const order = [...referentsOf.keys()].filter((path) => !waitingFor.has(path));
-  // The list grows while it is walked: an object follows when its last referrer is placed.
-  for (const path of order) {
-    for (const referent of referentsOf.get(path) ?? []) {
-      const left = (waitingFor.get(referent) ?? 0) - 1;
-      waitingFor.set(referent, left);
-      if (left === 0) order.push(referent);
-    }
-  }
-  return order;
 }
 
 function requireAll(database: StoreDatabase, paths: readonly StorePath[]): void {

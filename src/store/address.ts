@@ -1,0 +1,134 @@
+/** Whether a tree is what it is said to be: a content address is a proof, and this is where it is checked. */
+import { Buffer } from "node:buffer";
+import { createHash } from "node:crypto";
+import { constants } from "node:fs";
+import { open } from "node:fs/promises";
+import { dumpNar } from "../files/dump.ts";
+import { inSlices } from "../files/slices.ts";
+import { isSourceAddress, sameAddress, type ContentAddress } from "../format/content-address.ts";
+import { Hash, type HashType } from "../format/hash.ts";
+import { splitReferences, storePathOf } from "../format/path-digest.ts";
+import {
+  SelfReferenceAnalyzer,
+  type MachoBufferCreator,
+} from "../format/references/self-references.ts";
+import { digestOf, directoryOf, nameOf, type StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+
+/** What one look at a tree has found. */
+export interface Survey {
+  readonly narHash: Hash;
+  readonly narSize: number;
+  /** The hash in the source address, if the tree does not refer to itself. */
+  readonly sourceHash: Hash;
+  /** Set when the tree is a single regular file. */
+  readonly file: { readonly executable: boolean; readonly sha256?: Hash } | undefined;
+}
+
+/** What is said about a tree. */
+export interface Claim {
+  readonly storePath: StorePath;
+  readonly references: readonly StorePath[];
+  /** Undefined stands for the source address. */
+  readonly ca: ContentAddress | undefined;
+}
+
+/**
+ * The content address of the tree at `tree`. What `survey` does not tell (hashes of other kinds, self references) is read from
+ * disk.
+ *
+ * @throws KilnError `ca.references`, `ca.fileType`, `ca.mismatch` or `path.mismatch` when the claim is not true
+ */
+export async function checkClaim(
+  claim: Claim,
+  survey: Survey,
+  tree: string,
+  buffers?: MachoBufferCreator,
+): Promise<ContentAddress> {
+  const { storePath, ca } = claim;
+  const references = splitReferences(storePath, claim.references);
+  // Cheap things first: what cannot be right needs no reading.
+  if (ca !== undefined) checkPath(claim, ca);
+  if (ca?.method === "text" || ca?.method === "flat") {
+    if (survey.file === undefined || survey.file.executable) {
+      throw new KilnError(
+        "ca.fileType",
+        `${storePath} has a ${ca.method} address and is not a single file without execute permission`,
+        { path: storePath },
+      );
+    }
+    const { sha256 } = survey.file;
+    const isKnown = ca.hash.type === "sha256" && sha256 !== undefined;
+    const hash = isKnown ? sha256 : await hashFile(ca.hash.type, tree);
+    return agree(claim, { method: ca.method, hash });
+  }
+  if (ca !== undefined && !isSourceAddress(ca)) {
+    return agree(claim, { method: "recursive", hash: await hashNar(ca.hash.type, tree) });
+  }
+  const source = references.self
+    ? await selfReferentialAddress(storePath, tree, buffers)
+    : ({ method: "recursive", hash: survey.sourceHash } as const);
+  if (ca === undefined) checkPath(claim, source);
+  return agree(claim, source);
+}
+
+function checkPath({ storePath, references }: Claim, ca: ContentAddress): void {
+  const right = storePathOf(
+    directoryOf(storePath),
+    nameOf(storePath),
+    ca,
+    splitReferences(storePath, references),
+  );
+  if (right === storePath) return;
+  throw new KilnError(
+    "path.mismatch",
+    `${storePath} is not the path of its content and references, which is ${right}`,
+    { path: storePath },
+  );
+}
+
+function agree({ storePath, ca }: Claim, found: ContentAddress): ContentAddress {
+  if (ca === undefined || sameAddress(ca, found)) return found;
+  throw new KilnError(
+    "ca.mismatch",
+    `the content of ${storePath} does not match its address: expected ${ca.hash.sri()}, found ${found.hash.sri()}`,
+    { path: storePath },
+  );
+}
+
+async function selfReferentialAddress(
+  path: StorePath,
+  tree: string,
+  buffers: MachoBufferCreator | undefined,
+): Promise<ContentAddress> {
+  const analyzer = new SelfReferenceAnalyzer(digestOf(path), buffers);
+  await inSlices(dumpNar(tree), (chunk) => analyzer.write(chunk));
+  const { ca, self } = analyzer.finish();
+  if (!self) {
+    throw new KilnError(
+      "ca.references",
+      `${path} is said to refer to itself, and its content does not`,
+      { path },
+    );
+  }
+  return ca;
+}
+
+async function hashFile(type: HashType, path: string): Promise<Hash> {
+  const hash = createHash(type);
+  const buffer = Buffer.allocUnsafe(256 * 1024);
+  await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  for (;;) {
+    const { bytesRead } = await file.read(buffer);
+    if (bytesRead === 0) return Hash.of(type, hash.digest());
+    hash.update(buffer.subarray(0, bytesRead));
+  }
+}
+
+async function hashNar(type: HashType, tree: string): Promise<Hash> {
+  const hash = createHash(type);
+  await inSlices(dumpNar(tree), (chunk) => {
+    hash.update(chunk);
+  });
+  return Hash.of(type, hash.digest());
+}

@@ -1,0 +1,38 @@
+/** Names in the store directory that a builder writes by itself. */
+import type { StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { StoreParts } from "./parts.ts";
+
+/** Disposing of it takes away what has not become an object. */
+export interface Claimed extends AsyncDisposable {
+  readonly paths: readonly StorePath[];
+}
+
+/** @throws KilnError `store.conflict` when one of `paths` is an object */
+export function claimNames(parts: StoreParts, paths: readonly StorePath[]): Claimed {
+  const object = paths.find((path) => parts.objects.has(path));
+  if (object !== undefined) {
+    throw new KilnError("store.conflict", `${object} is an object already`, { path: object });
+  }
+  // What is there now is nobody's: it must not be taken for the builder's work. It goes before there is an intent, so that no
+  // crash makes it look like Kiln's.
+  for (const path of paths) {
+    if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
+  }
+  parts.database.transaction(() =>
+    parts.intents.record(paths.map((path) => ({ path, inode: undefined }))),
+  );
+  return {
+    paths,
+    [Symbol.asyncDispose]: () => release(parts, paths),
+  };
+}
+
+async function release(parts: StoreParts, paths: readonly StorePath[]): Promise<void> {
+  const unfinished = paths.filter(
+    (path) => !parts.objects.has(path) && parts.files.find(path) !== undefined,
+  );
+  for (const path of unfinished) parts.files.moveOut(path);
+  if (unfinished.length > 0) await parts.syncer.names();
+  parts.database.transaction(() => parts.intents.clear(paths));
+}

@@ -1,0 +1,45 @@
+/** Names that Kiln is putting into, or taking out of, the store directory. Writing is part of a transaction of the caller's. */
+import { parseStorePath, type StorePath } from "../../format/store-path.ts";
+import type { StoreDatabase } from "./open.ts";
+import { optionalTextIn, textIn } from "./row.ts";
+
+export interface Intent {
+  readonly path: StorePath;
+  /** Inode number of what Kiln puts there; undefined when anything found there is Kiln's (a builder wrote it). */
+  readonly inode: bigint | undefined;
+}
+
+export class IntentTable {
+  readonly #database: StoreDatabase;
+
+  constructor(database: StoreDatabase) {
+    this.#database = database;
+  }
+
+  /** Records intents; one for the same path is replaced. */
+  record(intents: Iterable<Intent>): void {
+    const insert = this.#database.prepare(
+      "insert or replace into intents (path, inode, created_at) values (?, ?, ?)",
+    );
+    for (const { path, inode } of intents) {
+      insert.run(path, inode === undefined ? null : inode.toString(), Date.now());
+    }
+  }
+
+  clear(paths: Iterable<StorePath>): void {
+    const remove = this.#database.prepare("delete from intents where path = ?");
+    for (const path of paths) remove.run(path);
+  }
+
+  /** All that are recorded. */
+  open(): Intent[] {
+    const rows = this.#database.prepare("select path, inode from intents order by path").all();
+    return rows.map((row) => {
+      const inode = optionalTextIn(row, "inode");
+      return {
+        path: parseStorePath(textIn(row, "path")),
+        inode: inode === undefined ? undefined : BigInt(inode),
+      };
+    });
+  }
+}

@@ -1,0 +1,95 @@
+/** Removing objects: rows first, in one transaction with the intents that say which names have to go, then the names, then the files. */
+import type { StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { notInStore, referrersFirst } from "./database/closure.ts";
+import type { StoreParts } from "./parts.ts";
+import { lockAll } from "./placement.ts";
+
+export interface RemoveOptions {
+  /** Also what refers to the given objects, directly or not; default false: then such objects are an error. */
+  readonly recursive?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Removes objects, all or none.
+ *
+ * @returns what was removed, referrers before what they refer to
+ * @throws KilnError `store.missing`, `store.hasReferrers`, `store.inUse` (a running build or import needs one of them)
+ */
+export async function removeObjects(
+  parts: StoreParts,
+  paths: Iterable<StorePath>,
+  { recursive = false, signal }: RemoveOptions = {},
+): Promise<StorePath[]> {
+  const wanted = new Set(paths);
+  for (;;) {
+    const doomed = choose(parts, wanted, recursive);
+    if (doomed.length === 0) return [];
+    using _locks = await lockAll(parts, doomed, signal);
+    // While the locks were waited for, other objects may have come to refer to these.
+    const now = choose(parts, wanted, recursive);
+    if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
+    forget(parts, doomed);
+    await clearAway(parts, doomed);
+    return doomed;
+  }
+}
+
+/** What goes, referrers first. */
+function choose(
+  parts: StoreParts,
+  wanted: ReadonlySet<StorePath>,
+  recursive: boolean,
+): StorePath[] {
+  for (const path of wanted) if (!parts.objects.has(path)) throw notInStore(path);
+  const doomed = referrersFirst(parts.database, wanted);
+  const referrer = doomed.find((path) => !wanted.has(path));
+  if (referrer !== undefined && !recursive) {
+    throw new KilnError(
+      "store.hasReferrers",
+      `other objects refer to these, for example ${referrer}`,
+      { path: referrer, hint: "remove those too, or remove recursively" },
+    );
+  }
+  const used = doomed.find((path) => parts.roots.has(path));
+  if (used !== undefined) {
+    throw new KilnError("store.inUse", `${used} is needed by something that is running`, {
+      path: used,
+      hint: "wait for the running builds, or cancel them",
+    });
+  }
+  return doomed;
+}
+
+/** From here on they do not exist. */
+function forget(parts: StoreParts, doomed: readonly StorePath[]): void {
+  const names = doomed
+    .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
+    .filter(({ inode }) => inode !== undefined);
+  parts.database.transaction(() => {
+    parts.intents.record(names);
+    parts.objects.delete(doomed);
+  });
+}
+
+/** What fails here is no failure of the removal: the intents stay, and the next start takes the names away. */
+async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promise<void> {
+  try {
+    const gone = doomed.filter((path) => takeAway(parts, path));
+    await parts.syncer.names();
+    parts.database.transaction(() => parts.intents.clear(gone));
+  } catch (error) {
+    parts.log("warn", `removed objects still take space: ${KilnError.from(error).message}`);
+  }
+}
+
+function takeAway(parts: StoreParts, path: StorePath): boolean {
+  try {
+    if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
+    return true;
+  } catch (error) {
+    parts.log("warn", `cannot remove the files of ${path}: ${KilnError.from(error).message}`);
+    return false;
+  }
+}

@@ -1,0 +1,142 @@
+/** Sending objects: everything that can be known to fail is looked at before the first byte, and every byte is hashed on its way out. */
+import { createHash } from "node:crypto";
+import { dumpNar } from "../files/dump.ts";
+import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
+import { Hash } from "../format/hash.ts";
+import { toExportTrailer, type ObjectInfo } from "../format/object-info.ts";
+import type { StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { Pacer } from "../util/pacer.ts";
+import { notInStore, referenceGraph } from "./database/closure.ts";
+import { exportOrder } from "./export-order.ts";
+import { noteDamage } from "./integrity.ts";
+import type { StoreParts } from "./parts.ts";
+
+export interface ExportOptions {
+  /** Send exactly the given objects, in the given order, duplicates too; default false: their closures, in zb's order. */
+  readonly excludeReferences?: boolean;
+}
+
+/** Smaller pieces are gathered until they are this many bytes. */
+const chunkSize = 64 * 1024;
+
+/** An export that has everything it needs. */
+export class ExportPlan {
+  /** The objects in the order in which they are sent. */
+  readonly paths: readonly StorePath[];
+  readonly #parts: StoreParts;
+  readonly #infos: readonly ObjectInfo[];
+
+  constructor(parts: StoreParts, infos: readonly ObjectInfo[]) {
+    this.#parts = parts;
+    this.#infos = infos;
+    this.paths = infos.map((info) => info.storePath);
+  }
+
+  /**
+   * The bytes of the export stream, read from disk as they are taken. A chunk is the receiver's for good. Meanwhile the objects
+   * cannot be removed.
+   *
+   * @throws KilnError `store.damaged` when an object turns out not to be what was registered: the receiver must not take what it got
+   *   for complete, and cannot, since the end is missing
+   */
+  async *chunks(): AsyncGenerator<Buffer, void, void> {
+    using _kept = this.#parts.roots.protect(this.paths);
+    const pacer = new Pacer();
+    for (const chunk of gather(this.#pieces())) {
+      await pacer.pause();
+      yield chunk;
+    }
+  }
+
+  *#pieces(): Generator<Buffer, void, void> {
+    for (const info of this.#infos) {
+      yield exportObjectHeader();
+      yield* this.#nar(info);
+      yield exportTrailer(toExportTrailer(info));
+    }
+    yield exportEnd();
+  }
+
+  *#nar(info: ObjectInfo): Generator<Buffer, void, void> {
+    const hash = createHash("sha256");
+    let size = 0;
+    try {
+      for (const piece of dumpNar(this.#parts.files.pathOf(info.storePath))) {
+        size += piece.length;
+        // A file that has grown must not be sent on and on.
+        if (size > info.narSize) break;
+        hash.update(piece);
+        yield piece;
+      }
+    } catch (error) {
+      throw this.#damaged(info, error);
+    }
+    if (size !== info.narSize || !Hash.of("sha256", hash.digest()).equals(info.narHash)) {
+      throw this.#damaged(info);
+    }
+  }
+
+  #damaged(info: ObjectInfo, cause?: unknown): KilnError {
+    noteDamage(this.#parts, info);
+    return new KilnError("store.damaged", `${info.storePath} is not what was registered`, {
+      kind: "internal",
+      path: info.storePath,
+      hint: "import the object again, or remove it",
+      cause,
+    });
+  }
+}
+
+/**
+ * Finds the objects to send, in order, and that they are there.
+ *
+ * @throws KilnError `store.missing`
+ */
+export function planExport(
+  parts: StoreParts,
+  paths: readonly StorePath[],
+  { excludeReferences = false }: ExportOptions = {},
+): ExportPlan {
+  const infos = order(parts, paths, excludeReferences).map((path) => {
+    const info = parts.objects.info(path);
+    if (info === undefined) throw notInStore(path);
+    return info;
+  });
+  for (const { storePath } of infos) {
+    if (parts.files.find(storePath) === undefined) {
+      throw new KilnError("store.missing", `${storePath} is registered, but its files are gone`, {
+        kind: "internal",
+        path: storePath,
+        hint: "import the object again, or remove it",
+      });
+    }
+  }
+  return new ExportPlan(parts, infos);
+}
+
+function order(
+  parts: StoreParts,
+  paths: readonly StorePath[],
+  excludeReferences: boolean,
+): readonly StorePath[] {
+  if (excludeReferences) return paths;
+  const graph = referenceGraph(parts.database, paths);
+  return exportOrder(paths, (path) => graph.get(path) ?? []);
+}
+
+/** The same bytes in pieces worth sending. */
+function* gather(pieces: Iterable<Buffer>): Generator<Buffer, void, void> {
+  let gathered = Buffer.allocUnsafe(chunkSize);
+  let length = 0;
+  for (const piece of pieces) {
+    if (length + piece.length > chunkSize) {
+      if (length > 0) yield gathered.subarray(0, length);
+      gathered = Buffer.allocUnsafe(chunkSize);
+      length = 0;
+    }
+    if (piece.length >= chunkSize) yield piece;
+    else length += piece.copy(gathered, length);
+  }
+  if (length > 0) yield gathered.subarray(0, length);
+}

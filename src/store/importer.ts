@@ -1,0 +1,254 @@
+/**
+ * Taking objects in, from an export stream.
+ *
+ * An object that is refused costs only itself: the rest of its NAR is read and dropped. Objects are made durable and registered in
+ * batches, one while the next is being received, so that a stream of many small ones shares its syncs and transactions.
+ */
+import { Buffer } from "node:buffer";
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { attempt } from "../files/file-error.ts";
+import { freeze } from "../files/freeze.ts";
+import {
+  readExport,
+  type ByteReaderLike,
+  type ExportReceiver,
+  type ExportTrailer,
+} from "../format/export-stream.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
+import { compareBytes } from "../util/byte-string.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { Pacer } from "../util/pacer.ts";
+import { checkClaim } from "./address.ts";
+import { Arrival } from "./arrival.ts";
+import { ownerOfObjects } from "./object-files.ts";
+import type { StoreParts } from "./parts.ts";
+import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
+
+export interface ImportOptions {
+  /** Ends the import; what was received completely before is kept. */
+  readonly signal?: AbortSignal;
+  /** Who sends, for the log. */
+  readonly user?: string;
+}
+
+/** What became of an object of a stream. */
+export interface ImportReport {
+  /** As it stood in the stream. */
+  readonly storePath: string;
+  readonly status: "imported" | "present" | "rejected";
+  /** Why it was rejected. */
+  readonly code?: string;
+  readonly message?: string;
+}
+
+/** A batch is placed when it reaches one of these; its age, in milliseconds, is looked at when an object comes. */
+const limits = { objects: 128, entries: 2000, bytes: 64 * 1024 * 1024, age: 100 };
+
+/** Reports beyond this many are dropped, the oldest first. */
+const maxReports = 100_000;
+
+/** An object that was received: to be placed, or rejected already. */
+type Received =
+  | { readonly storePath: string; readonly candidate: Candidate }
+  | { readonly storePath: string; readonly error: KilnError };
+
+export class Importer implements ExportReceiver, AsyncDisposable {
+  /** What became of the objects, in the order of the stream; complete after {@link flush}. The reader may empty it. */
+  readonly reports: ImportReport[] = [];
+  readonly #parts: StoreParts;
+  readonly #options: ImportOptions;
+  #folder: string | undefined;
+  #count = 0;
+  #arrival: Arrival | undefined;
+  #batch = new Batch();
+  #placing: Promise<void> = Promise.resolve();
+
+  constructor(parts: StoreParts, options: ImportOptions = {}) {
+    this.#parts = parts;
+    this.#options = options;
+  }
+
+  /**
+   * Imports a whole export stream. When this returns or throws, every object that was received is registered and durable, or
+   * rejected; `reports` tells which.
+   *
+   * @throws KilnError what {@link readExport} throws: the stream cannot be read on
+   */
+  async read(input: ByteReaderLike): Promise<void> {
+    const { signal } = this.#options;
+    const pacer = new Pacer();
+    const paced: ByteReaderLike = {
+      chunk: async () => {
+        signal?.throwIfAborted();
+        await this.#arrival?.congestion;
+        await pacer.pause();
+        return await input.chunk();
+      },
+      unread: (rest) => input.unread(rest),
+    };
+    try {
+      await readExport(paced, this);
+    } finally {
+      this.#drop();
+      await this.flush();
+    }
+  }
+
+  get finished(): boolean {
+    return this.#arrival?.finished ?? false;
+  }
+
+  write(chunk: Buffer): number {
+    this.#arrival ??= this.#begin();
+    return this.#arrival.write(chunk);
+  }
+
+  async receive(trailer: ExportTrailer): Promise<void> {
+    const arrival = this.#arrival;
+    this.#arrival = undefined;
+    if (arrival?.finished !== true) {
+      throw new KilnError("nar.truncated", "an object ends before its NAR does");
+    }
+    arrival.close();
+    this.#batch.add(await this.#judge(arrival, trailer));
+    if (this.#batch.isFull) await this.#placeBatch();
+  }
+
+  /** Resolves when every object received so far is registered and durable, or rejected. */
+  async flush(): Promise<void> {
+    if (this.#batch.items.length > 0) await this.#placeBatch();
+    await this.#placing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#drop();
+    await this.flush();
+    if (this.#folder !== undefined) this.#parts.files.discard(this.#folder);
+    this.#folder = undefined;
+  }
+
+  #begin(): Arrival {
+    const { files, syncer } = this.#parts;
+    try {
+      this.#folder ??= attempt("create a folder in", files.tmp, () =>
+        mkdtempSync(join(files.tmp, "import-")),
+      );
+      return new Arrival(join(this.#folder, String(this.#count++)), syncer);
+    } catch (error) {
+      return new Arrival(join(files.tmp, "none"), syncer, KilnError.from(error));
+    }
+  }
+
+  /** Forgets an object that did not arrive completely. */
+  #drop(): void {
+    this.#arrival?.close();
+    if (this.#arrival !== undefined) this.#parts.files.discard(this.#arrival.tree);
+    this.#arrival = undefined;
+  }
+
+  async #judge(arrival: Arrival, trailer: ExportTrailer): Promise<Received> {
+    const { storePath } = trailer;
+    const { tree, entries } = arrival;
+    try {
+      const info = await this.#check(arrival, trailer);
+      await freeze(tree, ownerOfObjects());
+      return { storePath, candidate: { tree, entries, info } };
+    } catch (error) {
+      this.#parts.files.discard(tree);
+      return { storePath, error: KilnError.from(error) };
+    }
+  }
+
+  async #check(arrival: Arrival, trailer: ExportTrailer): Promise<ObjectInfo> {
+    const { directory } = this.#parts;
+    const survey = arrival.survey();
+    const storePath = parseObjectPath(directory, trailer.storePath);
+    const referenceSet = new Set(
+      trailer.references.map((text) => parseObjectPath(directory, text)),
+    );
+    const references = [...referenceSet].toSorted(compareBytes);
+    const claim = { storePath, references, ca: trailer.ca };
+    const ca = await checkClaim(claim, survey, arrival.tree, this.#parts.buffers);
+    const { narHash, narSize } = survey;
+    return { storePath, narHash, narSize, references, ca };
+  }
+
+  /** Resolves when the batch before this one is placed; this one is placed meanwhile. */
+  async #placeBatch(): Promise<void> {
+    const batch = this.#batch;
+    this.#batch = new Batch();
+    await this.#placing;
+    this.#placing = this.#place(batch);
+  }
+
+  /** Never rejects. */
+  async #place({ items, candidates }: Batch): Promise<void> {
+    const outcomes = new Map<Candidate, Placed>();
+    try {
+      using _locks = await lockAll(
+        this.#parts,
+        candidates.map(({ info }) => info.storePath),
+      );
+      const placed = await place(this.#parts, candidates, "import");
+      for (const [i, outcome] of placed.entries()) {
+        const candidate = candidates[i];
+        if (candidate !== undefined) outcomes.set(candidate, outcome);
+      }
+    } catch (error) {
+      const outcome = { status: "rejected", error: KilnError.from(error) } as const;
+      for (const candidate of candidates) outcomes.set(candidate, outcome);
+    }
+    for (const item of items) {
+      const outcome = "error" in item ? item : outcomes.get(item.candidate);
+      this.#report(item.storePath, outcome);
+    }
+  }
+
+  #report(storePath: string, outcome: Placed | { readonly error: KilnError } | undefined): void {
+    if (this.reports.length >= maxReports) this.reports.splice(0, maxReports / 2);
+    if (outcome === undefined || !("error" in outcome)) {
+      const status = outcome?.status === "present" ? "present" : "imported";
+      this.reports.push({ storePath, status });
+      return;
+    }
+    const { code, message } = outcome.error;
+    this.reports.push({ storePath, status: "rejected", code, message });
+    const who = this.#options.user === undefined ? "" : ` from ${this.#options.user}`;
+    this.#parts.log("warn", `rejected ${JSON.stringify(storePath)}${who}: ${message}`);
+  }
+}
+
+/** Objects received one after the other, which share their syncs and transactions. */
+class Batch {
+  readonly items: Received[] = [];
+  readonly candidates: Candidate[] = [];
+  readonly #start = performance.now();
+  #entries = 0;
+  #bytes = 0;
+
+  add(item: Received): void {
+    this.items.push(item);
+    if ("error" in item) return;
+    this.candidates.push(item.candidate);
+    this.#entries += item.candidate.entries;
+    this.#bytes += item.candidate.info.narSize;
+  }
+
+  get isFull(): boolean {
+    return (
+      this.items.length >= limits.objects ||
+      this.#entries >= limits.entries ||
+      this.#bytes >= limits.bytes ||
+      performance.now() - this.#start >= limits.age
+    );
+  }
+}
+
+/** @throws KilnError `path.invalid` unless `text` is an object of this directory, not something inside one */
+function parseObjectPath(directory: StoreDirectory, text: string): StorePath {
+  const { path, sub } = parsePathInDirectory(directory, text);
+  if (sub === "") return path;
+  throw new KilnError("path.invalid", `${JSON.stringify(text)} is inside an object`);
+}

@@ -1,0 +1,56 @@
+/** Whether what lies on disk is still what was registered. */
+import { lstatSync } from "node:fs";
+import { hashTree } from "../files/dump.ts";
+import { errorCode } from "../files/file-error.ts";
+import { inSlices } from "../files/slices.ts";
+import { walk } from "../files/walk.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { StoreParts } from "./parts.ts";
+
+/**
+ * Whether the registered object is there, whole and unchanged. Its bytes are read only when something in it changed after they
+ * were last known to be right: an inode's change time, which no program can set back, tells.
+ */
+export async function isIntact(parts: StoreParts, info: ObjectInfo): Promise<boolean> {
+  const file = parts.files.pathOf(info.storePath);
+  const verifiedAt = parts.objects.verifiedAt(info.storePath) ?? 0;
+  try {
+    if ((await lastChange(file)) <= verifiedAt) return true;
+    const start = Date.now();
+    const { narHash, narSize } = await hashTree(file);
+    if (narSize !== info.narSize || !narHash.equals(info.narHash)) return false;
+    parts.objects.setVerifiedAt(info.storePath, start);
+    return true;
+  } catch (error) {
+    parts.log("warn", `${info.storePath} cannot be read: ${KilnError.from(error).message}`);
+    return false;
+  }
+}
+
+/** Notes that the object's bytes are wrong, so that the next import of it looks at them. */
+export function noteDamage(parts: StoreParts, info: ObjectInfo): void {
+  parts.log("error", `${info.storePath} is not what was registered; importing it again repairs it`);
+  try {
+    parts.objects.setVerifiedAt(info.storePath, 0);
+  } catch (error) {
+    parts.log(
+      "warn",
+      `cannot note that ${info.storePath} is damaged: ${KilnError.from(error).message}`,
+    );
+  }
+}
+
+/** When something in the tree last changed, in milliseconds since the Unix epoch; Infinity when there is no tree. */
+async function lastChange(tree: string): Promise<number> {
+  let last = -Infinity;
+  try {
+    await inSlices(walk(tree), ({ type, parent, name }) => {
+      if (type !== "leave") last = Math.max(last, lstatSync(parent.at(name)).ctimeMs);
+    });
+    return last;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return Infinity;
+    throw error;
+  }
+}

@@ -1,0 +1,197 @@
+/**
+ * The names in a physical store directory: the objects, and `.kiln/` with what is not one yet (`tmp/`) or not one any more
+ * (`trash/`). What lies in `.kiln/` is Kiln's, and is emptied without a question when a store is opened.
+ */
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fsyncSync,
+  futimesSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  type BigIntStats,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { v7 as uuid7 } from "uuid";
+import { errorCode, fileError } from "../files/file-error.ts";
+import type { FreezeOptions } from "../files/freeze.ts";
+import { removeTree } from "../files/remove-tree.ts";
+import { objectNameOf, type StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+
+/** `message` is for the operator. */
+export type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+export class ObjectFiles {
+  /** The physical store directory. */
+  readonly root: string;
+  readonly tmp: string;
+  readonly lockFile: string;
+  readonly idFile: string;
+  readonly #trash: string;
+  readonly #log: Log;
+  /** The removals under way, one after the other. */
+  #removals: Promise<void> = Promise.resolve();
+
+  private constructor(root: string, log: Log) {
+    const own = join(root, ".kiln");
+    this.root = root;
+    this.tmp = join(own, "tmp");
+    this.#trash = join(own, "trash");
+    this.lockFile = join(own, "lock");
+    this.idFile = join(own, "store-id");
+    this.#log = log;
+  }
+
+  /**
+   * Makes the store directory (mode 1775, as zb does) and Kiln's own folder in it, unless they are there.
+   *
+   * @throws KilnError `store.directory` when something else is in their place
+   */
+  static open(root: string, log: Log): ObjectFiles {
+    try {
+      makeStoreDirectory(root);
+      const own = join(root, ".kiln");
+      makePrivateFolder(own);
+      const files = new ObjectFiles(root, log);
+      makePrivateFolder(files.tmp);
+      makePrivateFolder(files.#trash);
+      return files;
+    } catch (error) {
+      throw fileError("prepare", root, error);
+    }
+  }
+
+  /** Where the object is, or would be. */
+  pathOf(path: StorePath): string {
+    return `${this.root}/${objectNameOf(path)}`;
+  }
+
+  /** What has the object's name, if anything; a symlink itself, not what it points at. */
+  find(path: StorePath): BigIntStats | undefined {
+    return lstatSync(this.pathOf(path), { bigint: true, throwIfNoEntry: false });
+  }
+
+  /**
+   * Gives a frozen tree the object's name. Nothing may have that name.
+   *
+   * @returns whether the root folder's metadata had to be touched, and so must be synced again
+   */
+  moveIn(tree: string, path: StorePath): boolean {
+    return moveTree(tree, this.pathOf(path));
+  }
+
+  /** Takes what has the object's name out of the store directory. It is removed in the background. */
+  moveOut(path: StorePath): void {
+    const away = join(this.#trash, uuid7());
+    moveTree(this.pathOf(path), away);
+    this.discard(away);
+  }
+
+  /** Removes a tree that lies in `.kiln/` in the background. */
+  discard(tree: string): void {
+    this.#removals = this.#removeAfter(this.#removals, tree);
+  }
+
+  /** Begins to remove all that a process before this one left unfinished. The time this takes does not depend on how much it is. */
+  discardLeftovers(): void {
+    for (const name of readdirSync(this.tmp)) {
+      const away = join(this.#trash, uuid7());
+      try {
+        moveTree(join(this.tmp, name), away);
+      } catch (error) {
+        this.#log("warn", `cannot clear ${join(this.tmp, name)}: ${KilnError.from(error).message}`);
+      }
+    }
+    for (const name of readdirSync(this.#trash)) this.discard(join(this.#trash, name));
+  }
+
+  /** Resolves when nothing is being removed any more. */
+  async settled(): Promise<void> {
+    let last: Promise<void> | undefined;
+    while (last !== this.#removals) {
+      last = this.#removals;
+      await last;
+    }
+  }
+
+  async #removeAfter(earlier: Promise<void>, tree: string): Promise<void> {
+    await earlier;
+    try {
+      await removeTree(tree);
+    } catch (error) {
+      this.#log("warn", `cannot remove ${tree}: ${KilnError.from(error).message}`);
+    }
+  }
+}
+
+/** For `freeze`: root's objects belong to root, other users' to themselves. */
+export function ownerOfObjects(): FreezeOptions {
+  return process.geteuid?.() === 0 ? { owner: { uid: 0, gid: 0 } } : {};
+}
+
+/**
+ * Renames. A folder can only get another parent if it is writable, which a frozen one is not, unless for root: then its mode
+ * is relaxed for the moment of the move.
+ */
+function moveTree(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return false;
+  } catch (error) {
+    if (errorCode(error) !== "EACCES" || !lstatSync(from).isDirectory()) throw error;
+  }
+  const folder = openSync(from, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    const { mode } = lstatSync(from);
+    fchmodSync(folder, 0o700);
+    try {
+      renameSync(from, to);
+    } finally {
+      fchmodSync(folder, mode & 0o777);
+      futimesSync(folder, 0, 0);
+    }
+    return true;
+  } finally {
+    closeSync(folder);
+  }
+}
+
+function makeStoreDirectory(root: string): void {
+  const there = lstatSync(root, { throwIfNoEntry: false });
+  if (there !== undefined) return;
+  const made = mkdirSync(root, { recursive: true, mode: 0o755 });
+  // mkdir's mode goes through the umask, and may not carry the sticky bit.
+  if (made !== undefined) chmodSync(root, 0o1775);
+  syncFolderNow(dirname(root));
+}
+
+function makePrivateFolder(path: string): void {
+  const there = lstatSync(path, { throwIfNoEntry: false });
+  if (there === undefined) {
+    mkdirSync(path, { mode: 0o700 });
+    syncFolderNow(dirname(path));
+    return;
+  }
+  if (!there.isDirectory() || there.uid !== process.geteuid?.()) {
+    throw new KilnError("store.directory", `${path} is not a folder of the user who runs Kiln`, {
+      kind: "internal",
+      path,
+    });
+  }
+  if ((there.mode & 0o7777) !== 0o700) chmodSync(path, 0o700);
+}
+
+function syncFolderNow(path: string): void {
+  const folder = openSync(path, "r");
+  try {
+    fsyncSync(folder);
+  } finally {
+    closeSync(folder);
+  }
+}

@@ -1,0 +1,30 @@
+/** The parts of an open store, as its verbs (import, publish, export, remove, register) share them. */
+import type { ObjectInfo } from "../format/object-info.ts";
+import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import type { StoreDirectory } from "../format/store-path.ts";
+import type { KeyedMutex } from "../util/keyed-mutex.ts";
+import type { IntentTable } from "./database/intents.ts";
+import type { ObjectTable } from "./database/objects.ts";
+import type { StoreDatabase } from "./database/open.ts";
+import type { Log, ObjectFiles } from "./object-files.ts";
+import type { TemporaryRoots } from "./roots.ts";
+import type { Syncer } from "./syncer.ts";
+
+/** How an object came into the store. */
+export type Origin = "import" | "build" | "register";
+
+export interface StoreParts {
+  readonly directory: StoreDirectory;
+  readonly database: StoreDatabase;
+  readonly objects: ObjectTable;
+  readonly intents: IntentTable;
+  readonly files: ObjectFiles;
+  readonly syncer: Syncer;
+  readonly roots: TemporaryRoots;
+  /** One writer per path. Whoever needs several takes them in the order of the paths. */
+  readonly locks: KeyedMutex;
+  /** Where the analysis of Mach-O files keeps what it cannot hold in memory. */
+  readonly buffers: MachoBufferCreator | undefined;
+  readonly log: Log;
+  readonly onAdded: (info: ObjectInfo, origin: Origin) => void;
+}

@@ -1,0 +1,257 @@
+/**
+ * The one way into the store directory: from a verified, frozen tree in `.kiln/` (or where a builder left it) to a registered object.
+ *
+ *     sync the trees ─┐
+ *     commit intents ─┴─> rename into place ─> sync the directory ─> commit rows, drop intents
+ *
+ * Whatever moment the machine dies at: before the last commit there is no object, and the intents say which names to undo;
+ * after it, the object is whole and on disk. A batch costs two commits and two syncs, however many objects it has.
+ */
+import { lstatSync } from "node:fs";
+import { fileError } from "../files/file-error.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import type { StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { missingReference } from "./database/objects.ts";
+import type { Intent } from "./database/intents.ts";
+import { isIntact } from "./integrity.ts";
+import type { Origin, StoreParts } from "./parts.ts";
+import type { WrittenTree } from "./syncer.ts";
+
+/** A tree that is about to become an object: checked against `info` and frozen. */
+export interface Candidate extends WrittenTree {
+  readonly info: ObjectInfo;
+}
+
+export type Placed =
+  | { readonly status: "added" | "present" }
+  | { readonly status: "rejected"; readonly error: KilnError };
+
+/** What happened to each candidate. */
+type Outcomes = Map<Candidate, Placed>;
+
+export interface PlaceOptions {
+  /** All of the batch or none; then one may refer to any other. Default false: one may refer to those before it. */
+  readonly together?: boolean;
+}
+
+/**
+ * Makes objects of `batch`, in order. What is in the store already, intact, is left as it is; what is
+ * damaged or missing there is replaced. The trees are used up, whatever happens. The caller holds the locks of all the paths.
+ *
+ * Never rejects: what fails is in the result.
+ */
+export async function place(
+  parts: StoreParts,
+  batch: readonly Candidate[],
+  origin: Origin,
+  { together = false }: PlaceOptions = {},
+): Promise<Placed[]> {
+  const outcomes: Outcomes = new Map();
+  using kept = new DisposableStack();
+  const accepted = new Map<StorePath, Candidate>();
+  const later = new Set(together ? batch.map(({ info }) => info.storePath) : []);
+  for (const candidate of batch) {
+    const refusal = await admit(parts, candidate, { accepted, later, kept });
+    if (refusal === undefined) accepted.set(candidate.info.storePath, candidate);
+    else outcomes.set(candidate, refusal);
+  }
+  if (together) refuseRest(batch, accepted, outcomes);
+  const added = new Set(await placeAccepted(parts, [...accepted.values()], outcomes, together));
+  for (const candidate of batch) {
+    if (added.has(candidate)) tell(parts, candidate.info, origin);
+    else discardTree(parts, candidate);
+  }
+  return batch.map((candidate) => outcomes.get(candidate) ?? { status: "added" });
+}
+
+/** Takes the locks of all `paths`, in the one order that keeps two takers from waiting for each other. */
+export async function lockAll(
+  parts: StoreParts,
+  paths: Iterable<StorePath>,
+  signal?: AbortSignal,
+): Promise<Disposable> {
+  const held = new DisposableStack();
+  try {
+    for (const path of [...new Set(paths)].toSorted()) {
+      held.use(await parts.locks.lock(path, signal));
+    }
+    return held;
+  } catch (error) {
+    held.dispose();
+    throw error;
+  }
+}
+
+/** When one is rejected, so are all. */
+function refuseRest(
+  batch: readonly Candidate[],
+  accepted: Map<StorePath, Candidate>,
+  outcomes: Outcomes,
+): void {
+  const failure = [...outcomes.values()].find(({ status }) => status === "rejected");
+  if (failure === undefined) return;
+  for (const candidate of batch) outcomes.set(candidate, failure);
+  accepted.clear();
+}
+
+interface Company {
+  readonly accepted: ReadonlyMap<StorePath, Candidate>;
+  /** Also to be referred to, though not accepted yet. */
+  readonly later: ReadonlySet<StorePath>;
+  /** Keeps what accepted candidates refer to from being removed. */
+  readonly kept: DisposableStack;
+}
+
+/** Why the candidate is not to be placed; undefined when it is. */
+async function admit(
+  parts: StoreParts,
+  { info }: Candidate,
+  { accepted, later, kept }: Company,
+): Promise<Placed | undefined> {
+  const { storePath, references } = info;
+  if (accepted.has(storePath)) return { status: "present" };
+  try {
+    const known = parts.objects.info(storePath);
+    if (known !== undefined && (await isIntact(parts, known))) return { status: "present" };
+    for (const reference of references) {
+      const isThere =
+        reference === storePath ||
+        accepted.has(reference) ||
+        later.has(reference) ||
+        parts.objects.has(reference);
+      if (!isThere) return rejected(missingReference(storePath, reference));
+    }
+    kept.use(parts.roots.protect(references));
+    return undefined;
+  } catch (error) {
+    return rejected(KilnError.from(error));
+  }
+}
+
+/** @returns those that have become objects; `outcomes` tells about the others */
+async function placeAccepted(
+  parts: StoreParts,
+  accepted: readonly Candidate[],
+  outcomes: Outcomes,
+  together: boolean,
+): Promise<readonly Candidate[]> {
+  if (accepted.length === 0) return [];
+  const moved: Candidate[] = [];
+  try {
+    await Promise.all([parts.syncer.trees(accepted), recordIntents(parts, accepted)]);
+    await moveIn(parts, accepted, { moved, outcomes, together });
+    await parts.syncer.names();
+    commit(parts, accepted, moved);
+    return moved;
+  } catch (thrown) {
+    const error = fileError("write to", parts.files.root, thrown);
+    for (const candidate of accepted) {
+      if (!outcomes.has(candidate)) outcomes.set(candidate, rejected(error));
+    }
+    for (const { info } of moved) withdraw(parts, info.storePath);
+    dropIntents(parts, accepted);
+    return [];
+  }
+}
+
+// oxlint-disable-next-line typescript/require-await -- failures must be rejections
+async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
+  const intents: Intent[] = accepted.map(({ tree, info }) => ({
+    path: info.storePath,
+    inode: lstatSync(tree, { bigint: true }).ino,
+  }));
+  parts.database.transaction(() => parts.intents.record(intents));
+}
+
+interface Moving {
+  /** Gets those that are in place. */
+  readonly moved: Candidate[];
+  readonly outcomes: Outcomes;
+  readonly together: boolean;
+}
+
+/** Moves the trees into place. One that cannot be moved takes those with it that refer to it, or all. */
+async function moveIn(
+  parts: StoreParts,
+  accepted: readonly Candidate[],
+  { moved, outcomes, together }: Moving,
+): Promise<void> {
+  const failed = new Set<StorePath>();
+  for (const candidate of accepted) {
+    const { tree, info } = candidate;
+    const { storePath } = info;
+    try {
+      const absent = info.references.find((reference) => failed.has(reference));
+      if (absent !== undefined) throw missingReference(storePath, absent);
+      if (tree !== parts.files.pathOf(storePath)) {
+        // What is there is damaged, or not known to the database: to clients it does not exist.
+        if (parts.files.find(storePath) !== undefined) parts.files.moveOut(storePath);
+        const isTouched = parts.files.moveIn(tree, storePath);
+        if (isTouched) await parts.syncer.folder(parts.files.pathOf(storePath));
+      }
+      moved.push(candidate);
+    } catch (thrown) {
+      const error = fileError("place", storePath, thrown);
+      if (together) throw error;
+      failed.add(storePath);
+      outcomes.set(candidate, rejected(error));
+    }
+  }
+}
+
+/** From here on they exist. */
+function commit(
+  parts: StoreParts,
+  accepted: readonly Candidate[],
+  moved: readonly Candidate[],
+): void {
+  // The last rename was before this; change times have the resolution of the kernel's tick.
+  const now = Date.now() + 1;
+  parts.database.transaction(() => {
+    const known = new Set(
+      moved.filter(({ info }) => parts.objects.has(info.storePath)).map(({ info }) => info),
+    );
+    for (const info of known) parts.objects.setVerifiedAt(info.storePath, now);
+    const added = moved.map(({ info }) => info).filter((info) => !known.has(info));
+    parts.objects.insert(added, now);
+    parts.intents.clear(accepted.map(({ info }) => info.storePath));
+  });
+}
+
+/** Takes a name out of the store directory again. If that fails, its intent stays, and the next start does it. */
+function withdraw(parts: StoreParts, path: StorePath): void {
+  try {
+    // What repaired a registered object may stay.
+    if (!parts.objects.has(path)) parts.files.moveOut(path);
+  } catch (error) {
+    parts.log("warn", `cannot take back ${path}: ${KilnError.from(error).message}`);
+  }
+}
+
+function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): void {
+  try {
+    const done = accepted
+      .map(({ info }) => info.storePath)
+      .filter((path) => parts.objects.has(path) || parts.files.find(path) === undefined);
+    parts.database.transaction(() => parts.intents.clear(done));
+  } catch (error) {
+    parts.log("warn", `intents stay until the next start: ${KilnError.from(error).message}`);
+  }
+}
+
+function tell(parts: StoreParts, info: ObjectInfo, origin: Origin): void {
+  try {
+    parts.onAdded(info, origin);
+  } catch (error) {
+    parts.log("error", `a listener failed: ${KilnError.from(error).message}`);
+  }
+}
+
+function discardTree(parts: StoreParts, { tree, info }: Candidate): void {
+  if (tree !== parts.files.pathOf(info.storePath)) parts.files.discard(tree);
+}
+
+function rejected(error: KilnError): Placed {
+  return { status: "rejected", error };
+}

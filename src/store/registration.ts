@@ -1,0 +1,91 @@
+/** Registering what lies in the store directory already: an installer has put it there. */
+import { createHash } from "node:crypto";
+import { lstatSync } from "node:fs";
+import { dumpNar } from "../files/dump.ts";
+import { freeze } from "../files/freeze.ts";
+import { inSlices } from "../files/slices.ts";
+import { sameAddress } from "../format/content-address.ts";
+import { Hash } from "../format/hash.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import { directoryOf } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { checkClaim, type Survey } from "./address.ts";
+import { missingReference } from "./database/objects.ts";
+import { countEntries } from "./syncer.ts";
+import { ownerOfObjects } from "./object-files.ts";
+import type { StoreParts } from "./parts.ts";
+
+/** Registers an object after a look at every byte of it; what is registered just so already is left as it is. */
+export async function registerObject(parts: StoreParts, info: ObjectInfo): Promise<void> {
+  const { storePath, references } = info;
+  if (directoryOf(storePath) !== parts.directory) {
+    throw new KilnError("path.invalid", `${storePath} is not inside ${parts.directory}`, {
+      path: storePath,
+    });
+  }
+  if (info.ca === undefined) {
+    throw new KilnError("store.notContentAddressed", `${storePath} has no content address`, {
+      path: storePath,
+    });
+  }
+  using _lock = await parts.locks.lock(storePath);
+  if (parts.files.find(storePath) === undefined) {
+    throw new KilnError("store.missing", `there is nothing at ${storePath}`, { path: storePath });
+  }
+  const known = parts.objects.info(storePath);
+  if (known !== undefined) {
+    if (isSame(known, info)) return;
+    throw new KilnError("store.conflict", `${storePath} does not match existing data`, {
+      path: storePath,
+    });
+  }
+  const tree = parts.files.pathOf(storePath);
+  await verify(parts, info, tree);
+  const missing = references.find((path) => path !== storePath && !parts.objects.has(path));
+  if (missing !== undefined) throw missingReference(storePath, missing);
+  using _kept = parts.roots.protect(references);
+  await freeze(tree, ownerOfObjects());
+  await parts.syncer.trees([{ tree, entries: countEntries(tree) }]);
+  await parts.syncer.names();
+  parts.database.transaction(() => parts.objects.insert([info], Date.now() + 1));
+  parts.onAdded(info, "register");
+}
+
+async function verify(parts: StoreParts, info: ObjectInfo, tree: string): Promise<void> {
+  const survey = await surveyTree(tree);
+  if (survey.narSize !== info.narSize || !survey.narHash.equals(info.narHash)) {
+    throw new KilnError(
+      "store.mismatch",
+      `${info.storePath} has the NAR hash ${survey.narHash.base32()} and ${survey.narSize} bytes, not ${info.narHash.base32()} and ${info.narSize}`,
+      { path: info.storePath },
+    );
+  }
+  await checkClaim(info, survey, tree, parts.buffers);
+}
+
+async function surveyTree(tree: string): Promise<Survey> {
+  const hash = createHash("sha256");
+  let narSize = 0;
+  await inSlices(dumpNar(tree), (chunk) => {
+    hash.update(chunk);
+    narSize += chunk.length;
+  });
+  const stats = lstatSync(tree);
+  return {
+    narHash: Hash.of("sha256", hash.copy().digest()),
+    narSize,
+    sourceHash: Hash.of("sha256", hash.update("|").digest()),
+    file: stats.isFile() ? { executable: (stats.mode & 0o111) !== 0 } : undefined,
+  };
+}
+
+function isSame(a: ObjectInfo, b: ObjectInfo): boolean {
+  const references = new Set(a.references);
+  return (
+    a.narSize === b.narSize &&
+    a.narHash.equals(b.narHash) &&
+    sameAddress(a.ca, b.ca) &&
+    references.size === new Set(b.references).size &&
+    b.references.every((path) => references.has(path))
+  );
+}

@@ -1,0 +1,358 @@
+/**
+ * Objects at rest: a directory of immutable trees and the database that says which of them exist.
+ *
+ * This is the one place where row and directory are made to agree. The database decides what exists; whoever puts a name into the
+ * store directory writes an intent first; names that nobody announced are never touched.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeSync,
+} from "node:fs";
+import { resolve } from "node:path";
+import { errorCode, fileError } from "../files/file-error.ts";
+import { freeze } from "../files/freeze.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
+import { stringToBytes } from "../util/byte-string.ts";
+import { hasCode } from "../util/kiln-error.ts";
+import { KeyedMutex } from "../util/keyed-mutex.ts";
+import { claimNames, type Claimed } from "./claims.ts";
+import { closureOf } from "./database/closure.ts";
+import { IntentTable } from "./database/intents.ts";
+import { ObjectTable } from "./database/objects.ts";
+import { StoreDatabase, type Durability } from "./database/open.ts";
+import { removeObjects, type RemoveOptions } from "./deletion.ts";
+import { planExport, type ExportOptions, type ExportPlan } from "./exporter.ts";
+import { Importer, type ImportOptions } from "./importer.ts";
+import { StoreLock, type LockWait } from "./locks.ts";
+import { ObjectFiles, ownerOfObjects, type Log } from "./object-files.ts";
+import type { Origin, StoreParts } from "./parts.ts";
+import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
+import { recover } from "./recovery.ts";
+import { registerObject } from "./registration.ts";
+import { TemporaryRoots } from "./roots.ts";
+import { countEntries, Syncer } from "./syncer.ts";
+
+export interface StoreOptions {
+  /** Logical store directory: the one in the paths. */
+  readonly directory: StoreDirectory;
+  /** Where the objects really are; default `directory`. */
+  readonly realDirectory?: string | undefined;
+  /** The database file. */
+  readonly database: string;
+  /** What acknowledged objects survive; default `power`. */
+  readonly durability?: Durability | undefined;
+  readonly log?: Log | undefined;
+  /** Where the analysis of Mach-O files keeps what it cannot hold in memory; default memory, within bounds. */
+  readonly buffers?: MachoBufferCreator | undefined;
+  /** Wait while another process has the store, instead of throwing `store.locked`. */
+  readonly waitForLock?: LockWait | undefined;
+}
+
+/** A tree to be made an object of the store. */
+export interface Publication {
+  /** On the store's file system; moved, or removed when the object is there already. */
+  readonly tree: string;
+  /** What was found about it after it had its final bytes. */
+  readonly info: ObjectInfo;
+}
+
+export class Store implements AsyncDisposable {
+  readonly directory: StoreDirectory;
+  readonly realDirectory: string;
+  /** A private folder on the store's file system. What is left in it goes when the store is next opened. */
+  readonly temporaryDirectory: string;
+  readonly database: StoreDatabase;
+  /** Called after an object was registered. */
+  onObjectAdded: ((info: ObjectInfo, origin: Origin) => void) | undefined;
+  readonly #parts: StoreParts;
+  readonly #lock: StoreLock;
+
+  private constructor(parts: StoreParts, lock: StoreLock) {
+    this.#parts = {
+      ...parts,
+      onAdded: (info, origin) => this.onObjectAdded?.(info, origin),
+    };
+    this.#lock = lock;
+    this.directory = parts.directory;
+    this.realDirectory = parts.files.root;
+    this.temporaryDirectory = parts.files.tmp;
+    this.database = parts.database;
+  }
+
+  /**
+   * Opens a store, or makes one: takes its lock, brings its database up to date, and undoes what the process before had begun.
+   *
+   * @throws KilnError `store.locked`, `store.directory`, `database.…` (see {@link StoreDatabase.open}), `disk.…`, `file.…`
+   */
+  static async open(options: StoreOptions): Promise<Store> {
+    const { directory, durability = "power", log = () => undefined } = options;
+    const root = resolve(options.realDirectory ?? directory);
+    const files = ObjectFiles.open(root, log);
+    const lock = await StoreLock.acquire(files.lockFile, root, options.waitForLock);
+    let database: StoreDatabase | undefined;
+    try {
+      database = openDatabase(files, options);
+      const parts: StoreParts = {
+        directory,
+        database,
+        objects: new ObjectTable(database),
+        intents: new IntentTable(database),
+        files,
+        syncer: new Syncer(root, durability),
+        roots: new TemporaryRoots(),
+        locks: new KeyedMutex(),
+        buffers: options.buffers,
+        log,
+        onAdded: () => undefined,
+      };
+      await recover(parts);
+      return new Store(parts, lock);
+    } catch (error) {
+      database?.close();
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Where the object is, or would be, on this machine. */
+  realPath(path: StorePath): string {
+    return this.#parts.files.pathOf(path);
+  }
+
+  /** Whether the object is registered. */
+  has(path: StorePath): boolean {
+    return this.#parts.objects.has(path);
+  }
+
+  /** What is known about the object; undefined when it is not registered. */
+  info(path: StorePath): ObjectInfo | undefined {
+    return this.#parts.objects.info(path);
+  }
+
+  /**
+   * Whether `text` names a registered object that is there, or something inside one; no link is followed. False for whatever is not
+   * a path in this store. Waits while the object is being put in place or removed.
+   */
+  async exists(text: string): Promise<boolean> {
+    const place = this.#locate(text);
+    if (place === undefined) return false;
+    const { path, sub } = place;
+    if (this.#parts.locks.isLocked(path)) (await this.lock(path))[Symbol.dispose]();
+    return this.has(path) && isThere(this.realPath(path), sub);
+  }
+
+  /**
+   * The objects reachable from `paths`, with themselves, sorted.
+   *
+   * @throws KilnError `store.missing`
+   */
+  closure(paths: Iterable<StorePath>): StorePath[] {
+    return closureOf(this.database, paths);
+  }
+
+  /** The objects that refer to `path`, without itself, sorted. */
+  referrers(path: StorePath): StorePath[] {
+    return this.#parts.objects.referrers(path);
+  }
+
+  /** All registered objects, sorted. */
+  list(): Iterable<StorePath> {
+    return this.#parts.objects.list();
+  }
+
+  /** The write lock of one path. Whoever holds one must not wait for another. */
+  lock(path: StorePath, signal?: AbortSignal): Promise<Disposable> {
+    return this.#parts.locks.lock(path, signal);
+  }
+
+  /** Takes objects in: one importer for each stream or connection. */
+  importer(options: ImportOptions = {}): Importer {
+    return new Importer(this.#parts, options);
+  }
+
+  /**
+   * Makes a tree an object: freezes it, makes it durable, moves it into place and registers it. It must be what `info` says, and what
+   * it refers to must be registered. The tree may lie at the object's place already, if that was claimed.
+   *
+   * @param options.lock given when the caller holds the object's lock
+   * @throws KilnError `store.missingReference`, `file.…`, `disk.…`, `database.…`; then the tree is gone, too
+   */
+  async publish(
+    tree: string,
+    info: ObjectInfo,
+    options: { readonly lock?: Disposable | undefined } = {},
+  ): Promise<"added" | "present"> {
+    const held = options.lock ?? (await this.lock(info.storePath));
+    try {
+      const [status = "present"] = await this.#publishLocked([{ tree, info }]);
+      return status;
+    } finally {
+      if (held !== options.lock) held[Symbol.dispose]();
+    }
+  }
+
+  /**
+   * As {@link publish} for several trees that may refer to each other in any order, in one transaction: all of them, or none.
+   * Takes their locks, so the caller must hold none.
+   */
+  async publishAll(list: readonly Publication[]): Promise<("added" | "present")[]> {
+    using _locks = await lockAll(
+      this.#parts,
+      list.map(({ info }) => info.storePath),
+    );
+    return await this.#publishLocked(list);
+  }
+
+  /**
+   * Announces names that a builder will write directly into the store directory. Whatever unregistered thing has one of these names
+   * now is removed; so is what has one when the result is disposed of (or, after a crash, when the store is next opened), unless
+   * it has become an object by then. The caller holds the locks.
+   */
+  claim(paths: readonly StorePath[]): Claimed {
+    return claimNames(this.#parts, paths);
+  }
+
+  /**
+   * Prepares an export: finds the objects and their order, and that they are there.
+   *
+   * @throws KilnError `store.missing`
+   */
+  export(paths: readonly StorePath[], options: ExportOptions = {}): ExportPlan {
+    return planExport(this.#parts, paths, options);
+  }
+
+  /**
+   * Removes objects, all or none of them.
+   *
+   * @returns what was removed, referrers first
+   * @throws KilnError `store.missing`, `store.hasReferrers` (not with `recursive`), `store.inUse`
+   */
+  remove(paths: Iterable<StorePath>, options: RemoveOptions = {}): Promise<StorePath[]> {
+    return removeObjects(this.#parts, paths, options);
+  }
+
+  /**
+   * Makes an object of a tree that is in the store directory already, after it was found to be what `info` says.
+   *
+   * @throws KilnError `store.notContentAddressed`, `store.missing` (nothing is there), `store.conflict` (registered otherwise),
+   *   `ca.…`, `path.mismatch`, `store.mismatch` (another NAR hash or size), `store.missingReference`
+   */
+  register(info: ObjectInfo): Promise<void> {
+    return registerObject(this.#parts, info);
+  }
+
+  /** Keeps registered objects from being removed until the result is disposed of. */
+  protect(paths: Iterable<StorePath>): Disposable {
+    return this.#parts.roots.protect(paths);
+  }
+
+  /** Gives the store back, when what is being removed is gone. Whoever uses it must have ended; a second call does nothing. */
+  async close(): Promise<void> {
+    await this.#parts.files.settled();
+    this.#parts.syncer[Symbol.dispose]();
+    this.database.close();
+    this.#lock.release();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #locate(text: string): { path: StorePath; sub: string } | undefined {
+    try {
+      return parsePathInDirectory(this.directory, text);
+    } catch (error) {
+      if (hasCode(error, "path.invalid")) return undefined;
+      throw error;
+    }
+  }
+
+  async #publishLocked(list: readonly Publication[]): Promise<("added" | "present")[]> {
+    const candidates: Candidate[] = [];
+    for (const { tree, info } of list) {
+      await freeze(tree, ownerOfObjects());
+      candidates.push({ tree, info, entries: countEntries(tree) });
+    }
+    const placed = await place(this.#parts, candidates, "build", { together: true });
+    return placed.map(statusOf);
+  }
+}
+
+function statusOf(placed: Placed): "added" | "present" {
+  if (placed.status === "rejected") throw placed.error;
+  return placed.status;
+}
+
+/** Opens the store's own database. From the first time on, no other will do. */
+function openDatabase(files: ObjectFiles, options: StoreOptions): StoreDatabase {
+  const { directory, durability } = options;
+  const storeID = readStoreID(files.idFile);
+  const database = StoreDatabase.open(resolve(options.database), {
+    directory,
+    storeID,
+    ...(durability && { durability }),
+  });
+  try {
+    if (storeID === undefined) writeStoreID(files.idFile, database.storeID);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function readStoreID(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8").trim();
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw fileError("read", file, error);
+  }
+}
+
+function writeStoreID(file: string, id: string): void {
+  const unfinished = `${file}.new`;
+  try {
+    const handle = openSync(unfinished, "w", 0o600);
+    try {
+      writeSync(handle, `${id}\n`);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
+    renameSync(unfinished, file);
+  } catch (error) {
+    throw fileError("write", file, error);
+  }
+}
+
+/** Whether `sub` is inside the object at `object`, which every element but the last must be a real folder for. */
+function isThere(object: string, sub: string): boolean {
+  const names = sub === "" ? [] : sub.split("/");
+  let path = object;
+  for (let i = 0; ; i++) {
+    const stats = look(path);
+    const name = names[i];
+    if (stats === undefined || name === undefined) return stats !== undefined;
+    if (!stats.isDirectory()) return false;
+    path = `${path}/${name}`;
+  }
+}
+
+function look(path: string): ReturnType<typeof lstatSync> {
+  if (path.includes("\0")) return undefined;
+  try {
+    return lstatSync(stringToBytes(path), { throwIfNoEntry: false });
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === "ENOTDIR" || code === "ENAMETOOLONG" || code === "ELOOP") return undefined;
+    throw fileError("look at", path, error);
+  }
+}

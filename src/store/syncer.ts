@@ -1,0 +1,91 @@
+/**
+ * Makes what was written to the store survive a power failure. Nothing here blocks the event loop.
+ *
+ * Few files are synced one by one. For many, one syncfs(2) of the store's file system is far cheaper than a sync for each, and
+ * everybody who waits shares it.
+ */
+import { open } from "node:fs/promises";
+import { syncTree } from "../files/sync-tree.ts";
+import { walk } from "../files/walk.ts";
+import { SharedRun } from "../util/shared-run.ts";
+import type { Durability } from "./database/open.ts";
+import { FileSystemSync } from "./file-system-sync.ts";
+
+/** From this many files and folders on, the file system is synced as a whole. */
+const many = 24;
+
+export interface WrittenTree {
+  readonly tree: string;
+  /** Number of files and folders in it, as far as known. */
+  readonly entries: number;
+}
+
+export class Syncer implements Disposable {
+  readonly #enabled: boolean;
+  readonly #folder: SharedRun;
+  readonly #fileSystem: SharedRun;
+  readonly #program: FileSystemSync;
+
+  /** `root` is the physical store directory. */
+  constructor(root: string, durability: Durability) {
+    this.#enabled = durability === "power";
+    this.#folder = new SharedRun(() => syncFolder(root));
+    this.#program = new FileSystemSync(root);
+    this.#fileSystem = new SharedRun(async () => {
+      if (!(await this.#program.run())) throw new Error("the file system could not be synced");
+    });
+  }
+
+  /** Resolves when everything in these trees, which lie on the store's file system, is on disk. */
+  async trees(written: readonly WrittenTree[]): Promise<void> {
+    if (!this.#enabled || written.length === 0) return;
+    const entries = written.reduce((sum, { entries }) => sum + entries, 0);
+    if (entries >= many && (await this.#wholeFileSystem())) return;
+    await Promise.all(written.map(({ tree }) => syncTree(tree)));
+  }
+
+  /** Resolves when the names in the store directory are on disk. */
+  async names(): Promise<void> {
+    if (this.#enabled) await this.#folder.run();
+  }
+
+  /** Resolves when this folder, not what is in it, is on disk. */
+  async folder(path: string): Promise<void> {
+    if (this.#enabled) await syncFolder(path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#program[Symbol.dispose]();
+  }
+
+  /** Whether it worked. If not, syncing the files themselves finds out why. */
+  async #wholeFileSystem(): Promise<boolean> {
+    try {
+      await this.#fileSystem.run();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Begins to write what the file holds so far, so that less is left to do at its end. */
+  async contents(file: string): Promise<void> {
+    if (!this.#enabled) return;
+    await using handle = await open(file, "r");
+    await handle.datasync();
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  await using handle = await open(path, "r");
+  await handle.sync();
+}
+
+/** Number of files and folders in a tree; how many there are beyond what makes them many does not matter. */
+export function countEntries(tree: string): number {
+  let count = 0;
+  for (const { type } of walk(tree)) {
+    if (type !== "leave" && ++count >= many) break;
+  }
+  return count;
+}
