@@ -1,12 +1,12 @@
 /** Compressed files as streams of what is in them. */
 import { createGunzip } from "node:zlib";
 import { decompressZstd } from "../../../util/zstd.ts";
+import { chunksOf, through } from "../streams.ts";
 import { decompressBzip2 } from "./bzip2.ts";
 import { explained } from "./damage.ts";
 import type { ArchiveFormat } from "./format.ts";
 import { findProgram, throughProgram } from "./program.ts";
 import type { SourceFile } from "./source-file.ts";
-import { chunksOf, through } from "./streams.ts";
 import { decompressXz } from "./xz.ts";
 
 /** xz archives say how much memory they need; more than this is refused. `xz -9` needs 65 MiB. */

@@ -4,10 +4,10 @@ import { crc32, createInflateRaw, inflateRawSync } from "node:zlib";
 import { type Entry, fromRandomAccessReaderPromise, type ZipFile } from "yauzl";
 import { KilnError } from "../../../util/kiln-error.ts";
 import { builderFault, quote, reasonOf } from "../fault.ts";
+import { chunksOf, through } from "../streams.ts";
 import { damagedData, explained } from "./damage.ts";
 import { maxTargetBytes } from "./limits.ts";
 import type { SourceFile } from "./source-file.ts";
-import { chunksOf, through } from "./streams.ts";
 import type { ArchiveTree } from "./tree.ts";
 import { ZipSource } from "./zip-source.ts";
 

@@ -3,14 +3,13 @@ import { read } from "node:fs";
 import type { Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
-import type { SourceFile } from "./source-file.ts";
 
 const readAtPlace = promisify(read);
 const chunkSize = 256 * 1024;
 
 /** The contents of a file from `start`, `length` bytes or up to its end. Leaves the position of the descriptor alone. */
 export async function* chunksOf(
-  source: Pick<SourceFile, "fd">,
+  source: { readonly fd: number },
   start = 0,
   length: number = Infinity,
 ): AsyncGenerator<Buffer, void, undefined> {

@@ -1,0 +1,59 @@
+/**
+ * Runs the builders that are part of Kiln: derivations whose system is `builtin`.
+ *
+ * They run in the daemon, as its user and with its network, so each is as careful with what it is given as a sandbox would be.
+ */
+import { stringToBytes } from "../util/byte-string.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { Builtin } from "./builtins/builtin.ts";
+import { extract } from "./builtins/extract/archive.ts";
+import type { ExtractLimits } from "./builtins/extract/limits.ts";
+import { fetchURL, type FetchOptions } from "./builtins/fetch-url.ts";
+import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
+
+/** The system of derivations that {@link BuiltinExecutor} runs. */
+export const builtinSystem = "builtin";
+
+export interface BuiltinExecutorOptions {
+  /** Proxies, search path and certificates come from here; default: the environment of this process. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  readonly fetch?: Partial<FetchOptions>;
+  readonly extract?: Partial<ExtractLimits>;
+}
+
+export class BuiltinExecutor implements Executor {
+  readonly name = "builtin";
+  readonly #environment: Readonly<Record<string, string | undefined>>;
+  readonly #builtins: ReadonlyMap<string, Builtin>;
+
+  constructor(options: BuiltinExecutorOptions = {}) {
+    this.#environment = options.environment ?? process.env;
+    this.#builtins = new Map<string, Builtin>([
+      ["builtin:fetchurl", (task, context) => fetchURL(task, context, options.fetch)],
+      ["builtin:extract", (task, context) => extract(task, context, options.extract)],
+    ]);
+  }
+
+  async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
+    signal.throwIfAborted();
+    const { builder } = task.derivation;
+    const builtin = this.#builtins.get(builder);
+    if (builtin === undefined) {
+      const message = `builtin ${JSON.stringify(builder)} not found`;
+      return { type: "failed", code: "builtin.unknown", message };
+    }
+    try {
+      await builtin(task, { environment: this.#environment, signal });
+      return { type: "exited", code: 0 };
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof KilnError) || error.kind === "internal") {
+        throw KilnError.from(error, "builtin.internal");
+      }
+      // One line, whatever a server or an archive put into it.
+      const message = `${builder}: ${error.message.replaceAll(/[\r\n]+/g, " ")}`;
+      task.log.write(stringToBytes(`${message}\n`));
+      return { type: "failed", code: error.code, message };
+    }
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * For tests: a certificate nobody trusts, for `localhost`, `secure.invalid` and 127.0.0.1, signed by itself and good until 2126.
+ * Its key protects nothing.
+ */
+export const testCertificate = `-----BEGIN CERTIFICATE-----
+MIIBrDCCAVGgAwIBAgIUGtbSt7cA7efSlRi+FsoGDuD2CEwwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJa2lsbiB0ZXN0MCAXDTI2MTEyMjIzMzQ1OFoYDzIxMjYxMDI5
+MjMzNDU4WjAUMRIwEAYDVQQDDAlraWxuIHRlc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQG4UJmO70kL+N1lfOciAST9IpSqqBQ5ku17l7YLqE7wxahwqAn8d8/
+4XM9bTufrMQh6qV998xJ4q8tNZqoc+3Oo38wfTAdBgNVHQ4EFgQU7oRAusSI/tJ7
+fn0AC8Jg+33YTFswHwYDVR0jBBgwFoAU7oRAusSI/tJ7fn0AC8Jg+33YTFswDwYD
+VR0TAQH/BAUwAwEB/zAqBgNVHREEIzAhgglsb2NhbGhvc3SCDnNlY3VyZS5pbnZh
+bGlkhwR/AAABMAoGCCqGSM49BAMCA0kAMEYCIQDR7jzy4XLoguOzsF6YIRGD9xzn
+0J/MGp8yV86RZVkezAIhAOkCUZFO+fWq4k+RmyZjQqi4OKHnlAiSTPgASN7g7EJU
+-----END CERTIFICATE-----
+`;
+
+export const testKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg4/kcOerB49R6y407
+KvO2ql//njOnz2t1QCh6YNh4pfShRANCAAQG4UJmO70kL+N1lfOciAST9IpSqqBQ
+5ku17l7YLqE7wxahwqAn8d8/4XM9bTufrMQh6qV998xJ4q8tNZqoc+3O
+-----END PRIVATE KEY-----
+`;
