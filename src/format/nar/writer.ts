@@ -145,17 +145,17 @@ export class NarWriter implements NarSink {
       if (name !== "") throw misuse("the root has no name");
       return;
     }
+    this.#put(beforeName);
+    // One name fits as a whole, so that it can be written in place.
+    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#chunkSize) this.flush();
+    const start = this.#length + wordSize;
+    const length = writeEntryName(name, this.#buffer, start, this.bytesWritten);
     const last = this.#lastNames[depth - 1] ?? "";
     if (compareBytes(last, name) >= 0) {
       const [before, after] = [JSON.stringify(last), JSON.stringify(name)];
       throw new KilnError("nar.order", `entry ${after} of a NAR must sort after ${before}`);
     }
     this.#lastNames[depth - 1] = name;
-    this.#put(beforeName);
-    // One name fits as a whole, so that it can be written in place.
-    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#chunkSize) this.flush();
-    const start = this.#length + wordSize;
-    const length = writeEntryName(name, this.#buffer, start, this.bytesWritten);
     this.#putInteger(length);
     this.#length += length;
     this.#pad(length);
