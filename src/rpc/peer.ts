@@ -15,7 +15,7 @@ import type { Duplex } from "node:stream";
 import { ByteReader } from "../util/byte-reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Calls } from "./calls.ts";
-import { ErrorCode, invalidParams, methodNotFound, toWireError, type WireError } from "./errors.ts";
+import { ErrorCode, methodNotFound, toWireError, type WireError } from "./errors.ts";
 import {
   defaultFrameLimits,
   FrameBody,
@@ -225,7 +225,8 @@ export class Peer implements AsyncDisposable {
     for (;;) {
       await this.#roomToRead();
       const frame = await this.#frames.next();
-      if (frame === undefined) return;
+      // What is in memory already does not count as read.
+      if (frame === undefined || this.#isClosing) return;
       if (frame.type === "rpc") this.#receive(frame.body);
       else await this.#receiveExport(frame);
     }
@@ -286,12 +287,11 @@ export class Peer implements AsyncDisposable {
     const { idText, cancels } = message;
     if (cancels !== undefined) {
       const dropped = this.#requests.cancel(cancels, cancelled());
-      if (dropped !== undefined) this.#answerError(dropped.message, cancelled(), dropped.signal);
+      if (dropped !== undefined) this.#refuse(dropped.message, cancelledError);
     }
     if (idText === undefined) return;
     if (cancels === undefined) {
-      const error = invalidParams(`${cancelMethod}: params must name the id to cancel`);
-      this.#answerError(message, error, new AbortController().signal);
+      this.#refuse(message, cancelsNothing);
     } else {
       this.#writer.send(resultText(idText, null));
     }
@@ -317,7 +317,7 @@ export class Peer implements AsyncDisposable {
       });
       this.#answer(message, result);
     } catch (error) {
-      this.#answerError(message, error, request.signal);
+      this.#refuse(message, toWireError(error, request.signal));
     }
     this.#requests.finish(request);
   }
@@ -338,9 +338,8 @@ export class Peer implements AsyncDisposable {
     this.#writer.send(text);
   }
 
-  #answerError(message: RequestMessage, error: unknown, signal: AbortSignal): void {
-    if (message.idText === undefined) return;
-    this.#writer.send(errorText(message.idText, toWireError(error, signal)));
+  #refuse({ idText }: RequestMessage, error: WireError): void {
+    if (idText !== undefined) this.#writer.send(errorText(idText, error));
   }
 
   async #receiveExport(frame: Frame & { type: "export" }): Promise<void> {
@@ -379,10 +378,20 @@ export class Peer implements AsyncDisposable {
   }
 }
 
+const cancelledError: WireError = {
+  code: ErrorCode.cancelled,
+  message: "the request was cancelled",
+};
+
+const cancelsNothing: WireError = {
+  code: ErrorCode.invalidParams,
+  message: `${cancelMethod}: params must name the id to cancel`,
+};
+
 function interrupted(): KilnError {
   return new KilnError("socket.interrupted", "the connection was interrupted");
 }
 
 function cancelled(): KilnError {
-  return new KilnError("request.cancelled", "the request was cancelled");
+  return new KilnError("request.cancelled", cancelledError.message);
 }
