@@ -286,6 +286,11 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
     params: z.object({ paths: storePaths, recursive: flag }),
     result: z.looseObject({ deleted: z.array(storePath) }),
   },
+  "kiln.register": {
+    needsParams: true,
+    params: z.object({ info: text }),
+    result: z.null(),
+  },
   "kiln.builds": {
     needsParams: false,
     params: z.object({ limit: optional(count) }),

@@ -277,6 +277,13 @@ export interface Methods {
     };
     result: { readonly deleted: readonly StorePath[] };
   };
+  "kiln.register": {
+    params: {
+      /** One record as `store object info` prints it. */
+      readonly info: string;
+    };
+    result: null;
+  };
   "kiln.builds": {
     params: {
       /** Default 25. */

@@ -146,7 +146,7 @@ async function shown(
     env: {},
     logs: false,
     verbose: false,
-    retry: (result) => `kiln build .#${result.name} --keep-failed`,
+    retry: () => "kiln build .#app --keep-failed",
     ...extra,
   });
   tell(story);

@@ -36,8 +36,8 @@ export interface ReporterOptions {
   readonly logs: boolean;
   /** Reasons and paths (-v). */
   readonly verbose: boolean;
-  /** The command that builds one result again and keeps its directory. */
-  readonly retry: (result: ResultView) => string | undefined;
+  /** The command that builds again and keeps the directories of failed builders. */
+  readonly retry: () => string | undefined;
 }
 
 /** How often a sign of life comes where nothing moves. */
@@ -112,8 +112,7 @@ class TreeReporter extends TextReporter {
     const { view, style, verbose, retry } = this.options;
     const { state, name } = result;
     if (isWrong(state)) {
-      for (const line of failureBlock(view, result, { style, retry: retry(result) }))
-        this.note(line);
+      for (const line of failureBlock(view, result, { style, retry: retry() })) this.note(line);
     } else if (state === "cancelled") {
       this.note(`${style.shape(state)} ${name.padEnd(32)}  ${failureText(result)}`);
     } else if (state === "built" || state === "substituted") {
@@ -220,7 +219,7 @@ class LineReporter extends TextReporter {
     if (result.logSize > 0)
       this.note(`kiln: log: kiln log ${shortID(view.buildID)} ${result.name}`);
     this.note(`kiln: derivation: ${result.drvPath}`);
-    const again = result.failure?.kind === "builder" ? retry(result) : undefined;
+    const again = result.failure?.kind === "builder" ? retry() : undefined;
     if (again !== undefined) this.note(`kiln: try: ${again}`);
   }
 

@@ -1,0 +1,134 @@
+/** How commands are put together, and how commander's complaints become Kiln's. */
+import { Command, CommanderError, type Option } from "commander";
+import { KilnError } from "../util/kiln-error.ts";
+import { normalizeArguments, Switch } from "./arguments.ts";
+import { type CommandContext, say } from "./context.ts";
+import type { GlobalFlags } from "./settings.ts";
+import { nearest } from "./text.ts";
+import { versionLines, versionReport } from "./version.ts";
+
+/** A command's work: operands and flags in, exit code out (nothing: 0). */
+export type Work<F> = (
+  operands: readonly string[],
+  flags: F & GlobalFlags,
+  context: CommandContext,
+) => Promise<number | undefined> | Promise<void>;
+
+interface VersionFlag {
+  readonly version?: boolean;
+}
+
+export class CommandTree {
+  readonly root: Command;
+  readonly #context: CommandContext;
+  #exitCode = 0;
+
+  constructor(name: string, description: string, context: CommandContext) {
+    this.#context = context;
+    this.root = new Command(name)
+      .description(description)
+      .exitOverride()
+      .configureOutput({ outputError: () => {} })
+      .configureHelp({
+        showGlobalOptions: true,
+        optionTerm: (option: Option) =>
+          option instanceof Switch ? option.flags.replace(" [bool]", "") : option.flags,
+      })
+      .addOption(new Switch("--version", "show version information"));
+    this.#showsHelp(this.root);
+  }
+
+  /** A command that holds others. Alone it shows its help. */
+  group(parent: Command, name: string, description: string): Command {
+    const command = parent.command(name).description(description);
+    this.#showsHelp(command);
+    return command;
+  }
+
+  /** A command that does something; `load` gives its work when it is the one that runs. */
+  leaf<F>(
+    parent: Command,
+    name: string,
+    options: { description: string; hidden?: boolean; load: () => Promise<Work<F>> },
+  ): Command {
+    const command = parent
+      .command(name, { hidden: options.hidden ?? false })
+      .description(options.description);
+    command.action(async () => {
+      const flags = command.optsWithGlobals<F & GlobalFlags & VersionFlag>();
+      if (flags.version === true) return sayVersion();
+      const work = await options.load();
+      this.#exitCode = (await work(command.args, flags, this.#context)) ?? 0;
+    });
+    return command;
+  }
+
+  /**
+   * Runs a command line (without node and script) and gives its exit code.
+   *
+   * @throws KilnError `usage.*` for what cannot be understood, and whatever the command throws
+   */
+  async run(args: readonly string[]): Promise<number> {
+    this.#exitCode = 0;
+    try {
+      await this.root.parseAsync(normalizeArguments(this.root, args), { from: "user" });
+    } catch (error) {
+      if (!(error instanceof CommanderError)) throw error;
+      if (error.exitCode === 0) return 0; // help was asked for
+      throw usageError(error);
+    }
+    return this.#exitCode;
+  }
+
+  #showsHelp(command: Command): void {
+    command.allowExcessArguments().action(() => {
+      const [word] = command.args;
+      if (command.optsWithGlobals<VersionFlag>().version === true) sayVersion();
+      else if (word === undefined) command.outputHelp();
+      else throw unknownCommand(command, word);
+    });
+  }
+}
+
+function sayVersion(): void {
+  for (const line of versionLines(versionReport())) say(line);
+}
+
+function fullName(command: Command): string {
+  const names: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
+  return names.join(" ");
+}
+
+function unknownCommand(command: Command, word: string): KilnError {
+  const known = command
+    .createHelp()
+    .visibleCommands(command)
+    .map((sub) => sub.name());
+  const near = nearest(word, known);
+  return new KilnError("usage.command", `unknown command "${word}" for "${fullName(command)}"`, {
+    hint: near === undefined ? `one of ${known.join(", ")}` : `${fullName(command)} ${near}`,
+  });
+}
+
+/** Commander's codes and what they are called here. */
+const usageCodes: Readonly<Record<string, string>> = {
+  "commander.unknownOption": "usage.flag",
+  "commander.optionMissingArgument": "usage.value",
+  "commander.invalidArgument": "usage.value",
+  "commander.unknownCommand": "usage.command",
+};
+
+function usageError(error: CommanderError): KilnError {
+  const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
+  const hint = /^\(Did you mean (.*)\?\)$/.exec(more[0] ?? "")?.[1];
+  const message = first
+    .replace(/^unknown option '(.*)'$/, "unknown flag $1")
+    .replace(/^option '(.*)' argument missing$/, "flag $1 needs a value")
+    .replace(/^option '(.*?)(?: \[bool\])?' argument '(.*)' is invalid\. /, "flag $1: ")
+    .replace(/^missing required argument '(.*)'$/, "requires at least one $1")
+    .replace(/\.$/, "");
+  return new KilnError(usageCodes[error.code] ?? "usage.argument", message, {
+    ...(hint === undefined ? {} : { hint }),
+  });
+}

@@ -1,0 +1,204 @@
+/** `kiln build`: evaluate, send what the store lacks, realise, show it, print the output paths. */
+import type { WantedDerivation } from "../../author/evaluate.ts";
+import type { StorePath } from "../../format/store-path.ts";
+import type { StoreClient } from "../../rpc/client.ts";
+import { compareBytes } from "../../util/byte-string.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+import { locate, open, type StoreConnection } from "../connection.ts";
+import { type CommandContext, say } from "../context.ts";
+import { ExitWith } from "../errors.ts";
+import { followBuild } from "../follow.ts";
+import { exitCodeOfSignal, type Signal } from "../interrupts.ts";
+import { makeOutLinks } from "../out-links.ts";
+import { BuildView } from "../progress/build-view.ts";
+import { JsonReporter } from "../progress/json-reporter.ts";
+import { makeReporter, type Reporter } from "../progress/reporter.ts";
+import {
+  type ColourWish,
+  makeStyle,
+  progressKind,
+  type ProgressWish,
+  wantsAscii,
+  wantsColour,
+} from "../progress/style.ts";
+import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { shortID } from "../text.ts";
+import { type EvaluationFlags, findWanted, readOperands, type Wanted } from "../wanted.ts";
+
+export interface BuildFlags extends EvaluationFlags {
+  readonly keepFailed?: boolean;
+  readonly keepGoing?: boolean;
+  readonly clean?: boolean;
+  readonly jobs?: number;
+  readonly outLink?: string;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly verbose?: boolean;
+  readonly printBuildLogs?: boolean;
+  readonly progress?: ProgressWish;
+  readonly color?: ColourWish;
+}
+
+export async function build(
+  operands: readonly string[],
+  flags: BuildFlags & GlobalFlags,
+  outer: CommandContext,
+): Promise<number> {
+  const context = flags.quiet === true ? { ...outer, note: () => undefined } : outer;
+  readOperands(operands, flags); // what cannot be understood is said before anything is begun
+  const run = new Run(flags, context);
+  using _handling = context.interrupts.handle((signal) => run.interrupt(signal));
+  try {
+    return await run.toEnd(operands);
+  } catch (error) {
+    if (run.interruptedBy === undefined) throw error;
+    throw new ExitWith(exitCodeOfSignal(run.interruptedBy));
+  } finally {
+    run.reporter?.close();
+  }
+}
+
+/** One run of the command: what an interruption needs to know is kept here. */
+class Run {
+  interruptedBy: Signal | undefined;
+  reporter: Reporter | undefined;
+  readonly #flags: BuildFlags & GlobalFlags;
+  readonly #context: CommandContext;
+  readonly #stop = new AbortController();
+  readonly #view = new BuildView();
+  /** The build that is under way. */
+  #build: { readonly id: string; readonly client: StoreClient } | undefined;
+
+  constructor(flags: BuildFlags & GlobalFlags, context: CommandContext) {
+    this.#flags = flags;
+    this.#context = context;
+  }
+
+  /** The first Ctrl-C: whatever is going on is given up in order. */
+  interrupt(signal: Signal): void {
+    this.interruptedBy = signal;
+    this.#stop.abort(new ExitWith(exitCodeOfSignal(signal)));
+    if (this.#build !== undefined) this.#cancel();
+  }
+
+  async toEnd(operands: readonly string[]): Promise<number> {
+    const settings = settingsFrom(this.#flags, this.#context.env);
+    const located = await locate(settings, this.#context);
+    await using _daemon = located.daemon ?? nothing;
+    const signal = this.#stop.signal;
+    await using wanted = await findWanted(operands, this.#flags, located.settings, signal);
+    if (wanted.derivations.length === 0) {
+      throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
+    }
+    signal.throwIfAborted();
+    await using connection = await open(located, this.#context, {
+      create: true,
+      jobs: this.#flags.jobs,
+      signal,
+    });
+    await wanted.send(connection);
+    signal.throwIfAborted();
+    return await this.#realize(operands, wanted, connection);
+  }
+
+  async #realize(
+    operands: readonly string[],
+    wanted: Wanted,
+    connection: StoreConnection,
+  ): Promise<number> {
+    const { client } = connection;
+    const { keepFailed = false, keepGoing = true, clean = false } = this.#flags;
+    this.reporter = await this.#makeReporter(operands);
+    const targets = unique(wanted.derivations);
+    const { buildID } = await client.call("zb.realize", {
+      drvPath: targets.map(({ drvPath }) => drvPath),
+      keepFailed,
+      keepGoing,
+      targets: targets.map(({ name, drvPath }) => ({ name, drvPath })),
+      ...(clean ? { reuse: null } : {}),
+    });
+    this.#build = { id: buildID, client };
+    if (this.interruptedBy !== undefined) this.#cancel(); // it came while the answer was on its way
+    await followBuild(client, buildID, (event) => {
+      const lines = this.#view.apply(event);
+      this.reporter?.event(event, lines);
+    });
+    this.#build = undefined;
+    this.reporter.close();
+    await this.#printPaths(wanted.derivations, buildID, client);
+    return this.#exitCode();
+  }
+
+  #cancel(): void {
+    const { id, client } = this.#build ?? {};
+    if (id === undefined || client === undefined) return;
+    client.notify("zb.cancelBuild", { buildID: id });
+    const again = this.interruptedBy === "SIGINT" ? " (Ctrl-C again: leave now)" : "";
+    this.reporter?.note(`kiln: cancelling ${shortID(id)}${again}`);
+  }
+
+  /** Every output that there is, in the order in which it was asked for; then links to them. */
+  async #printPaths(
+    derivations: readonly WantedDerivation[],
+    buildID: string,
+    client: StoreClient,
+  ): Promise<void> {
+    const found: { readonly output: string; readonly path: StorePath }[][] = [];
+    for (const { drvPath, output } of derivations) {
+      const { outputs } = await client.call("zb.getBuildResult", { buildID, drvPath });
+      const there = outputs.flatMap(({ name, path }) =>
+        path !== null && (output === undefined || name === output) ? [{ output: name, path }] : [],
+      );
+      found.push(there.toSorted((a, b) => compareBytes(a.output, b.output)));
+    }
+    if (this.#flags.json !== true) for (const { path } of found.flat()) say(path);
+    if (this.#flags.outLink !== undefined) makeOutLinks(this.#flags.outLink, found);
+  }
+
+  #exitCode(): number {
+    if (this.interruptedBy !== undefined) return exitCodeOfSignal(this.interruptedBy);
+    return ["built", "substituted", "reused"].includes(this.#view.state) ? 0 : 1;
+  }
+
+  async #makeReporter(operands: readonly string[]): Promise<Reporter> {
+    const {
+      json,
+      quiet,
+      printBuildLogs: logs = false,
+      verbose = false,
+      color = "auto",
+    } = this.#flags;
+    if (json === true) return new JsonReporter(process.stdout, { logs });
+    const { env } = this.#context;
+    const stream = process.stderr;
+    const wish = quiet === true ? "quiet" : (this.#flags.progress ?? "auto");
+    return await makeReporter({
+      kind: progressKind(wish, env, stream.isTTY),
+      view: this.#view,
+      style: makeStyle({ colour: wantsColour(color, env, stream.isTTY), ascii: wantsAscii(env) }),
+      stream,
+      env,
+      logs,
+      verbose,
+      retry: () => (this.#flags.keepFailed === true ? undefined : this.#retry(operands)),
+    });
+  }
+
+  /** The command that keeps what the failed builders leave. */
+  #retry(operands: readonly string[]): string {
+    return ["kiln build", ...operands.map(quoted), "--keep-failed"].join(" ");
+  }
+}
+
+const nothing: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
+
+function unique(derivations: readonly WantedDerivation[]): WantedDerivation[] {
+  return [...new Map(derivations.map((derivation) => [derivation.drvPath, derivation])).values()];
+}
+
+/** A word that a shell reads as it stands. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith("#")
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
+}

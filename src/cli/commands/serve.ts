@@ -1,0 +1,209 @@
+/** `kiln serve`: the daemon. */
+import { execFile } from "node:child_process";
+import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { promisify } from "node:util";
+import type { ServerOptions, BuildUser } from "../../server/options.ts";
+import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
+import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
+import { Server } from "../../server/server.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
+import type { CommandContext } from "../context.ts";
+import { closeInherited } from "../inherited.ts";
+import { sandboxPaths } from "../sandbox-paths.ts";
+import { logLine, type ServeLog } from "../serve-log.ts";
+import { type Environment, type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
+
+export interface ServeFlags {
+  readonly allowKeepFailed?: boolean;
+  readonly allowRemoteUi?: boolean;
+  readonly buildLogRetention?: number;
+  readonly buildRoot?: string;
+  readonly buildUsersGroup?: string;
+  readonly coresPerBuild?: number;
+  readonly db?: string;
+  readonly implicitSystemDep?: readonly string[];
+  readonly jobs?: number;
+  readonly logDirectory?: string;
+  readonly realStore?: string;
+  readonly sandbox?: boolean;
+  readonly sandboxPath?: readonly string[];
+  readonly socketGroup?: string;
+  readonly socketMode?: number;
+  readonly systemd?: boolean;
+  readonly systemdSocket?: boolean;
+  readonly ui?: string;
+}
+
+/** zb's: a week. */
+const defaultRetention = 168 * 3_600_000;
+
+export async function serve(
+  _operands: readonly string[],
+  flags: ServeFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<number> {
+  const settings = settingsFrom(flags, context.env);
+  const log: ServeLog = (level, text) => {
+    if (level !== "debug" || settings.debug) process.stderr.write(logLine(new Date(), level, text));
+  };
+  refuseSandbox(flags);
+  const passed =
+    flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
+  closeInherited(passed === undefined ? [] : [passed.fd]);
+  const { group, users } = await buildUsers(flags.buildUsersGroup, log);
+  const place = passed ?? (await socketPlace(settings, flags));
+  const options = serverOptions(settings, flags, users);
+  makeFolders(settings, options, passed === undefined, group);
+  if (!("fd" in place)) await refuseLivingDaemon(place);
+
+  // A signal may come while the store is being opened: then the daemon ends as soon as it can.
+  const stopped = Promise.withResolvers<string>();
+  using _handling = context.interrupts.handle((signal) => stopped.resolve(signal));
+  await using server = await Server.open({ ...options, log });
+  await server.listen(place);
+  log("info", `Listening on ${"fd" in place ? "the socket of systemd" : place.path}`);
+  if (flags.sandbox === undefined || !flags.sandbox)
+    log("warn", "builders run without isolation: they see this machine as the daemon's user does");
+  if (!("fd" in place)) sayWhoMayConnect(flags, log);
+  if (flags.ui !== undefined && flags.ui !== "") log("warn", "--ui: the web page is not there yet");
+  await notifySystemd(context.env);
+  drainOnUserSignal(server, stopped.resolve, log);
+
+  const why = await stopped.promise;
+  log("info", `Shutting down (${why} received)...`);
+  await server.close();
+  return 0;
+}
+
+/** Isolation is not there yet: it is not pretended. */
+function refuseSandbox(flags: ServeFlags): void {
+  if (flags.sandbox !== true) return;
+  throw new KilnError("sandbox.unavailable", "builders cannot be isolated yet", {
+    hint: "--sandbox=false builds without isolation",
+  });
+}
+
+/** systemd's socket: `LISTEN_PID` names us, `LISTEN_FDS` counts; descriptors begin at 3. */
+export function passedSocket(env: Environment, pid: number = process.pid): PassedSocket {
+  const count = env["LISTEN_PID"] === String(pid) ? Number(env["LISTEN_FDS"] ?? 0) : 0;
+  if (count !== 1) {
+    throw new KilnError("socket.systemd", `systemd passed in ${count} sockets (want 1)`);
+  }
+  return { fd: 3 };
+}
+
+/**
+ * Who runs builders. The conventional group is used by root where it exists; a group that was named has to exist.
+ */
+async function buildUsers(
+  named: string | undefined,
+  log: ServeLog,
+): Promise<{ group: Group | undefined; users: BuildUser[] }> {
+  const isRoot = process.geteuid?.() === 0;
+  const name = named ?? (isRoot ? DEFAULT_BUILD_USERS_GROUP : "");
+  if (name === "") return { group: undefined, users: [] };
+  const group = await findGroup(name);
+  if (group === undefined) {
+    if (named !== undefined) {
+      throw new KilnError("group.unknown", `group: unknown group ${name}`, {
+        hint: "--build-users-group= runs builders as the daemon's own user",
+      });
+    }
+    log("warn", `group: unknown group ${name}: builders run as root`);
+    return { group: undefined, users: [] };
+  }
+  const users = (await usersOf(group)).map(({ uid }) => ({ uid, gid: group.gid }));
+  if (users.length === 0) {
+    throw new KilnError("group.empty", `group ${name} has no users to run builders`);
+  }
+  if (!isRoot) {
+    throw new KilnError("group.denied", "only root can run builders as other users", {
+      hint: "--build-users-group=",
+    });
+  }
+  return { group, users };
+}
+
+async function socketPlace(settings: Settings, flags: ServeFlags): Promise<SocketPlace> {
+  const { socketMode: mode, socketGroup } = flags;
+  const place = { path: settings.socket, ...(mode === undefined ? {} : { mode }) };
+  if (socketGroup === undefined) return place;
+  const group = await findGroup(socketGroup);
+  if (group === undefined) {
+    throw new KilnError("group.unknown", `--socket-group: unknown group ${socketGroup}`);
+  }
+  return { ...place, group: group.gid };
+}
+
+function serverOptions(
+  settings: Settings,
+  flags: ServeFlags,
+  users: readonly BuildUser[],
+): ServerOptions {
+  return {
+    mode: "daemon",
+    directory: settings.directory,
+    database: flags.db ?? settings.database,
+    logDirectory: flags.logDirectory ?? settings.logDirectory,
+    realStoreDirectory: flags.realStore,
+    buildDirectory: flags.buildRoot,
+    buildUsers: users,
+    allowKeepFailed: flags.allowKeepFailed ?? true,
+    disableSandbox: true,
+    sandboxPaths: sandboxPaths(flags.sandboxPath ?? [], flags.implicitSystemDep ?? []),
+    coresPerBuild: flags.coresPerBuild,
+    jobs: flags.jobs,
+    buildLogRetention: flags.buildLogRetention ?? defaultRetention,
+  };
+}
+
+/** The store directory (1775, for the build users' group when it is new) and the folders of socket and database (0755). */
+function makeFolders(
+  settings: Settings,
+  options: ServerOptions,
+  ownSocket: boolean,
+  group: Group | undefined,
+): void {
+  const store = options.realStoreDirectory ?? settings.directory;
+  mkdirSync(dirname(store), { recursive: true, mode: 0o755 });
+  if (statSync(store, { throwIfNoEntry: false }) === undefined) {
+    mkdirSync(store);
+    if (group !== undefined) chownSync(store, -1, group.gid);
+    chmodSync(store, 0o1775);
+  }
+  mkdirSync(dirname(options.database), { recursive: true, mode: 0o755 });
+  if (ownSocket) mkdirSync(dirname(settings.socket), { recursive: true, mode: 0o755 });
+}
+
+/** Before the store is touched: whoever runs already is named by its socket. */
+async function refuseLivingDaemon(place: SocketPlace): Promise<void> {
+  if ((await probeSocket(place.path)) !== "answers") return;
+  throw new KilnError("socket.inUse", `another daemon listens at ${place.path}`, {
+    path: place.path,
+    hint: "stop it first, or give another --store-socket",
+  });
+}
+
+function sayWhoMayConnect(flags: ServeFlags, log: ServeLog): void {
+  const mode = flags.socketMode ?? 0o660;
+  if (process.geteuid?.() !== 0 || flags.socketGroup !== undefined || (mode & 0o006) !== 0) return;
+  log(
+    "info",
+    "only root can connect: --socket-group GROUP lets others in (zb's clients would wait for ever)",
+  );
+}
+
+async function notifySystemd(env: Environment): Promise<void> {
+  if ((env["NOTIFY_SOCKET"] ?? "") === "") return;
+  await promisify(execFile)("systemd-notify", ["--ready"]).catch(() => {});
+}
+
+/** SIGUSR2, as with zb v0.2: no new builds; when the running ones have ended, the daemon does. */
+function drainOnUserSignal(server: Server, stop: (why: string) => void, log: ServeLog): void {
+  process.once("SIGUSR2", () => {
+    log("info", "Draining (SIGUSR2 received): no new builds");
+    void server.drain().then(() => stop("the end of the last build"));
+  });
+}

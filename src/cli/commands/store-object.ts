@@ -1,0 +1,141 @@
+/** `kiln store object …`: what the store knows of objects, and moving them in and out. */
+import {
+  fromRpc,
+  parseObjectInfo,
+  printObjectInfo,
+  splitObjectInfos,
+} from "../../format/object-info.ts";
+import { parseStorePath } from "../../format/store-path.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+import { checkedExport } from "../checked-export.ts";
+import { openStore, type StoreConnection } from "../connection.ts";
+import { type CommandContext, say } from "../context.ts";
+import { ExitWith } from "../errors.ts";
+import { openInput, readAll, writeOutput } from "../files.ts";
+import { type GlobalFlags, settingsFrom } from "../settings.ts";
+
+export interface InfoFlags {
+  readonly json?: boolean;
+}
+
+export async function objectInfo(
+  operands: readonly string[],
+  flags: InfoFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const paths = operands.map(parseStorePath);
+  if (paths.length === 0) return;
+  await using connection = await openStore(settingsFrom(flags, context.env), context);
+  let first = true;
+  for (const path of paths) {
+    const { info } = await connection.client.call("zb.info", { path });
+    if (info === null) throw new KilnError("store.missing", `${path}: does not exist`, { path });
+    if (flags.json === true) {
+      const { narHash, narSize, references, ca } = info;
+      say(JSON.stringify({ narHash, narSize, references, ca }));
+    } else {
+      process.stdout.write(`${first ? "" : "\n"}${printObjectInfo(fromRpc(path, info))}`);
+    }
+    first = false;
+  }
+}
+
+export interface ExportFlags {
+  readonly output?: string;
+  readonly references?: boolean;
+}
+
+export async function objectExport(
+  operands: readonly string[],
+  flags: ExportFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const paths = operands.map(parseStorePath);
+  const { output, references = true } = flags;
+  if (output === undefined && process.stdout.isTTY) {
+    throw new KilnError("usage.terminal", "refusing to write an export to a terminal", {
+      hint: "-o FILE, or -o - to do it anyway",
+    });
+  }
+  await using connection = await openStore(settingsFrom(flags, context.env), context);
+  const stream = await connection.client.export(paths, { excludeReferences: !references });
+  await writeOutput(output ?? "-", stream);
+}
+
+export async function objectImport(
+  operands: readonly string[],
+  flags: GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const names = operands.length === 0 ? ["-"] : operands;
+  const inputs = names.map((name) => ({ name, open: openInput(name) })); // a missing file stops before anything is sent
+  await using connection = await openStore(settingsFrom(flags, context.env), context, {
+    create: true,
+  });
+  for (const { name, open } of inputs)
+    await connection.client.importStream(checkedExport(open(), name));
+  await report(connection, context);
+}
+
+/** What became of the objects; a refused one makes the command fail. */
+async function report(connection: StoreConnection, context: CommandContext): Promise<void> {
+  if (connection.hello === undefined) {
+    await connection.client.barrier();
+    return;
+  }
+  const { reports } = await connection.client.call("kiln.importReport", {});
+  for (const { storePath, status, message, code } of reports) {
+    if (status === "rejected") context.note(`error: refused ${storePath}: ${message} [${code}]`);
+    else context.note(`${status === "imported" ? "imported" : "already there:"} ${storePath}`);
+  }
+  if (reports.some(({ status }) => status === "rejected")) throw new ExitWith(1);
+}
+
+export interface DeleteFlags {
+  readonly db?: string;
+  readonly recursive?: boolean;
+}
+
+export async function objectDelete(
+  operands: readonly string[],
+  flags: DeleteFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const paths = operands.map(parseStorePath);
+  await using connection = await openStore(settingsFrom(flags, context.env), context, {
+    database: flags.db,
+  });
+  kilnOnly(connection, "delete objects");
+  const { deleted } = await connection.client.call("kiln.delete", {
+    paths,
+    recursive: flags.recursive ?? false,
+  });
+  for (const path of deleted) context.note(`deleted ${path}`);
+}
+
+export interface RegisterFlags {
+  readonly db?: string;
+}
+
+export async function objectRegister(
+  _operands: readonly string[],
+  flags: RegisterFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const text = (await readAll(openInput("-")())).toString("utf8");
+  const infos = splitObjectInfos(text).map(parseObjectInfo);
+  await using connection = await openStore(settingsFrom(flags, context.env), context, {
+    database: flags.db,
+    create: true,
+  });
+  kilnOnly(connection, "register objects");
+  for (const info of infos)
+    await connection.client.call("kiln.register", { info: printObjectInfo(info) });
+}
+
+function kilnOnly(connection: StoreConnection, what: string): void {
+  if (connection.hello !== undefined) return;
+  throw new KilnError("daemon.foreign", `the daemon is zb's, which cannot ${what} for a client`, {
+    hint: "stop it, or run kiln serve in its place",
+  });
+}

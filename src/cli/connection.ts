@@ -1,0 +1,237 @@
+/**
+ * The way to a store: the daemon at the socket, or the store opened in this process. Commands see a client either way.
+ */
+import { readFileSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { duplexPair } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { StoreClient } from "../rpc/client.ts";
+import type { HelloMessage } from "../rpc/protocol.ts";
+import type { WaitForLock } from "../server/options.ts";
+import { hasCode, KilnError } from "../util/kiln-error.ts";
+import type { CommandContext } from "./context.ts";
+import { ownStoreDirectory, type Settings, usable, withDirectory } from "./settings.ts";
+
+export interface StoreConnection extends AsyncDisposable {
+  readonly client: StoreClient;
+  readonly mode: "daemon" | "embedded";
+  /** What the daemon says of itself; undefined when it is zb's. */
+  readonly hello: HelloMessage | undefined;
+}
+
+/** How a command wants its store. */
+export interface Wishes {
+  /** Builders at the same time, when there is no daemon. */
+  readonly jobs?: number | undefined;
+  /** The database, when there is no daemon; default the store's own place for it. */
+  readonly database?: string | undefined;
+  /** Whether to make the store when there is none; default false: then that is an error. */
+  readonly create?: boolean;
+  /** Whether a daemon must be there. */
+  readonly daemonOnly?: boolean;
+  /** Ends the waiting for another process. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Where a command's store is, found out before it is opened: the store directory is a part of every path. */
+export interface Located {
+  readonly settings: Settings;
+  /** Connected already, if a daemon answers. */
+  readonly daemon: StoreConnection | undefined;
+}
+
+/**
+ * Finds the store: a daemon if one answers, else a directory this user can write to. Only the default places are negotiable: a
+ * socket that was named must answer.
+ *
+ * @throws KilnError `socket.refused`, `socket.denied`, `daemon.directory` when the daemon serves another store directory
+ */
+export async function locate(settings: Settings, context: CommandContext): Promise<Located> {
+  const daemon = await connectDaemon(settings, context);
+  if (daemon !== undefined) return { settings, daemon };
+  if (settings.directoryFrom !== undefined) return { settings, daemon: undefined };
+  if (usable(settings.directory) && usable(dirname(settings.database))) {
+    return { settings, daemon: undefined };
+  }
+  const own = withDirectory(settings, ownStoreDirectory(context.env));
+  context.note(`using the store ${own.directory}: ${settings.directory} cannot be written`);
+  return { settings: own, daemon: await connectDaemon(own, context) };
+}
+
+/** The store that was found, opened. */
+export async function open(
+  located: Located,
+  context: CommandContext,
+  wishes: Wishes = {},
+): Promise<StoreConnection> {
+  const { settings, daemon } = located;
+  if (daemon !== undefined) return daemon;
+  if (wishes.daemonOnly === true) throw noDaemon(settings.socket, "nobody listens there");
+  return await openEmbedded(settings, context, wishes);
+}
+
+/** {@link locate} and {@link open} in one. */
+export async function openStore(
+  settings: Settings,
+  context: CommandContext,
+  wishes: Wishes = {},
+): Promise<StoreConnection & { readonly settings: Settings }> {
+  const located = await locate(settings, context);
+  return { ...(await open(located, context, wishes)), settings: located.settings };
+}
+
+/** The daemon at the socket; undefined when nobody named the socket and nobody answers there. */
+async function connectDaemon(
+  settings: Settings,
+  context: CommandContext,
+): Promise<StoreConnection | undefined> {
+  const { socket, socketFrom } = settings;
+  let client;
+  try {
+    client = await StoreClient.connect(socket);
+  } catch (error) {
+    const code = error instanceof KilnError ? error.code : "";
+    if (socketFrom === undefined) {
+      if (code === "socket.denied") context.note(`no permission to use the daemon at ${socket}`);
+      if (["socket.absent", "socket.refused", "socket.denied"].includes(code)) return undefined;
+    }
+    throw unreachable(socket, error);
+  }
+  try {
+    const hello = await client.hello();
+    checkDirectory(settings, hello);
+    return {
+      client,
+      mode: "daemon",
+      hello,
+      [Symbol.asyncDispose]: async () => await client.close(),
+    };
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+/** A socket that was named has to answer: that nothing is there at all is refusal enough. */
+function unreachable(socket: string, error: unknown): unknown {
+  if (hasCode(error, "socket.absent")) return noDaemon(socket, "no such file", error);
+  if (hasCode(error, "socket.refused")) return noDaemon(socket, "refused", error);
+  if (!hasCode(error, "socket.denied")) return error;
+  return new KilnError("socket.denied", `no permission to use the socket ${socket}`, {
+    path: socket,
+    hint: "join its group (kiln serve --socket-group), or use sudo",
+    cause: error,
+  });
+}
+
+function noDaemon(socket: string, why: string, cause?: unknown): KilnError {
+  return new KilnError("socket.refused", `no daemon at ${socket}: ${why}`, {
+    path: socket,
+    hint: "kiln serve (kiln build works without one, kiln ps does not)",
+    cause,
+  });
+}
+
+/** A daemon of another store directory would answer every question about another store. */
+function checkDirectory(settings: Settings, hello: HelloMessage | undefined): void {
+  if (hello === undefined || hello.storeDirectory === settings.directory) return;
+  const wanted = settings.directoryFrom === undefined ? "the default" : settings.directoryFrom;
+  throw new KilnError(
+    "daemon.directory",
+    `the daemon at ${settings.socket} serves the store directory ${hello.storeDirectory}, not ${settings.directory} (${wanted})`,
+    { path: settings.socket, hint: `--store ${hello.storeDirectory}, or another --store-socket` },
+  );
+}
+
+/** Opens the store in this process, as a server at the other end of an in-memory stream: the same road as to a daemon. */
+async function openEmbedded(
+  settings: Settings,
+  context: CommandContext,
+  wishes: Wishes,
+): Promise<StoreConnection> {
+  const { directory, logDirectory, debug } = settings;
+  const { jobs, create = false } = wishes;
+  const database = wishes.database ?? settings.database;
+  if (!create && statSync(database, { throwIfNoEntry: false }) === undefined) {
+    throw new KilnError("store.absent", `there is no store at ${directory} yet`, {
+      path: directory,
+      hint: "kiln build makes one; --store names another",
+    });
+  }
+  const { openEmbeddedServer } = await import("./embedded.ts");
+  const wait = new LockWaiting(directory, context, wishes.signal);
+  const places = { directory, database, logDirectory };
+  try {
+    const server = await openEmbeddedServer({ ...places, jobs, debug, waitForLock: wait });
+    const [ours, theirs] = duplexPair();
+    const served = server.serve(theirs);
+    const client = StoreClient.over(ours);
+    return {
+      client,
+      mode: "embedded",
+      hello: server.hello(),
+      [Symbol.asyncDispose]: async () => {
+        await client.close();
+        await served;
+        await server.close();
+      },
+    };
+  } catch (error) {
+    if (!wait.metDaemon) throw error;
+    return await daemonThatStarts(settings, context, error);
+  }
+}
+
+/** Waiting for another process to end its work with the store. A daemon does not end: there is no use in waiting for it. */
+class LockWaiting implements WaitForLock {
+  metDaemon = false;
+  readonly signal: AbortSignal;
+  readonly #daemonMet = new AbortController();
+  readonly #directory: string;
+  readonly #context: CommandContext;
+
+  constructor(directory: string, context: CommandContext, signal: AbortSignal | undefined) {
+    this.#directory = directory;
+    this.#context = context;
+    const signals = [this.#daemonMet.signal, ...(signal === undefined ? [] : [signal])];
+    this.signal = AbortSignal.any(signals);
+  }
+
+  readonly onWait = (pid: number | undefined): void => {
+    if (pid === undefined || !isDaemon(pid)) {
+      const who = pid === undefined ? "another process" : `process ${pid}`;
+      this.#context.note(`waiting for ${who}, which uses the store ${this.#directory}`);
+      return;
+    }
+    this.metDaemon = true;
+    this.#daemonMet.abort(
+      new KilnError("store.locked", `process ${pid} serves the store ${this.#directory}`, {
+        path: this.#directory,
+        hint: "name its socket: --store-socket",
+      }),
+    );
+  };
+}
+
+/** A daemon takes the lock before it listens: it gets a moment. */
+async function daemonThatStarts(
+  settings: Settings,
+  context: CommandContext,
+  error: unknown,
+): Promise<StoreConnection> {
+  for (let tries = 0; tries < 20; tries++) {
+    const daemon = await connectDaemon({ ...settings, socketFrom: undefined }, context);
+    if (daemon !== undefined) return daemon;
+    await delay(100);
+  }
+  throw error;
+}
+
+/** Whether the process is a `kiln serve`: that one does not end by itself. */
+function isDaemon(pid: number): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1).includes("serve");
+  } catch {
+    return false;
+  }
+}

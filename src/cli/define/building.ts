@@ -1,0 +1,74 @@
+/** The commands that evaluate build files, and their flags. */
+import { type Command, Option } from "commander";
+import type { BuildFlags } from "../commands/build.ts";
+import type { EvalFlags } from "../commands/eval.ts";
+import type { TargetsFlags } from "../commands/targets.ts";
+import { repeated, Switch, valued } from "../arguments.ts";
+import type { CommandTree } from "../command-tree.ts";
+import { parseCount } from "../go-values.ts";
+
+export function defineBuilding(tree: CommandTree): void {
+  const build = tree.leaf<BuildFlags>(tree.root, "build", {
+    description: "build targets of build files, or derivations",
+    load: async () => (await import("../commands/build.ts")).build,
+  });
+  build
+    .argument("[targets...]", "FILE|DIR[#TARGET[/PART…]] or PATH.drv; default: .")
+    .addOption(new Switch("-k, --keep-failed", "keep temporary directories of failed builds"))
+    .addOption(
+      new Switch("--keep-going", "after a failure go on with independent work (default: true)"),
+    )
+    .addOption(new Switch("--clean", "ignore earlier realisations"))
+    .addOption(valued("--jobs <number>", "builders at the same time (no daemon)", parseCount))
+    .addOption(new Option("-o, --out-link <path>", "make a symlink to the output path"))
+    .addOption(new Switch("--json", "print events as JSON lines on stdout"));
+  withProgress(withEvaluation(build));
+
+  withEvaluation(
+    tree
+      .leaf<TargetsFlags>(tree.root, "targets", {
+        description: "list the targets of build files",
+        load: async () => (await import("../commands/targets.ts")).listTargets,
+      })
+      .argument("[files...]", "FILE or DIR; default: .")
+      .addOption(new Switch("--json", "print as JSON")),
+  );
+
+  withEvaluation(
+    tree
+      .leaf<EvalFlags>(tree.root, "eval", {
+        description: "print the derivations of targets without building them",
+        load: async () => (await import("../commands/eval.ts")).evalTargets,
+      })
+      .argument("[targets...]", "FILE|DIR[#TARGET[/PART…]]; default: .")
+      .addOption(new Switch("--json", "print as JSON")),
+  );
+}
+
+/** Flags of every command that evaluates build files. */
+export function withEvaluation(command: Command): Command {
+  return command
+    .addOption(repeated("--arg <name=value>", "set a parameter of the targets"))
+    .addOption(new Option("--system <system>", "evaluate for this system instead of the host's"))
+    .addOption(repeated("--allow-env <var>", "let build files read this environment variable"))
+    .addOption(new Switch("--allow-all-env", "let build files read all environment variables"))
+    .addOption(new Switch("-e, --expression", "zb's Lua expressions").hideHelp());
+}
+
+function withProgress(command: Command): Command {
+  return command
+    .addOption(new Switch("-q, --quiet", "print errors only"))
+    .addOption(new Switch("-v, --verbose", "print reasons and paths"))
+    .addOption(new Switch("-L, --print-build-logs", "print all log lines of builders"))
+    .addOption(
+      new Option("--progress <how>", "how to show progress").choices([
+        "auto",
+        "tree",
+        "plain",
+        "quiet",
+      ]),
+    )
+    .addOption(
+      new Option("--color <when>", "whether to colour").choices(["auto", "always", "never"]),
+    );
+}

@@ -1,0 +1,63 @@
+/** `kiln serve`: zb's flags, and a few of Kiln's own. */
+import { Option } from "commander";
+import type { ServeFlags } from "../commands/serve.ts";
+import { repeated, Switch, valued } from "../arguments.ts";
+import type { CommandTree } from "../command-tree.ts";
+import { parseCount, parseDuration, parseInteger, parseMode } from "../go-values.ts";
+
+export function defineServing(tree: CommandTree): void {
+  tree
+    .leaf<ServeFlags>(tree.root, "serve", {
+      description: "run a build server",
+      load: async () => (await import("../commands/serve.ts")).serve,
+    })
+    .addOption(
+      new Switch(
+        "--allow-keep-failed",
+        "let users keep directories of failed builds (default: true)",
+      ),
+    )
+    .addOption(
+      new Switch("--allow-remote-ui", "accept non-localhost connections for UI").hideHelp(),
+    )
+    .addOption(
+      valued(
+        "--build-log-retention <duration>",
+        "time before logs of finished builds are deleted; 0: never (default: 168h)",
+        parseDuration,
+      ),
+    )
+    .addOption(new Option("--build-root <dir>", "directory of temporary build directories"))
+    .addOption(
+      new Option(
+        "--build-users-group <group>",
+        "Unix group whose members run builders; empty: none",
+      ),
+    )
+    .addOption(valued("--cores-per-build <number>", "hint to builders: CPUs to use", parseInteger))
+    .addOption(new Option("--db <path>", "path of the store database"))
+    .addOption(repeated("--implicit-system-dep <path>", "path every builder may use (repeatable)"))
+    .addOption(valued("--jobs <number>", "builders at the same time (default: CPUs)", parseCount))
+    .addOption(new Option("--log-directory <dir>", "directory of builders' logs"))
+    .addOption(
+      new Option(
+        "--real-store <dir>",
+        "directory that holds the objects, if not the store directory",
+      ),
+    )
+    .addOption(new Switch("--sandbox", "run builders in isolation (not available yet)"))
+    .addOption(
+      repeated("--sandbox-path <paths>", "INSIDE[=HOST] … that builders may ask for (repeatable)"),
+    )
+    .addOption(new Option("--socket-group <group>", "group that may use the socket"))
+    .addOption(
+      valued("--socket-mode <mode>", "permissions of the socket (default: 0660)", parseMode),
+    )
+    .addOption(new Switch("--systemd", "use systemd socket activation"))
+    .addOption(new Switch("--systemd-socket", "the same").hideHelp())
+    .addOption(
+      new Option("--ui <address>", "address of the web page (not available yet)").hideHelp(),
+    )
+    .addOption(new Option("--dev-templates <dir>").hideHelp())
+    .addOption(new Option("--dev-static <dir>").hideHelp());
+}

@@ -1,0 +1,78 @@
+/** Input and output of commands that move bytes: files, and `-` for the standard streams. */
+import {
+  closeSync,
+  createReadStream,
+  createWriteStream,
+  openSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
+import { stat } from "node:fs/promises";
+import { once } from "node:events";
+
+/** Opens a file (`-`: standard input) now, so that a missing one is found before anything is done; the bytes come when asked for. */
+export function openInput(name: string): () => AsyncIterable<Buffer> {
+  if (name === "-") return () => process.stdin;
+  const fd = openSync(name, "r");
+  return () => createReadStream(name, { fd, highWaterMark: 256 * 1024 });
+}
+
+/** All bytes of an input. */
+export async function readAll(input: AsyncIterable<Buffer>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of input) chunks.push(Buffer.from(chunk));
+  return Buffer.concat(chunks);
+}
+
+/**
+ * Writes bytes to a file (`-`: standard output). A file appears when it is complete; what fails leaves nothing. Things that are no
+ * files, as /dev/null or a pipe, are written to as they are.
+ */
+export async function writeOutput(
+  name: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  if (name === "-") {
+    await writeAll(process.stdout, chunks);
+    return;
+  }
+  const inPlace = await isSpecial(name);
+  const target = inPlace ? name : `${name}.${process.pid}.part`;
+  const fd = openSync(target, inPlace ? "w" : "wx");
+  const file = createWriteStream(target, { fd, autoClose: false });
+  try {
+    await writeAll(file, chunks);
+    file.end();
+    await once(file, "finish");
+    closeSync(fd);
+    if (!inPlace) renameSync(target, name);
+  } catch (error) {
+    file.destroy();
+    if (!inPlace) rmSync(target, { force: true });
+    throw error;
+  }
+}
+
+async function writeAll(
+  stream: NodeJS.WritableStream,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<void> {
+  let failure: unknown;
+  const onError = (error: unknown): void => {
+    failure = error;
+  };
+  stream.on("error", onError);
+  for await (const chunk of chunks) {
+    if (failure !== undefined) throw failure;
+    if (!stream.write(chunk)) await Promise.race([once(stream, "drain"), once(stream, "error")]);
+  }
+  if (failure !== undefined) throw failure;
+}
+
+async function isSpecial(name: string): Promise<boolean> {
+  try {
+    return !(await stat(name)).isFile();
+  } catch {
+    return false;
+  }
+}

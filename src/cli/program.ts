@@ -1,0 +1,23 @@
+/** All commands. */
+import { Option } from "commander";
+import { Switch } from "./arguments.ts";
+import { CommandTree } from "./command-tree.ts";
+import type { CommandContext } from "./context.ts";
+import { defineBuilding } from "./define/building.ts";
+import { defineInspecting } from "./define/inspecting.ts";
+import { defineServing } from "./define/serving.ts";
+import { defineStore } from "./define/store.ts";
+
+export function makeProgram(context: CommandContext): CommandTree {
+  const tree = new CommandTree("kiln", "a content-addressed store and build tool", context);
+  tree.root
+    .addOption(new Option("--store <dir>", "path of the store directory (default: /opt/zb/store)"))
+    .addOption(new Option("--store-socket <path>", "path of the store daemon's socket"))
+    .addOption(new Option("--cache <path>", "directory for what can be made again"))
+    .addOption(new Switch("--debug", "show debugging output, and stacks of errors"));
+  defineBuilding(tree);
+  defineInspecting(tree);
+  defineStore(tree);
+  defineServing(tree);
+  return tree;
+}

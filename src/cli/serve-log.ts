@@ -1,0 +1,13 @@
+/** Lines of the daemon's log, in zb's form: `kiln: 2026/11/22 12:34:56 INFO: text`. */
+import type { LogLevel } from "../server/options.ts";
+
+export type ServeLog = (level: LogLevel, text: string) => void;
+
+/** One line with its line end. Text from outside cannot begin another one. */
+export function logLine(time: Date, level: LogLevel, text: string): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join("/");
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
+  const oneLine = text.replaceAll(/[\n\r]+/g, " ").replaceAll(/\p{Cc}/gu, "?");
+  return `kiln: ${date} ${clock} ${level.toUpperCase()}: ${oneLine}\n`;
+}

@@ -1,0 +1,56 @@
+/** What a request handler works with. */
+import type { BuildService } from "../build/service.ts";
+import type { HelloMessage, Method, Params, Result } from "../rpc/protocol.ts";
+import type { Importer } from "../store/importer.ts";
+import type { Store } from "../store/store.ts";
+
+/** Who is at the other end of a Unix socket, where the system says so. */
+export interface PeerCredentials {
+  readonly uid: number;
+  readonly gid: number;
+  readonly pid: number;
+}
+
+/** The way of an export to whoever asked for it. */
+export interface Exporter {
+  /**
+   * Sends one export. `headers` go before it; `chunks` are read as fast as the other side takes them.
+   */
+  export(
+    headers: ReadonlyMap<string, string>,
+    chunks: AsyncIterable<Buffer>,
+    signal: AbortSignal,
+  ): Promise<void>;
+}
+
+/** One client, for as long as it is connected. */
+export interface Connection {
+  /** Without one, exports are refused. */
+  readonly exporter?: Exporter | undefined;
+  /** Takes in what the client sends; its reports are what `kiln.importReport` gives. */
+  readonly importer?: Importer | undefined;
+  /** Tells the client something; resolves when it may be told more. */
+  readonly notify?: ((method: string, params: unknown) => Promise<void>) | undefined;
+  /** For records: who asks. */
+  readonly user?: string | undefined;
+}
+
+/** One request. */
+export interface RequestContext {
+  readonly store: Store;
+  readonly builds: BuildService;
+  readonly hello: () => HelloMessage;
+  readonly connection: Connection;
+  readonly id: string | number | bigint | null | undefined;
+  /** The id as JSON text; undefined for a notification. */
+  readonly idText: string | undefined;
+  /** Members of the message beside those of JSON-RPC. */
+  readonly extra: Readonly<Record<string, unknown>>;
+  readonly signal: AbortSignal;
+}
+
+/** Answers one method. What it throws becomes the error of the reply. */
+export type Handler<M extends Method> = (
+  params: Params<M>,
+  context: RequestContext,
+) => Promise<Result<M>>;

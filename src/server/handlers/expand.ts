@@ -1,0 +1,15 @@
+import { reuseOf } from "../../rpc/protocol.ts";
+import type { Handler } from "../context.ts";
+import { derivationsOfStore } from "./store-paths.ts";
+
+/** Builds a derivation's inputs and shows how its builder would be started; the answer is in the build's `expand`. */
+export const expand: Handler<"zb.expand"> = async (params, { store, builds, connection }) => {
+  const [drvPath = params.drvPath] = derivationsOfStore(store, [params.drvPath]);
+  const buildID = await builds.expand({
+    drvPath,
+    tempDir: params.tempDir === undefined || params.tempDir === "" ? "/tmp" : params.tempDir,
+    reuse: reuseOf(params),
+    ...(connection.user === undefined ? {} : { user: connection.user }),
+  });
+  return { buildID };
+};

@@ -1,0 +1,97 @@
+/** What a server can be told. Everything but the two places has a default. */
+import type { BuildUser } from "../build/executor.ts";
+import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import { KilnError } from "../util/kiln-error.ts";
+
+export type { BuildUser };
+
+/** The conventional Unix group whose members run builders. */
+export const DEFAULT_BUILD_USERS_GROUP = "zbld";
+
+/** A path of the host that builders may see. */
+export interface SandboxPath {
+  /** Where it is on the host; default: the path it has inside. */
+  readonly path?: string;
+  /** Offered to every builder; default false: only to those that name it in `__buildSystemDeps`. */
+  readonly alwaysPresent?: boolean;
+}
+
+/** What a build is run under, chosen by {@link ServerOptions.buildContext}. */
+export interface BuildContext {
+  /** Ends the build when it aborts. */
+  readonly signal?: AbortSignal;
+}
+
+export type LogLevel = "debug" | "info" | "warn" | "error";
+export type Log = (level: LogLevel, text: string) => void;
+
+export interface ServerOptions {
+  /** The store directory as it stands in every path, absolute. */
+  readonly directory: string;
+  /** The database file; it and its folder are made when they are missing. */
+  readonly database: string;
+  /** Where the objects are on this machine; default: the store directory itself. Builders cannot run without isolation when it differs. */
+  readonly realStoreDirectory?: string | undefined;
+  /** Parent of the builders' temporary directories; default: the machine's. */
+  readonly buildDirectory?: string | undefined;
+  /** Builders' logs; default: `log` beside the database. */
+  readonly logDirectory?: string | undefined;
+  /** Temporary storage for the analysis of Mach-O files; default: memory, at most 1 GiB for each. */
+  readonly contentAddressBuffers?: MachoBufferCreator | undefined;
+  /** Whether a request may ask to keep the directories of failed builders; default false. */
+  readonly allowKeepFailed?: boolean | undefined;
+  /** Run builders without isolation even where isolation is possible; default false. */
+  readonly disableSandbox?: boolean | undefined;
+  /** Host paths for builders, by the path inside; default none. */
+  readonly sandboxPaths?: ReadonlyMap<string, SandboxPath> | undefined;
+  /** A hint to builders; default, and for 0 or less: the number of CPUs. */
+  readonly coresPerBuild?: number | undefined;
+  /** Builders at the same time in the whole server; default: the number of CPUs. */
+  readonly jobs?: number | undefined;
+  /** Who runs builders, one of them each; default: the server's own user runs all. */
+  readonly buildUsers?: readonly BuildUser[] | undefined;
+  /** Called for each new build. */
+  readonly buildContext?: ((buildID: string) => BuildContext) | undefined;
+  /** How long builds and their logs are kept after their end, in milliseconds; default, and for 0 or less: for ever. */
+  readonly buildLogRetention?: number | undefined;
+  /** What an acknowledged object survives: a power failure, or only the end of the process; default `power`. */
+  readonly durability?: "power" | "process" | undefined;
+  /** How the server is run; shown to those who watch builds. Default `embedded`. */
+  readonly mode?: "daemon" | "embedded" | undefined;
+  /** Wait for another process that has the store open, instead of failing with `store.locked`. */
+  readonly waitForLock?: WaitForLock | undefined;
+  /** Where the server says what it does; default: nowhere. */
+  readonly log?: Log | undefined;
+}
+
+export interface WaitForLock {
+  readonly signal?: AbortSignal;
+  /** Called when the waiting begins, with the process that has the store, if it is known. */
+  readonly onWait?: (pid: number | undefined) => void;
+}
+
+/** @throws KilnError `users.duplicate` when two of them have the same user id: they would not be apart */
+export function checkBuildUsers(users: readonly BuildUser[]): void {
+  const seen = new Set<number>();
+  for (const { uid } of users) {
+    if (seen.has(uid))
+      throw new KilnError("users.duplicate", `two build users have the uid ${uid}`);
+    seen.add(uid);
+  }
+}
+
+/** A build user's text form: `uid:gid`. */
+export function formatBuildUser(user: BuildUser): string {
+  return `${user.uid}:${user.gid}`;
+}
+
+/** @throws KilnError `users.invalid` */
+export function parseBuildUser(text: string): BuildUser {
+  const match = /^(\d{1,10}):(\d{1,10})$/.exec(text);
+  const [uid, gid] = [Number(match?.[1]), Number(match?.[2])];
+  // The last number of 32 bits means "no one" to the system.
+  if (match === null || uid >= 0xffff_ffff || gid >= 0xffff_ffff) {
+    throw new KilnError("users.invalid", `"${text}" is no build user: wanted uid:gid`);
+  }
+  return { uid, gid };
+}

@@ -1,0 +1,248 @@
+/**
+ * The store server: a store, the builds in it, and the protocol that clients speak.
+ *
+ * A daemon listens on a socket; a program that embeds the server can serve any stream, also an in-memory one, or call the methods
+ * directly. Either way requests take the same road through `handlers/`.
+ */
+import type { Duplex } from "node:stream";
+import { mkdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { BuildService } from "../build/service.ts";
+import { hostSystem } from "../build/system.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import { parseStoreDirectory, type StorePath } from "../format/store-path.ts";
+import { Headers } from "../rpc/headers.ts";
+import { Peer } from "../rpc/peer.ts";
+import type { HelloMessage } from "../rpc/protocol.ts";
+import { Store } from "../store/store.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { Connection, Exporter, PeerCredentials } from "./context.ts";
+import { dispatch } from "./handlers/table.ts";
+import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
+import { NarReceiver } from "./nar-receiver.ts";
+import { checkBuildUsers, type Log, type ServerOptions } from "./options.ts";
+import { kilnVersion } from "./version.ts";
+
+/** A request as {@link Server.handle} takes it. */
+export interface ServerRequest {
+  readonly method: string;
+  readonly params?: unknown;
+  readonly signal?: AbortSignal;
+  /** Members of the message beside those of JSON-RPC. */
+  readonly extra?: Readonly<Record<string, unknown>>;
+  /** Takes the export of `zb.export`, which fails without one. */
+  readonly exporter?: Exporter;
+}
+
+/** Bytes of notifications that may wait for a slow reader. */
+const unsentEvents = 256 * 1024;
+
+export class Server implements AsyncDisposable {
+  /** The objects. */
+  readonly store: Store;
+  /** The builds. */
+  readonly builds: BuildService;
+  readonly #options: ServerOptions;
+  readonly #log: Log;
+  readonly #listeners = new Set<Listener>();
+  readonly #peers = new Set<Peer>();
+  #closing: Promise<void> | undefined;
+
+  private constructor(store: Store, builds: BuildService, options: ServerOptions) {
+    this.store = store;
+    this.builds = builds;
+    this.#options = options;
+    this.#log = options.log ?? (() => undefined);
+  }
+
+  /**
+   * Opens a store, or makes one, and is ready to build in it. Nobody else may have it open.
+   *
+   * @throws KilnError `store.locked` when another process has it (unless `waitForLock` is given), `path.invalid` for the store
+   * directory, `users.duplicate`, and whatever keeps the store from being opened: `database.…`, `disk.…`, `file.…`
+   */
+  static async open(options: ServerOptions): Promise<Server> {
+    checkBuildUsers(options.buildUsers ?? []);
+    const directory = parseStoreDirectory(options.directory);
+    const database = resolve(options.database);
+    const log = options.log ?? (() => undefined);
+    const store = await Store.open({
+      directory,
+      database,
+      realDirectory: options.realStoreDirectory,
+      durability: options.durability,
+      buffers: options.contentAddressBuffers,
+      waitForLock: options.waitForLock,
+      log,
+    });
+    try {
+      const builds = openBuilds(store, options);
+      return new Server(store, builds, options);
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Answers one request of the protocol, as {@link serve} does for those that come in on a stream.
+   *
+   * @throws KilnError what the reply's error would say
+   */
+  async handle(request: ServerRequest): Promise<unknown> {
+    const { method, params, extra = {}, signal = new AbortController().signal, exporter } = request;
+    const connection: Connection = { exporter };
+    return await this.#answer({ method, params, extra, signal, connection });
+  }
+
+  /**
+   * Speaks the protocol on a stream until that ends: what a client asks is done in its name. Resolves when the connection is
+   * closed; never rejects.
+   */
+  async serve(stream: Duplex, credentials?: PeerCredentials): Promise<void> {
+    const user = credentials === undefined ? undefined : `uid ${credentials.uid}`;
+    await using importer = this.store.importer(user === undefined ? {} : { user });
+    const exporter: Exporter = {
+      export: async (headers, chunks, signal) => {
+        const fields = new Headers();
+        for (const [name, value] of headers) fields.set(name, value);
+        await peer.sendExport(fields, chunks, signal);
+      },
+    };
+    const notify = async (method: string, params: unknown): Promise<void> => {
+      peer.notify(method, params);
+      if (peer.unsentBytes > unsentEvents) await peer.flushed(unsentEvents);
+    };
+    const connection: Connection = { exporter, importer, notify, user };
+    const peer: Peer = new Peer(stream, {
+      handler: async ({ method, params, id, idText, extra, signal }) =>
+        await this.#answer({ method, params, id, idText, extra, signal, connection }),
+      receiveExport: async (body) => await importer.read(body),
+      onFault: (fault) => this.#log("warn", `connection: ${fault.message}`),
+    });
+    this.#peers.add(peer);
+    if (this.#closing !== undefined) void peer.close();
+    await peer.closed;
+    this.#peers.delete(peer);
+  }
+
+  /**
+   * Listens for clients, on a Unix socket or on one that was passed on. The folder of the socket must exist.
+   *
+   * @throws KilnError `socket.inUse` when another daemon answers there, `socket.…`
+   */
+  async listen(place: SocketPlace | PassedSocket, options: ListenerOptions = {}): Promise<void> {
+    const listener = await Listener.open(place, (connection) => void this.serve(connection), {
+      log: this.#log,
+      ...options,
+    });
+    this.#listeners.add(listener);
+  }
+
+  /** Who and where this is, as `kiln.hello` says it. */
+  hello(): HelloMessage {
+    return {
+      name: "kiln",
+      version: kilnVersion,
+      protocol: 1,
+      pid: process.pid,
+      storeDirectory: this.store.directory,
+      realStoreDirectory: this.store.realDirectory,
+      system: hostSystem(),
+      jobs: this.builds.jobs,
+      systemDeps: [...(this.#options.sandboxPaths?.keys() ?? [])],
+      sandbox: "none",
+    };
+  }
+
+  /**
+   * Writes the export stream of objects to `destination`, with all they refer to unless `excludeReferences` is set.
+   *
+   * @throws KilnError `store.missing` before anything is written; `store.damaged`
+   */
+  async export(
+    destination: (chunk: Buffer) => Promise<void> | void,
+    options: { readonly paths: readonly StorePath[]; readonly excludeReferences?: boolean },
+  ): Promise<void> {
+    const { paths, excludeReferences = false } = options;
+    const plan = this.store.export(paths, { excludeReferences });
+    for await (const chunk of plan.chunks()) await destination(chunk);
+  }
+
+  /** Takes objects in one by one: one receiver for each sender. Dispose of it when the sender is gone. */
+  narReceiver(): NarReceiver {
+    return new NarReceiver(this.store.importer());
+  }
+
+  /** Makes an object of what lies in the store directory already, after it was found to be what `info` says. */
+  async register(info: ObjectInfo): Promise<void> {
+    await this.store.register(info);
+  }
+
+  /** Removes objects that nothing else refers to, all or none; none for none. */
+  async delete(paths: Iterable<StorePath>): Promise<readonly StorePath[]> {
+    return await this.store.remove(paths);
+  }
+
+  /** Removes objects and all that refer to them. */
+  async deleteIncludingReferences(paths: Iterable<StorePath>): Promise<readonly StorePath[]> {
+    return await this.store.remove(paths, { recursive: true });
+  }
+
+  /** Ids of the builds that ended last (or began last, while they run), newest first; none for 0 or less. */
+  recentBuildIDs(limit: number): readonly string[] {
+    return limit <= 0 ? [] : this.builds.recentIDs(limit);
+  }
+
+  /**
+   * Stops to listen, refuses new builds, cancels those that run and waits for them, answers what was asked, and gives the store
+   * back. A second call waits for the first.
+   */
+  async close(): Promise<void> {
+    this.#closing ??= this.#close();
+    await this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    for (const listener of this.#listeners) listener.close();
+    const peers = Promise.all([...this.#peers].map(async (peer) => await peer.close()));
+    await this.builds.close();
+    await Promise.race([peers, patience()]);
+    // Who still does not read our answers, will not.
+    for (const peer of this.#peers) peer.destroy();
+    await peers;
+    await this.store.close();
+  }
+
+  async #answer(request: {
+    readonly method: string;
+    readonly params: unknown;
+    readonly extra: Readonly<Record<string, unknown>>;
+    readonly signal: AbortSignal;
+    readonly connection: Connection;
+    readonly id?: string | number | bigint | null | undefined;
+    readonly idText?: string | undefined;
+  }): Promise<unknown> {
+    const { method, params, extra, signal, connection, id, idText } = request;
+    return await dispatch(method, params, {
+      store: this.store,
+      builds: this.builds,
+      hello: () => this.hello(),
+      connection,
+      id,
+      idText,
+      extra,
+      signal,
+    });
+  }
+}
+
+/** Milliseconds that clients have at the end to take their answers. */
+async function patience(): Promise<void> {
+  await new Promise((done) => setTimeout(done, 2000).unref());
+}
