@@ -50,6 +50,8 @@ export interface WantedDerivation {
   readonly drvPath: StorePath;
   /** The one output asked for; all of them when absent. */
   readonly output?: string;
+  /** The target as asked for: which one of {@link EvaluateOptions.targets} this belongs to. */
+  readonly target?: string;
 }
 
 /** What a build file said, and the still running child that can send its objects. Dispose of it when done. */
@@ -154,7 +156,8 @@ class RunningEvaluation implements Evaluation {
       path: pathAt(i, i + 1),
       references: references.map((index) => pathAt(index, i)),
     }));
-    this.wanted = plan.wanted.map(({ name, drvPath, output }) => ({
+    this.wanted = plan.wanted.map(({ target, name, drvPath, output }) => ({
+      target,
       name,
       drvPath: parseObjectPath(directory, drvPath),
       ...(output !== undefined && { output }),

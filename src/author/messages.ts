@@ -30,7 +30,7 @@ export interface Wish {
 
 export interface Plan {
   readonly type: "plan";
-  readonly wanted: readonly { name: string; drvPath: string; output?: string }[];
+  readonly wanted: readonly { target: string; name: string; drvPath: string; output?: string }[];
   readonly targets: readonly TargetListing[];
   /** Closed, references first; a reference is the index of an object before. */
   readonly objects: readonly { path: string; references: readonly number[] }[];

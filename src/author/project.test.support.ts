@@ -51,12 +51,12 @@ export async function project(
       system: "x86_64-linux",
       ...options,
     });
+  const relative = (text: string): string => text.replaceAll(`${path}/project/`, "");
   return {
     path: join(path, "project"),
     evaluate: start,
     failure: async (options) => {
       const error = await failureOf(start(options));
-      const relative = (text: string): string => text.replaceAll(`${path}/project/`, "");
       return {
         code: error.code,
         message: relative(error.message),

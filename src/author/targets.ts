@@ -32,6 +32,8 @@ export type TargetFunction<P extends Record<string, unknown>, T> = ((args?: Part
 
 /** A derivation that was asked for, or one output of it. */
 export interface Wanted {
+  /** As it was asked for. */
+  readonly target: string;
   readonly name: string;
   readonly item: DerivationItem;
   readonly output?: string;
@@ -142,7 +144,7 @@ export class Selection {
       value = await this.#part(path, value, part);
       path += `/${part}`;
     }
-    await this.#collect(path, value);
+    await this.#collect(asked, path, value);
   }
 
   /** The part of `value` called `part`; `path` leads to `value`. */
@@ -183,22 +185,27 @@ export class Selection {
     return this.#made.get(info);
   }
 
-  async #collect(path: string, value: unknown): Promise<void> {
+  async #collect(target: string, path: string, value: unknown): Promise<void> {
     const opened = await this.#opened(path, value);
     if (opened instanceof DerivationValue) {
-      this.#wanted.push({ name: path || opened.name, item: opened.item });
+      this.#wanted.push({ target, name: path || opened.name, item: opened.item });
     } else if (opened instanceof OutputValue) {
       const { derivation, outputName } = opened;
-      this.#wanted.push({ name: path || opened.name, item: derivation.item, output: outputName });
+      this.#wanted.push({
+        target,
+        name: path || opened.name,
+        item: derivation.item,
+        output: outputName,
+      });
     } else if (await isBuildable(opened)) {
       for (const [key, member] of await membersOf(path, opened)) {
-        await this.#collect(path === "" ? key : `${path}/${key}`, member);
+        await this.#collect(target, path === "" ? key : `${path}/${key}`, member);
       }
     } else {
       const place = targetInfo(await value)?.place;
-      const target = path === "" ? "the default target" : `target "${path}"`;
+      const asked = path === "" ? "the default target" : `target "${path}"`;
       const what = Array.isArray(opened) ? "an empty list" : show(opened);
-      throw new Fault("target.kind", `${target} gives ${what}, nothing that can be built`, {
+      throw new Fault("target.kind", `${asked} gives ${what}, nothing that can be built`, {
         place,
       });
     }

@@ -47,6 +47,7 @@ const inspect = Symbol.for("nodejs.util.inspect.custom");
 export class SourceValue implements Source {
   readonly name: string;
   #item: StoreItem | (() => StoreItem);
+  #text: string | undefined;
 
   /** A function is called when the object is first needed, and once. */
   constructor(name: string, item: StoreItem | (() => StoreItem)) {
@@ -65,7 +66,7 @@ export class SourceValue implements Source {
   }
 
   toString(): string {
-    return printObject(this.item);
+    return (this.#text ??= printObject(this.item));
   }
 
   toJSON(): string {
@@ -125,6 +126,7 @@ export class OutputValue implements Output {
   readonly name: string;
   readonly derivation: DerivationValue;
   readonly outputName: string;
+  #text: string | undefined;
 
   constructor(derivation: DerivationValue, outputName: string) {
     this.derivation = derivation;
@@ -135,7 +137,8 @@ export class OutputValue implements Output {
 
   toString(): string {
     const { item } = this.derivation;
-    return printOutput(item, this.outputName, item.outputs.get(this.outputName));
+    this.#text ??= printOutput(item, this.outputName, item.outputs.get(this.outputName));
+    return this.#text;
   }
 
   toJSON(): string {
