@@ -24,10 +24,11 @@ const modules = installed(["@types/node", typescript]);
 export const dist = derivation({
   name: `${name}-dist`,
   builder: `${modules}/node_modules/${typescript}/lib/tsc`,
+  // prettier-ignore
   args: [
-    ...["--project", `${app}/tsconfig.json`],
-    ...["--typeRoots", `${modules}/node_modules/@types`],
-    ...["--outDir", placeholder()],
+    "--project", `${app}/tsconfig.json`,
+    "--typeRoots", `${modules}/node_modules/@types`,
+    "--outDir", placeholder(),
   ],
 });
 

@@ -29,7 +29,6 @@ export default function pack({ attrs, out }: BuildContext<Attrs>): void {
 function header(name: string, size: number, mode: number): Buffer {
   if (Buffer.byteLength(name) > 100) throw new Error(`${name}: too long for this little packer`);
   const block = Buffer.alloc(512);
-  const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, "0");
   block.write(name, 0);
   block.write(`${octal(mode, 7)}\0${octal(0, 7)}\0${octal(0, 7)}\0`, 100);
   block.write(`${octal(size, 11)}\0${octal(0, 11)}\0        0`, 124);
@@ -37,4 +36,8 @@ function header(name: string, size: number, mode: number): Buffer {
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${octal(sum, 6)}\0 `, 148);
   return block;
+}
+
+function octal(value: number, digits: number): string {
+  return value.toString(8).padStart(digits, "0");
 }
