@@ -216,6 +216,8 @@ export class Peer implements AsyncDisposable {
     }
     // Replies came in what was read. Those that we owe can still go out.
     this.#calls.failAll(interrupted());
+    // Most often it is gone, and not only done with asking.
+    if (!this.#requests.isIdle) this.#writer.probe();
     await this.#watching(this.#requests.idle());
     await this.#writer.end();
     this.#stream.destroy();
@@ -245,7 +247,6 @@ export class Peer implements AsyncDisposable {
   /** While nothing is read, only an attempt to write shows that the other side is gone. */
   async #watching(wait: Promise<void>): Promise<void> {
     if (this.#requests.isIdle) return wait;
-    this.#writer.probe();
     const timer = setInterval(() => this.#writer.probe(), this.#limits.probeInterval).unref();
     await wait.finally(() => clearInterval(timer));
   }
