@@ -28,11 +28,11 @@ export default async function* reporter(source: AsyncIterable<TestEvent>): Async
           event.type === "test:fail" &&
           (event.data.details.error as { failureType?: string }).failureType !== "subtestsFailed";
         const isSkipped = data.skip !== undefined;
-        if ((isSuite || isFile) && !ownFault && !isSkipped) break;
         const file = data.file === undefined ? "?" : relative(process.cwd(), data.file);
         const counts = files.get(file) ?? { passed: 0, failed: 0, skipped: 0, milliseconds: 0 };
         files.set(file, counts);
-        counts.milliseconds += data.nesting === 0 ? data.details.duration_ms : 0;
+        if (data.nesting === 0 && !isFile) counts.milliseconds += data.details.duration_ms;
+        if ((isSuite || isFile) && !ownFault && !isSkipped) break;
         if (event.type === "test:fail") {
           counts.failed++;
           const { error } = event.data.details;
