@@ -56,24 +56,28 @@ export async function freeze(path: string, options: FreezeOptions = {}): Promise
   });
 }
 
-/** How many names of the files with several names were seen. */
+/** How many names of each file with several names were seen, and how many it had then. */
 class LinkCounts {
-  readonly #seen = new Map<string, number>();
+  readonly #files = new Map<string, { seen: number; readonly all: number }>();
 
   get none(): boolean {
-    return this.#seen.size === 0;
+    return this.#files.size === 0;
   }
 
   /** Counts a name of a file that has others; false for everything else. */
   count({ stats }: Held): boolean {
     if (!stats.isFile() || stats.nlink === 1) return false;
-    this.#seen.set(keyOf(stats), (this.#seen.get(keyOf(stats)) ?? 0) + 1);
+    const file = this.#files.get(keyOf(stats)) ?? { seen: 0, all: stats.nlink };
+    file.seen++;
+    this.#files.set(keyOf(stats), file);
     return true;
   }
 
-  /** Whether a file has names that were not seen. */
+  /** Whether a file has, or had, names that were not seen. */
   isShared({ stats }: Held): boolean {
-    return stats.isFile() && stats.nlink > 1 && this.#seen.get(keyOf(stats)) !== stats.nlink;
+    if (!stats.isFile() || stats.nlink === 1) return false;
+    const file = this.#files.get(keyOf(stats));
+    return file === undefined || file.seen !== file.all;
   }
 }
 

@@ -12,7 +12,7 @@ import { attempt, errorCode, fileError } from "./file-error.ts";
 import { inSlices } from "./slices.ts";
 
 /** How many names are taken from a directory at a time, which bounds the memory a directory of millions takes. */
-const batch = 10_000;
+const batch = 2000;
 
 /** How often something may turn out to be other than it was a moment ago, before it is called an error. */
 const maxSurprises = 100;
