@@ -12,7 +12,7 @@ import { fileError } from "../files/file-error.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { missingReference } from "./database/objects.ts";
+import { missingReference, notContentAddressed } from "./database/objects.ts";
 import type { Intent } from "./database/intents.ts";
 import { isIntact } from "./integrity.ts";
 import type { Origin, StoreParts } from "./parts.ts";
@@ -111,6 +111,7 @@ async function admit(
 ): Promise<Placed | undefined> {
   const { storePath, references } = info;
   if (accepted.has(storePath)) return { status: "present" };
+  if (info.ca === undefined) return rejected(notContentAddressed(storePath));
   try {
     const known = parts.objects.info(storePath);
     if (known !== undefined && (await isIntact(parts, known))) return { status: "present" };

@@ -10,7 +10,7 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import { directoryOf } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { checkClaim, type Survey } from "./address.ts";
-import { missingReference } from "./database/objects.ts";
+import { missingReference, notContentAddressed } from "./database/objects.ts";
 import { countEntries } from "./syncer.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
@@ -23,11 +23,7 @@ export async function registerObject(parts: StoreParts, info: ObjectInfo): Promi
       path: storePath,
     });
   }
-  if (info.ca === undefined) {
-    throw new KilnError("store.notContentAddressed", `${storePath} has no content address`, {
-      path: storePath,
-    });
-  }
+  if (info.ca === undefined) throw notContentAddressed(storePath);
   using _lock = await parts.locks.lock(storePath);
   if (parts.files.find(storePath) === undefined) {
     throw new KilnError("store.missing", `there is nothing at ${storePath}`, { path: storePath });

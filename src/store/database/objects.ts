@@ -60,13 +60,7 @@ export class ObjectTable {
     );
     const ids = infos.map((info) => {
       if (info.ca === undefined || info.narHash.type !== "sha256") {
-        throw new KilnError(
-          "store.notContentAddressed",
-          `${info.storePath} has no content address`,
-          {
-            path: info.storePath,
-          },
-        );
+        throw notContentAddressed(info.storePath);
       }
       const { storePath, narHash, narSize, ca } = info;
       const added = insert.run(
@@ -144,4 +138,8 @@ export function missingReference(path: StorePath, reference: string): KilnError 
       path,
     },
   );
+}
+
+export function notContentAddressed(path: StorePath): KilnError {
+  return new KilnError("store.notContentAddressed", `${path} has no content address`, { path });
 }

@@ -1,0 +1,135 @@
+/**
+ * A process that uses a store and kills itself at a given step. A step is a call that changes something on disk: of `node:fs`, or
+ * of SQLite. Run as `node crash.test.child.ts FOLDER STEP`; prints what was acknowledged.
+ */
+import fs from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
+import { join } from "node:path";
+import { DatabaseSync, StatementSync } from "node:sqlite";
+import { defaultStoreDirectory, type StorePath } from "../format/store-path.ts";
+import { sample, textSample, importInto, streamOf, type Sample } from "./store.test.support.ts";
+
+/** One line of output. */
+export interface Acknowledged {
+  readonly added?: readonly StorePath[];
+  readonly removed?: readonly StorePath[];
+  /** About to be removed. */
+  readonly removing?: readonly StorePath[];
+}
+
+const directory = defaultStoreDirectory;
+const file = sample(directory, "file", "a file");
+const tree = sample(
+  directory,
+  "tree",
+  { entries: { bin: { entries: { tool: { executable: "#!" } } }, link: { target: "bin" } } },
+  [file.storePath],
+);
+const text = textSample(directory, "text.drv", "a text", [tree.storePath]);
+const output = sample(directory, "output", { entries: { data: "built" } }, [text.storePath]);
+const claimed = sample(directory, "claimed", { entries: { data: "claimed" } });
+const foreign = sample(directory, "foreign", "of somebody else");
+
+export const objects: Readonly<
+  Record<"file" | "tree" | "text" | "output" | "claimed" | "foreign", Sample>
+> & { stream: readonly Sample[] } = {
+  file,
+  tree,
+  text,
+  output,
+  claimed,
+  foreign,
+  stream: [file, tree, text],
+};
+
+if (process.argv[1]?.endsWith("crash.test.child.ts") === true) await main();
+
+async function main(): Promise<void> {
+  const [, , folder = "", last = ""] = process.argv;
+  dieAtStep(Number(last));
+  const { Store } = await import("./store.ts");
+  const store = await Store.open({
+    directory,
+    realDirectory: join(folder, "store"),
+    database: join(folder, "db.sqlite"),
+  });
+  const added = (...samples: Sample[]): void =>
+    say({ added: samples.map(({ storePath }) => storePath) });
+
+  await importInto(store, streamOf(file));
+  added(file);
+  await importInto(store, streamOf(tree, file, text));
+  added(tree, text);
+
+  const built = join(store.temporaryDirectory, "built");
+  fs.mkdirSync(built);
+  fs.writeFileSync(join(built, "data"), "built");
+  await store.publish(built, output);
+  added(output);
+
+  // Somebody alters an object; importing it repairs it.
+  fs.chmodSync(store.realPath(file.storePath), 0o644);
+  fs.chmodSync(store.realPath(file.storePath), 0o444);
+  await importInto(store, streamOf(file));
+
+  say({ removing: [output.storePath, text.storePath] });
+  await store.remove([text.storePath], { recursive: true });
+  say({ removed: [output.storePath, text.storePath] });
+
+  {
+    await using _claim = store.claim([claimed.storePath]);
+    fs.mkdirSync(store.realPath(claimed.storePath));
+    fs.writeFileSync(join(store.realPath(claimed.storePath), "data"), "claimed");
+    await store.publish(store.realPath(claimed.storePath), claimed);
+    added(claimed);
+  }
+  await importInto(store, streamOf(text));
+  added(text);
+  await store.close();
+}
+
+function say(line: Acknowledged): void {
+  fs.writeSync(1, `${JSON.stringify(line)}\n`);
+}
+
+function dieAtStep(last: number): void {
+  let step = 0;
+  const count = (): void => {
+    if (++step === last) process.kill(process.pid, "SIGKILL");
+  };
+  const names = [
+    "chmodSync",
+    "chownSync",
+    "fchmodSync",
+    "fsyncSync",
+    "futimesSync",
+    "lchownSync",
+    "lutimesSync",
+    "mkdirSync",
+    "mkdtempSync",
+    "openSync",
+    "renameSync",
+    "rmdirSync",
+    "symlinkSync",
+    "unlinkSync",
+    "utimesSync",
+  ] as const;
+  for (const name of names) countCalls(fs, name, count);
+  countCalls(fs, "fsync", count);
+  countCalls(DatabaseSync.prototype, "exec", count);
+  countCalls(StatementSync.prototype, "run", count);
+  syncBuiltinESMExports();
+}
+
+/** Dies before the call and, once it is done, after it. */
+function countCalls<K extends string>(
+  target: Record<K, (...args: never[]) => unknown>,
+  name: K,
+  count: () => void,
+): void {
+  const original = target[name];
+  target[name] = function (this: unknown, ...args: never[]): unknown {
+    count();
+    return Reflect.apply(original, this, args);
+  };
+}
