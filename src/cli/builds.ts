@@ -23,7 +23,7 @@ export function matching(
 
 export async function recentBuilds(
   client: StoreClient,
-  limit = remembered,
+  limit: number = remembered,
 ): Promise<readonly BuildSummaryMessage[]> {
   return (await client.call("kiln.builds", { limit })).builds;
 }

@@ -35,7 +35,7 @@ describe("an export on its way", () => {
     const garbage = checkedExport(pieces(Buffer.from("garbage, for certain"), 5), "x.export");
     await assert.rejects(
       readAll(garbage),
-      (error) => hasCode(error, "export.marker") && /^x\.export: /.test(error.message),
+      (error) => hasCode(error, "export.marker") && error.message.startsWith("x.export: "),
     );
   });
 
@@ -43,7 +43,7 @@ describe("an export on its way", () => {
     const cut = checkedExport(pieces(sample().subarray(0, -9), 50), "-");
     await assert.rejects(
       readAll(cut),
-      (error) => hasCode(error, "export.truncated") && /^standard input: /.test(error.message),
+      (error) => hasCode(error, "export.truncated") && error.message.startsWith("standard input: "),
     );
   });
 });

@@ -34,8 +34,11 @@ export class CommandTree {
         optionTerm: (option: Option) =>
           option instanceof Switch ? option.flags.replace(" [bool]", "") : option.flags,
       })
+      .helpCommand(false)
       .addOption(new Switch("--version", "show version information"));
     this.#showsHelp(this.root);
+    const help = this.root.command("help [commands...]").description("show the help of a command");
+    help.allowExcessArguments(false).action(() => this.#help(help.args));
   }
 
   /** A command that holds others. Alone it shows its help. */
@@ -53,7 +56,8 @@ export class CommandTree {
   ): Command {
     const command = parent
       .command(name, { hidden: options.hidden ?? false })
-      .description(options.description);
+      .description(options.description)
+      .allowExcessArguments(false);
     command.action(async () => {
       const flags = command.optsWithGlobals<F & GlobalFlags & VersionFlag>();
       if (flags.version === true) return sayVersion();
@@ -78,6 +82,16 @@ export class CommandTree {
       throw usageError(error);
     }
     return this.#exitCode;
+  }
+
+  #help(words: readonly string[]): void {
+    let command = this.root;
+    for (const word of words) {
+      const sub = command.commands.find((c) => c.name() === word || c.aliases().includes(word));
+      if (sub === undefined) throw unknownCommand(command, word);
+      command = sub;
+    }
+    command.outputHelp();
   }
 
   #showsHelp(command: Command): void {
@@ -124,11 +138,11 @@ function usageError(error: CommanderError): KilnError {
   const hint = /^\(Did you mean (.*)\?\)$/.exec(more[0] ?? "")?.[1];
   const message = first
     .replace(/^unknown option '(.*)'$/, "unknown flag $1")
-    .replace(/^option '(.*)' argument missing$/, "flag $1 needs a value")
-    .replace(/^option '(.*?)(?: \[bool\])?' argument '(.*)' is invalid\. /, "flag $1: ")
-    .replace(/^missing required argument '(.*)'$/, "requires at least one $1")
+    .replace(/^option '(.*?)(?: <.*>)?' argument missing$/, "flag $1 needs a value")
+    .replace(/^option '(.*?)(?: \[bool\]| <.*>)?' argument '.*' is invalid\. /, "flag $1: ")
+    .replace(/^missing required argument '(.*)'$/, "missing argument: $1")
+    .replace(/^too many arguments for .* but got \d+: /, "unexpected argument ")
     .replace(/\.$/, "");
-  return new KilnError(usageCodes[error.code] ?? "usage.argument", message, {
-    ...(hint === undefined ? {} : { hint }),
-  });
+  const code = usageCodes[error.code] ?? "usage.argument";
+  return new KilnError(code, message, hint === undefined ? {} : { hint });
 }

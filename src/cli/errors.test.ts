@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { EvaluationError } from "../author/evaluation-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { errorLines, ExitWith, exitCodeOf, toKilnError } from "./errors.ts";
 
@@ -40,6 +41,23 @@ describe("printed errors", () => {
     assert.deepEqual(errorLines(error).slice(1), [
       `  at    ${"a".repeat(60)}`,
       `  try   ${"b".repeat(30)}`,
+    ]);
+  });
+
+  test("show the line of a build file and the way to it", () => {
+    const error = new EvaluationError("author.thrown", "no such thing", {
+      at: "kiln.build.ts:12:3",
+      hint: "something else",
+      excerpt: ["\tboom(1);", "\t^"],
+      frames: ["helper (lib.ts:3:4)"],
+    });
+    assert.deepEqual(errorLines(error), [
+      "kiln: error: no such thing [author.thrown]",
+      "  at    kiln.build.ts:12:3",
+      "          boom(1);",
+      "          ^",
+      "  at    helper (lib.ts:3:4)",
+      "  try   something else",
     ]);
   });
 

@@ -7,6 +7,7 @@
  * 1 is for everything a person can do something about: bad input, a refusal, a failed build, a full disk. 2 is for a fault of
  * Kiln's own. Stacks are shown with --debug only.
  */
+import { EvaluationError } from "../author/evaluation-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 /** Ends the command with an exit code after everything has been said already. */
@@ -102,13 +103,21 @@ export function errorLines(error: KilnError, options: { debug?: boolean } = {}):
   ];
   const where = error.at === undefined ? [] : [`at    ${error.at}`];
   const hint = fault ? "kiln --debug … shows where; please report it" : error.hint;
-  const help = hint === undefined ? [] : [`try   ${hint}`];
-  const together = ["", ...where, ...help].join("    ").slice(2);
-  if (where.length === 1 && help.length === 1 && together.length <= 80 && !together.includes("\n"))
-    lines.push(together);
-  else lines.push(...[...where, ...help].map((line) => `  ${line.replaceAll("\n", "\n        ")}`));
+  const help = hint === undefined ? [] : [`try   ${hint.replaceAll("\n", "\n        ")}`];
+  const source = sourceLines(error);
+  const together = [...where, ...help].join("    ");
+  const fits = where.length + help.length === 2 && together.length <= 78 && source.length === 0;
+  if (fits && !together.includes("\n")) lines.push(`  ${together}`);
+  else lines.push(...[...where, ...source, ...help].map((line) => `  ${line}`));
   if (options.debug) lines.push(...stackLines(error));
   return lines;
+}
+
+/** The line of a build file with a caret below, and how it came to be run. */
+function sourceLines(error: KilnError): string[] {
+  if (!(error instanceof EvaluationError)) return [];
+  const excerpt = error.excerpt.map((line) => `      ${line.replaceAll("\t", "  ")}`);
+  return [...excerpt, ...error.frames.map((frame) => `at    ${frame}`)];
 }
 
 function stackLines(error: Error): string[] {

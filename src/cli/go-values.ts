@@ -74,3 +74,12 @@ export function parseMode(text: string): number {
   }
   return Number.parseInt(text.replace("o", ""), 8);
 }
+
+/** One of `words`, for a flag. Throws `usage.value`. */
+export function choice<W extends string>(...words: readonly W[]): (text: string) => W {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new KilnError("usage.value", `"${text}" is none of ${words.join(", ")}`);
+  };
+}

@@ -6,6 +6,8 @@ import { test } from "node:test";
 import { hasCode } from "../util/kiln-error.ts";
 import { makeOutLinks, outLinks } from "./out-links.ts";
 
+const to = (path: string) => [[{ output: "out", path }]];
+
 test("links are named for targets and outputs", () => {
   const targets = [
     [
@@ -25,7 +27,6 @@ test("a link is replaced, anything else is left alone", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "kiln-links-"));
   t.after(() => rmSync(folder, { recursive: true }));
   const link = join(folder, "result");
-  const to = (path: string) => [[{ output: "out", path }]];
   makeOutLinks(link, to("/s/a"));
   makeOutLinks(link, to("/s/b"));
   assert.equal(readlinkSync(link), "/s/b");

@@ -3,9 +3,12 @@ import type { LogLevel } from "../server/options.ts";
 
 export type ServeLog = (level: LogLevel, text: string) => void;
 
+function two(value: number): string {
+  return String(value).padStart(2, "0");
+}
+
 /** One line with its line end. Text from outside cannot begin another one. */
 export function logLine(time: Date, level: LogLevel, text: string): string {
-  const two = (value: number): string => String(value).padStart(2, "0");
   const date = [time.getFullYear(), two(time.getMonth() + 1), two(time.getDate())].join("/");
   const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
   const oneLine = text.replaceAll(/[\n\r]+/g, " ").replaceAll(/\p{Cc}/gu, "?");

@@ -46,14 +46,11 @@ export async function log(
 }
 
 function noLog({ build, result }: FoundResult): KilnError {
-  const what =
-    result.state === "reused"
-      ? `${result.name} was reused in build ${shortID(build.id)}: it has no log there`
-      : `the builder of ${result.name} wrote nothing`;
+  if (result.state !== "reused")
+    return new KilnError("log.absent", `the builder of ${result.name} wrote nothing`);
+  const what = `${result.name} was reused in build ${shortID(build.id)}: it has no log there`;
   return new KilnError("log.absent", what, {
-    ...(result.state === "reused"
-      ? { hint: "the log is with the build that made it: kiln ps -a" }
-      : {}),
+    hint: "the log is with the build that made it: kiln ps -a",
   });
 }
 
@@ -83,16 +80,13 @@ async function copyLog(
   size: number | undefined,
   writer: LogWriter,
 ): Promise<void> {
-  for (let at = 0; size === undefined || at < size;) {
-    const { text, base64, eof } = await client.call("zb.readLog", {
-      buildID: build.id,
-      drvPath: result.drvPath,
-      rangeStart: at,
-      ...(size === undefined ? {} : { rangeEnd: size }),
-    });
+  const range = size === undefined ? {} : { rangeEnd: size };
+  const what = { buildID: build.id, drvPath: result.drvPath, ...range };
+  for (let at = 0, end = size === 0; !end;) {
+    const { text, base64, eof } = await client.call("zb.readLog", { ...what, rangeStart: at });
     const bytes = text === undefined ? Buffer.from(base64 ?? "", "base64") : Buffer.from(text);
     writer.write(bytes);
     at += bytes.length;
-    if (eof || (bytes.length === 0 && size !== undefined)) return;
+    end = eof || at === size || (bytes.length === 0 && size !== undefined);
   }
 }

@@ -5,7 +5,7 @@ import type { EvalFlags } from "../commands/eval.ts";
 import type { TargetsFlags } from "../commands/targets.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
-import { parseCount } from "../go-values.ts";
+import { choice, parseCount } from "../go-values.ts";
 
 export function defineBuilding(tree: CommandTree): void {
   const build = tree.leaf<BuildFlags>(tree.root, "build", {
@@ -61,14 +61,17 @@ function withProgress(command: Command): Command {
     .addOption(new Switch("-v, --verbose", "print reasons and paths"))
     .addOption(new Switch("-L, --print-build-logs", "print all log lines of builders"))
     .addOption(
-      new Option("--progress <how>", "how to show progress").choices([
-        "auto",
-        "tree",
-        "plain",
-        "quiet",
-      ]),
+      valued(
+        "--progress <how>",
+        "auto, tree, plain or quiet (default: auto)",
+        choice("auto", "tree", "plain", "quiet"),
+      ),
     )
     .addOption(
-      new Option("--color <when>", "whether to colour").choices(["auto", "always", "never"]),
+      valued(
+        "--color <when>",
+        "auto, always or never (default: auto)",
+        choice("auto", "always", "never"),
+      ),
     );
 }

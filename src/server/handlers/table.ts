@@ -59,6 +59,8 @@ export async function dispatch(
   return await answer(method, params, context);
 }
 
+// The parameter ties the method's handler to its parameters.
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 async function answer<M extends Method>(
   method: M,
   params: unknown,

@@ -1,0 +1,233 @@
+// Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
+import assert from "node:assert/strict";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { Place, shellTargets } from "./support/cli.ts";
+
+interface Mistake {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly code: string;
+  /** What else the message must say. */
+  readonly says?: RegExp;
+  readonly files?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  /** Objects may have been sent before it was found out. */
+  readonly sends?: true;
+}
+
+const good = shellTargets({ default: "echo hi > $out", app: "echo app > $out" });
+const missingPath = `/nowhere/store/${"0".repeat(32)}-x`;
+
+const mistakes: Mistake[] = [
+  { name: "an unknown command", args: ["biuld"], code: "usage.command", says: /try {3}kiln build/ },
+  {
+    name: "an unknown flag",
+    args: ["build", "--keep-faild"],
+    code: "usage.flag",
+    says: /--keep-failed/,
+  },
+  {
+    name: "a flag without its value",
+    args: ["build", "-o"],
+    code: "usage.value",
+    says: /--out-link/,
+  },
+  {
+    name: "a bad value",
+    args: ["serve", "--build-log-retention=7d"],
+    code: "usage.value",
+    says: /"d"/,
+  },
+  { name: "a missing operand", args: ["store", "object", "delete"], code: "usage.argument" },
+  {
+    name: "a store directory that is none",
+    args: ["--store=x", "eval"],
+    code: "usage.value",
+    says: /--store.*not absolute/,
+  },
+  { name: "a missing file", args: ["build", "nope"], code: "file.missing", says: /no file nope/ },
+  {
+    name: "a folder without a build file",
+    args: ["build", "."],
+    code: "file.missing",
+    says: /kiln\.build\.ts/,
+  },
+  {
+    name: "an unknown target",
+    args: ["build", ".#ap"],
+    files: { "kiln.build.ts": good },
+    code: "target.unknown",
+    says: /try .*app/,
+  },
+  {
+    name: "a target that is no derivation",
+    args: ["build", ".#port"],
+    files: { "kiln.build.ts": `${good}export const port = 8080;\n` },
+    code: "target.kind",
+    says: /port/,
+  },
+  {
+    name: "a syntax error",
+    args: ["build"],
+    files: { "kiln.build.ts": `${good}const x = [1, 2;\n` },
+    code: "author.syntax",
+    says: /at {4}kiln\.build\.ts:\d+:\d+/,
+  },
+  {
+    name: "a source that is not there",
+    args: ["build"],
+    files: {
+      "main.txt": "",
+      "kiln.build.ts": 'import { path } from "kiln-store";\nexport default path("./mian.txt");\n',
+    },
+    code: "file.missing",
+    says: /at {4}kiln\.build\.ts:2:\d+/,
+  },
+  {
+    name: "a parameter that does not exist",
+    args: ["build", "--arg", "colour=red"],
+    files: { "kiln.build.ts": good },
+    code: "target.argument",
+    says: /colour/,
+  },
+  {
+    name: "a malformed derivation",
+    args: ["build", "x.drv"],
+    files: { "x.drv": "Derive(oops" },
+    code: "drv.syntax",
+    says: /x\.drv: .*byte 7/,
+  },
+  {
+    name: "a derivation that is not in the store",
+    args: ["build", "DRV"],
+    code: "store.missing",
+    sends: true,
+  },
+  {
+    name: "a socket where nobody listens",
+    args: ["--store-socket=no.sock", "build"],
+    files: { "kiln.build.ts": good },
+    code: "socket.refused",
+    says: /no\.sock: no such file/,
+  },
+  {
+    name: "the same socket in the environment",
+    args: ["build"],
+    env: { ZB_STORE_SOCKET: "/nonexistent/s" },
+    files: { "kiln.build.ts": good },
+    code: "socket.refused",
+  },
+  {
+    name: "a command that needs a daemon",
+    args: ["ps"],
+    code: "socket.refused",
+    says: /kiln serve/,
+  },
+  {
+    name: "a store that is not there",
+    args: ["store", "object", "info", missingPath],
+    code: "store.absent",
+  },
+  {
+    name: "a path that is no store path",
+    args: ["store", "object", "info", "/tmp/x"],
+    code: "path.invalid",
+    says: /too short/,
+  },
+  {
+    name: "an import that is none",
+    args: ["store", "object", "import"],
+    input: "garbage, surely",
+    code: "export.marker",
+    says: /standard input/,
+    sends: true,
+  },
+  {
+    name: "an import of a missing file",
+    args: ["store", "object", "import", "x.export"],
+    code: "file.missing",
+    says: /x\.export/,
+  },
+  {
+    name: "isolation, which is not there yet",
+    args: ["serve", "--sandbox"],
+    code: "sandbox.unavailable",
+    says: /--sandbox=false/,
+  },
+  {
+    name: "a group that does not exist",
+    args: ["serve", "--build-users-group=nosuchgroup"],
+    code: "group.unknown",
+    says: /group: unknown group nosuchgroup/,
+  },
+  {
+    name: "systemd without systemd",
+    args: ["serve", "--systemd"],
+    code: "socket.systemd",
+    says: /0 sockets/,
+  },
+  { name: "zb's Lua", args: ["build", "-e", "1+1"], code: "usage.expression" },
+];
+
+describe("a mistake", () => {
+  for (const mistake of mistakes)
+    test(`${mistake.name} is said clearly`, async () => {
+      await using place = new Place();
+      for (const [name, text] of Object.entries(mistake.files ?? {})) place.write(name, text);
+      const drv = join(place.store, `${"0".repeat(32)}-x.drv`);
+      const ended = await place.run(
+        mistake.args.map((arg) => (arg === "DRV" ? drv : arg)),
+        {
+          ...(mistake.env && { env: mistake.env }),
+          ...(mistake.input && { input: mistake.input }),
+        },
+      );
+      assert.equal(ended.code, 1, ended.stderr);
+      assert.equal(ended.stdout.toString(), "");
+      const errors = ended.stderr.split("\n").filter((line) => /^kiln: (error|fault)/.test(line));
+      assert.equal(errors.length, 1, ended.stderr);
+      assert.match(
+        errors[0]!,
+        new RegExp(`^kiln: error: .* \\[${mistake.code.replace(".", "\\.")}\\]$`),
+      );
+      assert.match(ended.stderr, mistake.says ?? /./);
+      assert.doesNotMatch(ended.stderr, /node:internal|node_modules|\.js:\d|src\/cli/);
+      assert.deepEqual(place.leftovers(), []);
+      assert.deepEqual(place.objects(), []);
+    });
+
+  test("a wrong system is said clearly", async () => {
+    await using place = new Place();
+    place.write(
+      "kiln.build.ts",
+      good.replace('name: "main"', 'name: "main", system: "aarch64-plan9"'),
+    );
+    const ended = await place.run(["build"]);
+    assert.equal(ended.code, 1, ended.stderr);
+    assert.equal(ended.stdout.toString(), "");
+    assert.match(ended.stderr, /aarch64-plan9.*\[build\.system\]/);
+    assert.deepEqual(place.leftovers(), []);
+  });
+
+  test("--debug shows the stack", async () => {
+    await using place = new Place();
+    const ended = await place.run(["--debug", "build", "nope"]);
+    assert.match(ended.stderr, /KilnError: no file nope\n +at /);
+    assert.equal(ended.code, 1);
+  });
+
+  test(
+    "a socket that may not be used is said clearly",
+    { skip: process.getuid?.() === 0 && "root may use every socket" },
+    async () => {
+      await using place = new Place();
+      writeFileSync(join(place.directory, "s"), "");
+      chmodSync(join(place.directory, "s"), 0);
+      const ended = await place.run(["--store-socket", join(place.directory, "s"), "ps"]);
+      assert.equal(ended.code, 1);
+    },
+  );
+});
