@@ -212,24 +212,21 @@ export type BuildEvent = EventHeader & BuildEventBody;
 
 export type BuildEventType = BuildEvent["type"];
 
+const words: Readonly<Record<ResultState, WireStatus | undefined>> = {
+  waiting: undefined,
+  skipped: undefined,
+  running: "active",
+  substituting: "active",
+  built: "success",
+  substituted: "success",
+  reused: "success",
+  failed: "fail",
+  error: "error",
+  cancelled: "error",
+  interrupted: "error",
+};
+
 /** zb's word for a state; undefined for results that zb would not show at all. */
 export function wireStatus(state: ResultState | BuildState): WireStatus | undefined {
-  switch (state) {
-    case "waiting":
-    case "skipped":
-      return undefined;
-    case "running":
-    case "substituting":
-      return "active";
-    case "built":
-    case "substituted":
-    case "reused":
-      return "success";
-    case "failed":
-      return "fail";
-    case "error":
-    case "cancelled":
-    case "interrupted":
-      return "error";
-  }
+  return words[state];
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { topoSort } from "./topo-sort.ts";
 
 const sort = (roots: string, graph: Record<string, string>): ReturnType<typeof topoSort<string>> =>

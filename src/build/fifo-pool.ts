@@ -1,0 +1,121 @@
+/**
+ * FIFOs for builders to write their words into.
+ *
+ * A builder's standard output is a FIFO because nothing else will do: Node's own pipes are sockets, which `/dev/stdout` cannot open;
+ * a log file could be cut off by the builder. Making one takes a process, so they are made several at a time and used again.
+ */
+import { execFile } from "node:child_process";
+import { closeSync, constants, openSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { KilnError } from "../util/kiln-error.ts";
+
+const batch = 8;
+
+/** One FIFO, open at both ends. */
+export class Fifo implements Disposable {
+  readonly path: string;
+  /** For the builder; {@link Fifo.closeWriteEnd} once it has it. */
+  readonly writeEnd: number;
+  /** Resolves when no writer is left and everything was read. */
+  readonly ended: Promise<void>;
+  readonly #socket: Socket;
+  readonly #giveBack: (isClean: boolean) => void;
+  #isEnded = false;
+  #isWriteEndOpen = true;
+
+  constructor(path: string, onData: (chunk: Buffer) => void, giveBack: (isClean: boolean) => void) {
+    this.path = path;
+    // Without a reader the other end would wait; without a writer reading would end at once.
+    const readEnd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      this.writeEnd = openSync(path, constants.O_WRONLY);
+    } catch (error) {
+      closeSync(readEnd);
+      throw error;
+    }
+    this.#giveBack = giveBack;
+    this.#socket = new Socket({ fd: readEnd, readable: true, writable: false });
+    this.ended = new Promise((resolve) => {
+      const end = (): void => {
+        this.#isEnded = true;
+        resolve();
+      };
+      this.#socket.once("end", end).once("error", end).once("close", end);
+    });
+    this.#socket.on("data", onData);
+  }
+
+  closeWriteEnd(): void {
+    if (!this.#isWriteEndOpen) return;
+    this.#isWriteEndOpen = false;
+    closeSync(this.writeEnd);
+  }
+
+  /** A FIFO that somebody may still write to is not used again. */
+  [Symbol.dispose](): void {
+    const isClean = this.#isEnded;
+    this.closeWriteEnd();
+    this.#socket.destroy();
+    this.#giveBack(isClean);
+  }
+}
+
+export class FifoPool implements AsyncDisposable {
+  readonly #parent: string;
+  #folder: Promise<string> | undefined;
+  #free: string[] = [];
+  #made = 0;
+  #making: Promise<void> | undefined;
+
+  /** `parent`: where the private folder of the FIFOs is made when the first one is wanted. */
+  constructor(parent: string) {
+    this.#parent = parent;
+  }
+
+  /**
+   * Opens a FIFO; `onData` gets what is written into it, in order.
+   *
+   * @throws KilnError `process.fifo`
+   */
+  async take(onData: (chunk: Buffer) => void): Promise<Fifo> {
+    try {
+      for (;;) {
+        const path = this.#free.pop();
+        if (path === undefined) {
+          this.#making ??= this.#make().finally(() => (this.#making = undefined));
+          await this.#making;
+          continue;
+        }
+        return new Fifo(path, onData, (isClean) => {
+          if (isClean) this.#free.push(path);
+        });
+      }
+    } catch (error) {
+      throw new KilnError("process.fifo", "cannot make a FIFO for a builder's output", {
+        kind: "internal",
+        hint: "is there room on the store's disk, and is mkfifo (coreutils) installed?",
+        cause: error,
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#folder === undefined) return;
+    const folder = await this.#folder.catch(() => undefined);
+    if (folder !== undefined) await rm(folder, { recursive: true, force: true });
+    this.#folder = undefined;
+    this.#free = [];
+  }
+
+  async #make(): Promise<void> {
+    this.#folder ??= mkdtemp(join(this.#parent, "fifo-"));
+    const folder = await this.#folder;
+    const paths = Array.from({ length: batch }, () => join(folder, String(++this.#made)));
+    // Anybody may write: builders run as other users and open it again as /dev/stdout. The folder is closed to them.
+    await promisify(execFile)("mkfifo", ["-m", "0622", ...paths]);
+    this.#free.push(...paths);
+  }
+}

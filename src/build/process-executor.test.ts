@@ -1,0 +1,345 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import { removeTree } from "../files/remove-tree.ts";
+import type { Derivation } from "../format/derivation/derivation.ts";
+import { parseStoreDirectory, parseStorePath, storePathFor } from "../format/store-path.ts";
+import { bytesToString } from "../util/byte-string.ts";
+import { temporaryDirectory } from "../util/temp.ts";
+import { builderEnvironment } from "./environment.ts";
+import type { BuildOutcome, BuildTask } from "./executor.ts";
+import { ProcessExecutor } from "./process-executor.ts";
+
+interface Run {
+  readonly outcome: BuildOutcome;
+  readonly log: string;
+  /** Contents of the output if it is a file, else what it is. */
+  readonly output: string | undefined;
+  /** What is in the store directory afterwards. */
+  readonly left: string[];
+}
+
+interface RunOptions {
+  readonly builder?: string;
+  readonly args?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  readonly signal?: AbortSignal;
+  readonly onLog?: (text: string) => void;
+  readonly grace?: number;
+}
+
+/** Runs a builder in a store directory of its own. */
+async function run(script: string, options: RunOptions = {}): Promise<Run> {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-process-");
+  const real = join(folder.path, "store");
+  const scratch = join(folder.path, "scratch");
+  const workDirectory = join(folder.path, "build");
+  for (const path of [real, scratch, workDirectory]) mkdirSync(path);
+  const directory = parseStoreDirectory(real);
+  const logical = storePathFor(directory, `${"0".repeat(32)}-x`);
+  const derivation: Derivation = {
+    directory,
+    name: "x",
+    inputDerivations: new Map(),
+    inputSources: [],
+    system: "x86_64-linux",
+    builder: options.builder ?? "/bin/sh",
+    args: options.args ?? ["-c", script],
+    env: new Map([
+      ["PATH", "/bin:/usr/bin"],
+      ["out", logical],
+      ...Object.entries(options.env ?? {}),
+    ]),
+    outputs: new Map([["out", { type: "floating", method: "recursive", hashType: "sha256" }]]),
+  };
+  let log = "";
+  await using executor = new ProcessExecutor({
+    storeDirectory: directory,
+    realDirectory: real,
+    temporaryDirectory: scratch,
+    claim: () => ({
+      async [Symbol.asyncDispose]() {
+        await removeTree(logical);
+      },
+    }),
+    ...(options.grace !== undefined && { grace: options.grace }),
+  });
+  const output = join(scratch, "output");
+  const task: BuildTask = {
+    drvPath: parseStorePath(`${logical}.drv`),
+    derivation,
+    env: builderEnvironment(derivation.env, { workDirectory, storeDirectory: directory, cores: 1 }),
+    workDirectory,
+    outputs: new Map([["out", { logical, real: output }]]),
+    inputs: [],
+    realPathOf: (path) => path,
+    log: {
+      write: (chunk) => {
+        log += Buffer.from(chunk).toString("latin1");
+        options.onLog?.(log);
+      },
+    },
+    progress: () => {},
+    systemDeps: [],
+  };
+  const outcome = await executor.run(task, options.signal ?? new AbortController().signal);
+  const stats = statSync(output, { throwIfNoEntry: false });
+  return {
+    outcome,
+    log,
+    output: stats?.isFile() === true ? readFileSync(output, "latin1") : stats && "not a file",
+    left: readdirSync(real),
+  };
+}
+
+const done: BuildOutcome = { type: "exited", code: 0 };
+
+describe("a builder as a plain process", () => {
+  test("makes an output, which is moved to where it is wanted", async () => {
+    const { outcome, output, left } = await run("echo hello > $out");
+    assert.deepEqual(outcome, done);
+    assert.equal(output, "hello\n");
+    assert.deepEqual(left, []);
+  });
+
+  test("has one log for both of its outputs, in order, also by name and by another process", async () => {
+    const { log } = await run(
+      "echo a; echo b >&2; echo c > /dev/stdout; echo d > /dev/stderr; (echo e)",
+    );
+    assert.equal(log, "a\nb\nc\nd\ne\n");
+  });
+
+  test("may write more than a pipe holds", async () => {
+    const { log } = await run("head -c 1000000 /dev/zero");
+    assert.equal(log.length, 1_000_000);
+  });
+
+  test("reads nothing from standard input", async () => {
+    assert.equal((await run("cat; echo end")).log, "end\n");
+  });
+
+  test("works in the build directory with umask 022, whatever the daemon's is", async () => {
+    const before = process.umask(0o077);
+    try {
+      const { log } = await run('umask; [ "$PWD" = "$ZB_BUILD_TOP" ] && pwd -P');
+      assert.match(log, /^0022\n\/.*\/build\n$/);
+      assert.equal(process.umask(), 0o077);
+    } finally {
+      process.umask(before);
+    }
+  });
+
+  test("leads a session", async () => {
+    const { log } = await run(
+      "read -r stat < /proc/$$/stat; set -- $stat; [ $$ = $6 ] && echo leader",
+    );
+    assert.equal(log, "leader\n");
+  });
+
+  test("gets no file that the daemon has open", async () => {
+    const { log } = await run("", { builder: "/bin/ls", args: ["-l", "/proc/self/fd"] });
+    const targets = [...log.matchAll(/ (\d+) -> (.*)$/gm)].map(
+      ([, fd, target]) => `${fd} ${target}`,
+    );
+    const foreign = targets.filter(
+      (target) => !/^\d+ \/(dev\/null|proc\/\d+\/fd)$|^[12] \/.*\/fifo-\w+\/\d+$/.test(target),
+    );
+    assert.ok(targets.length >= 4, log);
+    assert.deepEqual(foreign, []);
+  });
+
+  test("sees exactly the environment it was given", async () => {
+    const { log } = await run("", {
+      builder: "/usr/bin/env",
+      args: [],
+      env: { A: "1", __proto__x: "", "x y": "z" },
+    });
+    const names = log
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split("=")[0]);
+    assert.deepEqual(
+      names.toSorted(),
+      [
+        "A",
+        "HOME",
+        "PATH",
+        "PWD",
+        "TEMP",
+        "TEMPDIR",
+        "TERM",
+        "TMP",
+        "TMPDIR",
+        "ZB_BUILD_CORES",
+        "ZB_BUILD_TOP",
+        "ZB_STORE",
+        "__proto__x",
+        "out",
+        "x y",
+      ].toSorted(),
+    );
+  });
+
+  test("gets arguments and variables that are not UTF-8 byte for byte", async () => {
+    const odd = bytesToString(Buffer.from("a'\xff\n b", "latin1"));
+    const { log, outcome } = await run("", {
+      args: ["-c", 'printf "[%s][%s]" "$1" "$VALUE"', "sh", odd],
+      env: { VALUE: odd },
+    });
+    assert.deepEqual(outcome, done);
+    assert.equal(log, "[a'\xff\n b][a'\xff\n b]");
+  });
+
+  const endings: [name: string, script: string, outcome: BuildOutcome][] = [
+    ["its exit status", "exit 3", { type: "exited", code: 3 }],
+    ["the signal that killed it", "kill -9 $$", { type: "signaled", signal: "SIGKILL" }],
+    ["success without an output", ":", done],
+  ];
+  for (const [name, script, outcome] of endings) {
+    test(`ends with ${name}`, async () => {
+      const result = await run(script);
+      assert.deepEqual(result.outcome, outcome);
+      assert.equal(result.output, undefined);
+    });
+  }
+
+  test("that fails leaves nothing of its output", async () => {
+    const { output, left } = await run("echo half > $out; exit 1");
+    assert.equal(output, undefined);
+    assert.deepEqual(left, []);
+  });
+
+  const faults: [builder: string, message: string][] = [
+    ["/no/such/builder", "no such file or directory"],
+    ["/etc/passwd", "permission denied"],
+    ["/etc", "permission denied"],
+    ["/etc/passwd/x", "not a directory"],
+    ["sh", "the builder is not an absolute path"],
+    ["/bin/sh\0x", "invalid argument"],
+  ];
+  for (const [builder, message] of faults) {
+    test(`that is ${JSON.stringify(builder)} is not started: ${message}`, async () => {
+      const { outcome } = await run("", { builder });
+      assert.deepEqual(outcome, {
+        type: "notStarted",
+        message: `fork/exec ${builder}: ${message}`,
+      });
+    });
+  }
+
+  test("with too many arguments is not started", async () => {
+    const { outcome } = await run("", { args: ["-c", ":", "x".repeat(300_000)] });
+    assert.deepEqual(outcome, {
+      type: "notStarted",
+      message: "fork/exec /bin/sh: argument list too long",
+    });
+  });
+
+  test("an output may be a dangling link or a directory nobody may enter", async () => {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-link-");
+    symlinkSync("/nowhere", join(folder.path, "link"));
+    const link = await run("ln -s /nowhere $out");
+    assert.deepEqual([link.outcome, link.output, link.left], [done, undefined, []]);
+    const closed = await run("mkdir -m 000 $out");
+    assert.deepEqual([closed.outcome, closed.output, closed.left], [done, "not a file", []]);
+  });
+});
+
+/** A process that never ends by itself and cannot be asked to; it writes its id to the log. */
+const stubborn = 'trap "" TERM; echo $$; while :; do sleep 0.05 >/dev/null; done';
+const everyOne = [
+  `( ${stubborn} ) &`,
+  // Another session, another parent, no open output, another working directory.
+  `setsid sh -c 'echo $$; exec >/dev/null 2>&1; cd /; ${stubborn}' &`,
+  // As before, and with an empty environment, but in the build directory.
+  `env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn}' >pids &`,
+  // As before, elsewhere, but with the log open.
+  `(cd /; env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn}') &`,
+].join("\n");
+
+const isAlive = (pid: number): boolean =>
+  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+const pidsIn = (log: string): number[] =>
+  [...log.matchAll(/^\d+$/gm)].map(([text]) => Number(text));
+
+describe("the processes of a build", () => {
+  test("are all dead when the builder has ended by itself", async () => {
+    const { outcome, log } = await run(`${everyOne}\nsleep 0.3; cat pids; exit 0`);
+    const pids = pidsIn(log);
+    assert.deepEqual(outcome, done);
+    assert.ok(pids.length >= 4, log);
+    assert.deepEqual(pids.filter(isAlive), []);
+  });
+
+  test("are asked to end when the build is cancelled, and made to after the grace time", async () => {
+    const controller = new AbortController();
+    let log = "";
+    const running = run(`${everyOne}\nsleep 0.3; cat pids; echo ready; ${stubborn}`, {
+      signal: controller.signal,
+      grace: 200,
+      onLog: (text) => {
+        log = text;
+        if (text.includes("ready")) controller.abort(new Error("cancelled"));
+      },
+    });
+    await assert.rejects(running, { message: "cancelled" });
+    const pids = pidsIn(log);
+    assert.ok(pids.length >= 5, log);
+    assert.deepEqual(pids.filter(isAlive), []);
+  });
+
+  test("may end in their own way when the build is cancelled", async () => {
+    const controller = new AbortController();
+    let log = "";
+    const running = run('trap "echo bye; exit 0" TERM; echo ready; sleep 100 & wait', {
+      signal: controller.signal,
+      onLog: (text) => {
+        log = text;
+        if (text.includes("ready")) controller.abort(new Error("cancelled"));
+      },
+    });
+    await assert.rejects(running, { message: "cancelled" });
+    assert.equal(log, "ready\nbye\n");
+  });
+
+  test("are not started when the build is cancelled before", async () => {
+    const running = run("echo x", { signal: AbortSignal.abort(new Error("no")) });
+    await assert.rejects(running, { message: "no" });
+  });
+
+  test("end when the log cannot be written, with its error", async () => {
+    const running = run("echo x; sleep 100", {
+      grace: 100,
+      onLog: () => {
+        throw new Error("no space");
+      },
+    });
+    await assert.rejects(running, { message: "no space" });
+  });
+});
+
+test("a builder without a sandbox needs the store where its paths say", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-process-");
+  const executor = new ProcessExecutor({
+    storeDirectory: parseStoreDirectory("/opt/zb/store"),
+    realDirectory: folder.path,
+    temporaryDirectory: folder.path,
+    claim: () => assert.fail("nothing is claimed"),
+  });
+  const task = { outputs: new Map() } as unknown as BuildTask;
+  await assert.rejects(executor.run(task, new AbortController().signal), {
+    code: "store.relocated",
+  });
+  rmSync(folder.path, { recursive: true });
+});

@@ -1,0 +1,174 @@
+/**
+ * Finding and ending the processes of a build that has no namespace or control group of its own.
+ *
+ * A builder leads a session and a process group, but its children may leave both. They keep what they were born with: an
+ * environment that names the build directory, or a working directory in it. Both are looked for in /proc after the builder's
+ * end. (A process that has shed all of this is out of reach without a sandbox.)
+ */
+import { Buffer } from "node:buffer";
+import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { KilnError } from "../util/kiln-error.ts";
+
+/** What the processes of one build have in common. */
+export interface Marks {
+  /** Process id of the builder, which leads its session and process group; undefined when that is not known any more. */
+  readonly leader: number | undefined;
+  /** The build directory on this machine. */
+  readonly directory: string;
+  /** A user id that nobody else uses now. */
+  readonly uid?: number | undefined;
+}
+
+interface ProcessStat {
+  readonly group: number;
+  readonly session: number;
+  readonly dead: boolean;
+}
+
+/** /proc as it is now; what is read of a process is read once. */
+class ProcessTable {
+  readonly pids: readonly number[];
+  readonly #stats = new Map<number, ProcessStat | undefined>();
+  readonly #environments = new Map<number, Buffer>();
+
+  constructor() {
+    const names = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name));
+    this.pids = names.map(Number).filter((pid) => pid !== process.pid);
+  }
+
+  /** Undefined when the process is gone. */
+  stat(pid: number): ProcessStat | undefined {
+    if (!this.#stats.has(pid)) this.#stats.set(pid, readStat(pid));
+    return this.#stats.get(pid);
+  }
+
+  environment(pid: number): Buffer {
+    let environment = this.#environments.get(pid);
+    if (environment === undefined) {
+      environment = readOf(pid, "environ");
+      this.#environments.set(pid, environment);
+    }
+    return environment;
+  }
+
+  /** Living processes that carry one of the marks. */
+  find(marks: Marks): number[] {
+    return this.pids.filter((pid) => {
+      const stat = this.stat(pid);
+      if (stat === undefined || stat.dead) return false;
+      const { leader, directory, uid } = marks;
+      if (leader !== undefined && (stat.group === leader || stat.session === leader)) return true;
+      return (
+        this.environment(pid).includes(`=${directory}`) ||
+        isWithin(linkOf(`/proc/${pid}/cwd`), directory) ||
+        (uid !== undefined && uidOf(pid) === uid)
+      );
+    });
+  }
+}
+
+let next: Promise<ProcessTable> | undefined;
+
+/** /proc as it is soon; those who ask in the same moment share one reading. */
+function processTable(): Promise<ProcessTable> {
+  next ??= new Promise((resolve, reject) => {
+    setImmediate(() => {
+      next = undefined;
+      try {
+        resolve(new ProcessTable());
+      } catch (error) {
+        reject(KilnError.from(error, "process.list"));
+      }
+    });
+  });
+  return next;
+}
+
+/**
+ * Kills every process that carries one of the marks, and waits until none is left.
+ *
+ * @throws KilnError `process.survived` when one cannot be killed within `patience` milliseconds.
+ */
+export async function endProcesses(marks: Marks, patience = 10_000): Promise<void> {
+  if (marks.leader !== undefined) signalGroup(marks.leader, "SIGKILL");
+  if (process.platform !== "linux") return; // no /proc to look at
+  const deadline = performance.now() + patience;
+  for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
+    const found = (await processTable()).find(marks);
+    if (found.length === 0) return;
+    if (performance.now() > deadline) {
+      throw new KilnError("process.survived", `processes ${found.join(", ")} cannot be killed`, {
+        kind: "internal",
+      });
+    }
+    for (const pid of found) signalTo(pid, "SIGKILL");
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/** Kills every process that has the file at `path` open. */
+export function killHoldersOf(path: string): void {
+  if (process.platform !== "linux") return;
+  for (const pid of new ProcessTable().pids) {
+    if (openFiles(pid).includes(path)) signalTo(pid, "SIGKILL");
+  }
+}
+
+/** Sends a signal to every member of the process group; nothing happens when there is none. */
+export function signalGroup(leader: number, signal: NodeJS.Signals): void {
+  signalTo(-leader, signal);
+}
+
+function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch {
+    // It is gone, or is not ours to kill; whether any is left is looked at elsewhere.
+  }
+}
+
+function readStat(pid: number): ProcessStat | undefined {
+  const text = readOf(pid, "stat").toString("latin1");
+  // "pid (name) state ppid group session …"; the name may hold anything, also parentheses.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  if (fields.length < 4) return undefined;
+  return {
+    group: Number(fields[2]),
+    session: Number(fields[3]),
+    dead: fields[0] === "Z" || fields[0] === "X",
+  };
+}
+
+/** Empty when the process is gone or hides it. */
+function readOf(pid: number, file: string): Buffer {
+  try {
+    return readFileSync(`/proc/${pid}/${file}`);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** Empty when there is no such link, or none for us. */
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function openFiles(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/fd`).map((fd) => linkOf(`/proc/${pid}/fd/${fd}`));
+  } catch {
+    return [];
+  }
+}
+
+function uidOf(pid: number): number | undefined {
+  return statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid;
+}
+
+function isWithin(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
