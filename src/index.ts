@@ -45,3 +45,35 @@ export type {
   TargetFunction,
   Value,
 } from "./author/api.ts";
+
+// A store server, to be embedded, and what goes in and out of it.
+export { Server } from "./server/server.ts";
+export type { ServerRequest } from "./server/server.ts";
+export type { Exporter, PeerCredentials } from "./server/context.ts";
+export type { ListenerOptions, PassedSocket, SocketPlace } from "./server/listener.ts";
+export { NarReceiver } from "./server/nar-receiver.ts";
+export { DEFAULT_BUILD_USERS_GROUP, formatBuildUser, parseBuildUser } from "./server/options.ts";
+export type {
+  BuildScope,
+  BuildUser,
+  Log,
+  LogLevel,
+  SandboxPath,
+  ServerOptions,
+  WaitForLock,
+} from "./server/options.ts";
+export { canSandbox, systemSupportsSandbox } from "./server/sandbox-support.ts";
+export { StoreClient } from "./rpc/client.ts";
+export {
+  fromRpc,
+  parseObjectInfo,
+  printObjectInfo,
+  toExportTrailer,
+  toRpc,
+} from "./format/object-info.ts";
+export type { ObjectInfo, RpcObjectInfo } from "./format/object-info.ts";
+export type { ExportTrailer } from "./format/export-stream.ts";
+export { parseStoreDirectory, parseStorePath } from "./format/store-path.ts";
+export type { StoreDirectory, StorePath } from "./format/store-path.ts";
+export { hasCode, KilnError } from "./util/kiln-error.ts";
+export type { ErrorKind, KilnErrorOptions } from "./util/kiln-error.ts";

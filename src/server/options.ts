@@ -17,7 +17,7 @@ export interface SandboxPath {
 }
 
 /** What a build is run under, chosen by {@link ServerOptions.buildContext}. */
-export interface BuildContext {
+export interface BuildScope {
   /** Ends the build when it aborts. */
   readonly signal?: AbortSignal;
 }
@@ -51,7 +51,7 @@ export interface ServerOptions {
   /** Who runs builders, one of them each; default: the server's own user runs all. */
   readonly buildUsers?: readonly BuildUser[] | undefined;
   /** Called for each new build. */
-  readonly buildContext?: ((buildID: string) => BuildContext) | undefined;
+  readonly buildContext?: ((buildID: string) => BuildScope) | undefined;
   /** How long builds and their logs are kept after their end, in milliseconds; default, and for 0 or less: for ever. */
   readonly buildLogRetention?: number | undefined;
   /** What an acknowledged object survives: a power failure, or only the end of the process; default `power`. */
