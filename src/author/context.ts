@@ -1,4 +1,5 @@
 /** What an evaluation is given from outside. The evaluator sets it before the first build file is loaded. */
+import { systemClock, type Clock } from "../util/clock.ts";
 import { defaultStoreDirectory, type StoreDirectory } from "../format/store-path.ts";
 
 /** CPU and operating system a derivation is built on. `builtin` is used by Kiln's own builders. */
@@ -16,6 +17,7 @@ export interface Context {
   readonly env: ReadonlyMap<string, string>;
   /** The project's own cache folder; undefined: nothing is kept. */
   readonly cacheDirectory: string | undefined;
+  readonly clock: Clock;
   /** Absolute names of the files and folders that were read: evaluation adds to it. */
   readonly filesRead: Set<string>;
   /** Tells the user something that is no error. */
@@ -34,6 +36,7 @@ let current: Context = {
   system: hostSystem(),
   env: new Map(),
   cacheDirectory: undefined,
+  clock: systemClock,
   filesRead: new Set(),
   warn: (text) => process.stderr.write(`kiln: warning: ${text}\n`),
 };

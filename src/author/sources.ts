@@ -157,7 +157,7 @@ export function locate(api: string, location: unknown): NamedFile {
   } else {
     throw wrong({ label, place }, "it is no path");
   }
-  if (lstatSync(file, { throwIfNoEntry: false }) === undefined) {
+  if (!isThere(file)) {
     throw missing(file, typeof location === "string" ? location : file, place);
   }
   return { file, label, place };
@@ -203,14 +203,14 @@ export interface ReadObject {
 
 /** The object as an item: read when its stamp is new, and again when the store wants it. */
 export function readItem(object: ReadObject): StoreItem {
-  const { storeDirectory, cacheDirectory } = context();
+  const { storeDirectory, cacheDirectory, clock } = context();
   const { label, place, name, key, entries } = object;
   const cache = cacheDirectory === undefined ? undefined : new StampCache(cacheDirectory);
   const stamp = stampOf(entries);
   const before = cache?.read(key, name);
   let hash = before?.stamp === stamp ? before.hash : undefined;
   if (hash === undefined) {
-    const walked = Date.now();
+    const walked = clock.now();
     hash = sourceHash(reading(object));
     if (isSettled(entries, walked)) cache?.write(key, name, { stamp, hash });
   }
@@ -311,6 +311,16 @@ function missing(file: string, written: string, place: Place | undefined): Fault
   const better = meant === undefined ? undefined : written.replace(basename(absent), meant);
   const hint = better === undefined || better === written ? undefined : better;
   return new Fault("file.missing", `no file ${written}`, { hint, place });
+}
+
+/** Whether there is a file, folder or symlink, wherever that leads. */
+function isThere(file: string): boolean {
+  try {
+    return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    if (errorCode(error) === "ENOTDIR") return false;
+    throw error;
+  }
 }
 
 function namesIn(folder: string): readonly string[] {
