@@ -48,12 +48,12 @@ export class Budget {
     }
   }
 
-  /** Also refuses a size that is only announced, before anything is written: see {@link Budget.checkBytes}. */
   spendBytes(count: number): void {
     this.checkBytes(count);
     this.#bytes += count;
   }
 
+  /** Whether so many more bytes may come: for sizes that are only announced. */
   checkBytes(count: number): void {
     if (this.#bytes + count > this.limits.bytes) {
       throw limit(`the archive unpacks to more than ${this.limits.bytes} bytes`);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { closeSync, openSync } from "node:fs";
-import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -173,6 +174,19 @@ describe("unpackZip", () => {
           await assert.rejects(unpack(archive), { code: "extract.damaged" });
         }
       }
+    }
+  });
+
+  it("writes no more of an entry than was announced", async () => {
+    for (const stored of [true, false]) {
+      const archive = await zip({ name: "a", data: randomBytes(1 << 20), stored });
+      archive.writeUInt32LE(200_000, archive.indexOf("PK\x01\x02", 0, "latin1") + 24);
+      await assert.rejects(unpack(archive), {
+        code: "extract.damaged",
+        message: 'the zip data are damaged: "a" has not the 200000 bytes announced',
+      });
+      const { size } = await stat(join(folder.path, `out-${count - 1}`, "a"));
+      assert.ok(size <= 200_000, `${size} bytes were written`);
     }
   });
 
