@@ -382,14 +382,14 @@ function pathWithCache(later = 0): string {
   }
 }
 
-suite("the stat cache", () => {
-  /** Changes what the cache says, so that believing it can be seen. */
-  function spoil(): void {
-    const [stamp = ""] = readdirSync(at("cache/stamps"));
-    const file = at(`cache/stamps/${stamp}`);
-    writeFileSync(file, readFileSync(file, "utf8").replace(/sha256-.{8}/, "sha256-AAAAAAAA"));
-  }
+/** Changes what the cache says, so that believing it can be seen. */
+function spoil(): void {
+  const [stamp = ""] = readdirSync(at("cache/stamps"));
+  const file = at(`cache/stamps/${stamp}`);
+  writeFileSync(file, readFileSync(file, "utf8").replace(/sha256-.{8}/, "sha256-AAAAAAAA"));
+}
 
+suite("the stat cache", () => {
   test("spares reading a tree that looks as it did", () => {
     write("t/a", "1");
     const right = path(at("t")).storePath;

@@ -66,12 +66,20 @@ export class StampCache {
       renameSync(temporary, file);
     } catch {
       // Next time the tree is read again, that is all.
-      rmSync(temporary, { force: true });
+      removeIfPossible(temporary);
     }
   }
 
   #file(root: string, name: string): string {
     const key = createHash("sha256").update(`${root}\0${name}`).digest("hex");
     return join(this.#folder, key.slice(0, 32));
+  }
+}
+
+function removeIfPossible(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // Then it was not made either.
   }
 }
