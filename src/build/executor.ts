@@ -56,7 +56,11 @@ export type BuildOutcome =
   | { readonly type: "signaled"; readonly signal: string }
   /** The builder could not be started, by its own fault: `fork/exec /no/such: no such file or directory`. */
   | { readonly type: "notStarted"; readonly message: string }
-  /** A built-in builder gave up: `message` is its log line, `code` the stable name of the cause. */
+  /**
+   * A built-in builder gave up. `code` is the stable name of the cause. `message` is its log line, which it has written already
+   * (`builtin:fetchurl: ...`: the log goes on with `*** Build failed: builtin:fetchurl failed`); but for the code
+   * `builtin.unknown` nothing was written, and the log is to say `*** Build failed: ` and the message.
+   */
   | { readonly type: "failed"; readonly code: string; readonly message: string };
 
 export interface Executor {
