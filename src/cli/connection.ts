@@ -3,7 +3,6 @@
  */
 import { readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { duplexPair } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreClient } from "../rpc/client.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
@@ -143,7 +142,7 @@ function checkDirectory(settings: Settings, hello: HelloMessage | undefined): vo
   );
 }
 
-/** Opens the store in this process, as a server at the other end of an in-memory stream: the same road as to a daemon. */
+/** Opens the store in this process, and talks to it as to a daemon. */
 async function openEmbedded(
   settings: Settings,
   context: CommandContext,
@@ -163,16 +162,13 @@ async function openEmbedded(
   const places = { directory, database, logDirectory };
   try {
     const server = await openEmbeddedServer({ ...places, jobs, debug, waitForLock: wait });
-    const [ours, theirs] = duplexPair();
-    const served = server.serve(theirs);
-    const client = StoreClient.over(ours);
+    const client = StoreClient.over(server.connect());
     return {
       client,
       mode: "embedded",
       hello: server.hello(),
       [Symbol.asyncDispose]: async () => {
         await client.close();
-        await served;
         await server.close();
       },
     };

@@ -4,10 +4,8 @@
  * A daemon listens on a socket; a program that embeds the server can serve any stream, also an in-memory one, or call the methods
  * directly. Either way requests take the same road through `handlers/`.
  */
-import type { Duplex } from "node:stream";
-import { mkdirSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { type Duplex, duplexPair } from "node:stream";
+import { resolve } from "node:path";
 import { BuildService } from "../build/service.ts";
 import { hostSystem } from "../build/system.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
@@ -16,7 +14,6 @@ import { Headers } from "../rpc/headers.ts";
 import { Peer } from "../rpc/peer.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
-import { KilnError } from "../util/kiln-error.ts";
 import type { Connection, Exporter, PeerCredentials } from "./context.ts";
 import { dispatch } from "./handlers/table.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
@@ -125,6 +122,19 @@ export class Server implements AsyncDisposable {
     if (this.#closing !== undefined) void peer.close();
     await peer.closed;
     this.#peers.delete(peer);
+  }
+
+  /**
+   * A connection to this server within the process: `StoreClient.over(server.connect())`. The server serves the other end until
+   * the stream is closed.
+   */
+  connect(): Duplex {
+    const [ours, theirs] = duplexPair();
+    // Unlike a socket's, an end of a pair does not learn that the other one is closed.
+    ours.once("close", () => theirs.destroy());
+    theirs.once("close", () => ours.destroy());
+    void this.serve(ours);
+    return theirs;
   }
 
   /**
@@ -245,4 +255,9 @@ export class Server implements AsyncDisposable {
 /** Milliseconds that clients have at the end to take their answers. */
 async function patience(): Promise<void> {
   await new Promise((done) => setTimeout(done, 2000).unref());
+}
+
+/** The builds in a store, as the options want them. */
+function openBuilds(store: Store, options: ServerOptions): BuildService {
+  return new BuildService({ store, options } as never);
 }
