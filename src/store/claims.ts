@@ -9,7 +9,7 @@ export interface Claimed extends AsyncDisposable {
 }
 
 /** @throws KilnError `store.conflict` when one of `paths` is an object */
-export function claimNames(parts: StoreParts, paths: readonly StorePath[]): Claimed {
+export async function claimNames(parts: StoreParts, paths: readonly StorePath[]): Promise<Claimed> {
   const object = paths.find((path) => parts.objects.has(path));
   if (object !== undefined) {
     throw new KilnError("store.conflict", `${object} is an object already`, { path: object });
@@ -19,7 +19,7 @@ export function claimNames(parts: StoreParts, paths: readonly StorePath[]): Clai
   for (const path of paths) {
     if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
   }
-  parts.database.transaction(() =>
+  await parts.database.durably(() =>
     parts.intents.record(paths.map((path) => ({ path, inode: undefined }))),
   );
   return {
@@ -34,5 +34,5 @@ async function release(parts: StoreParts, paths: readonly StorePath[]): Promise<
   );
   for (const path of unfinished) parts.files.moveOut(path);
   if (unfinished.length > 0) await parts.syncer.names();
-  parts.database.transaction(() => parts.intents.clear(paths));
+  await parts.database.durably(() => parts.intents.clear(paths));
 }

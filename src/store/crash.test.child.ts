@@ -77,7 +77,7 @@ async function main(): Promise<void> {
   say({ removed: [output.storePath, text.storePath] });
 
   {
-    await using _claim = store.claim([claimed.storePath]);
+    await using _claim = await store.claim([claimed.storePath]);
     fs.mkdirSync(store.realPath(claimed.storePath));
     fs.writeFileSync(join(store.realPath(claimed.storePath), "data"), "claimed");
     await store.publish(store.realPath(claimed.storePath), claimed);

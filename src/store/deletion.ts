@@ -30,7 +30,7 @@ export async function removeObjects(
     // While the locks were waited for, other objects may have come to refer to these.
     const now = choose(parts, wanted, recursive);
     if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
-    forget(parts, doomed);
+    await forget(parts, doomed);
     await clearAway(parts, doomed);
     return doomed;
   }
@@ -63,11 +63,11 @@ function choose(
 }
 
 /** From here on they do not exist. */
-function forget(parts: StoreParts, doomed: readonly StorePath[]): void {
+async function forget(parts: StoreParts, doomed: readonly StorePath[]): Promise<void> {
   const names = doomed
     .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
     .filter(({ inode }) => inode !== undefined);
-  parts.database.transaction(() => {
+  await parts.database.durably(() => {
     parts.intents.record(names);
     parts.objects.delete(doomed);
   });
@@ -78,7 +78,7 @@ async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promi
   try {
     const gone = doomed.filter((path) => takeAway(parts, path));
     await parts.syncer.names();
-    parts.database.transaction(() => parts.intents.clear(gone));
+    await parts.database.durably(() => parts.intents.clear(gone));
   } catch (error) {
     parts.log("warn", `removed objects still take space: ${KilnError.from(error).message}`);
   }

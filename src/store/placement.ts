@@ -143,7 +143,7 @@ async function placeAccepted(
     await Promise.all([parts.syncer.trees(accepted), recordIntents(parts, accepted)]);
     await moveIn(parts, accepted, { moved, outcomes, together });
     await parts.syncer.names();
-    commit(parts, accepted, moved);
+    await commit(parts, accepted, moved);
     return moved;
   } catch (thrown) {
     const error = fileError("write to", parts.files.root, thrown);
@@ -151,18 +151,17 @@ async function placeAccepted(
       if (!outcomes.has(candidate)) outcomes.set(candidate, rejected(error));
     }
     for (const { info } of moved) withdraw(parts, info.storePath);
-    dropIntents(parts, accepted);
+    await dropIntents(parts, accepted);
     return [];
   }
 }
 
-// oxlint-disable-next-line typescript/require-await -- failures must be rejections
 async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
   const intents: Intent[] = accepted.map(({ tree, info }) => ({
     path: info.storePath,
     inode: lstatSync(tree, { bigint: true }).ino,
   }));
-  parts.database.transaction(() => parts.intents.record(intents));
+  await parts.database.durably(() => parts.intents.record(intents));
 }
 
 interface Moving {
@@ -202,19 +201,18 @@ async function moveIn(
 }
 
 /** From here on they exist. */
-function commit(
+async function commit(
   parts: StoreParts,
   accepted: readonly Candidate[],
   moved: readonly Candidate[],
-): void {
+): Promise<void> {
   // The last rename was before this; change times have the resolution of the kernel's tick.
   const now = Date.now() + 1;
-  parts.database.transaction(() => {
-    const known = new Set(
-      moved.filter(({ info }) => parts.objects.has(info.storePath)).map(({ info }) => info),
-    );
-    for (const info of known) parts.objects.setVerifiedAt(info.storePath, now);
-    const added = moved.map(({ info }) => info).filter((info) => !known.has(info));
+  const infos = moved.map(({ info }) => info);
+  const added = infos.filter(({ storePath }) => !parts.objects.has(storePath));
+  using _hidden = parts.objects.hide(added.map(({ storePath }) => storePath));
+  await parts.database.durably(() => {
+    for (const { storePath } of infos) parts.objects.setVerifiedAt(storePath, now);
     parts.objects.insert(added, now);
     parts.intents.clear(accepted.map(({ info }) => info.storePath));
   });
@@ -230,12 +228,12 @@ function withdraw(parts: StoreParts, path: StorePath): void {
   }
 }
 
-function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): void {
+async function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
   try {
     const done = accepted
       .map(({ info }) => info.storePath)
       .filter((path) => parts.objects.has(path) || parts.files.find(path) === undefined);
-    parts.database.transaction(() => parts.intents.clear(done));
+    await parts.database.durably(() => parts.intents.clear(done));
   } catch (error) {
     parts.log("warn", `intents stay until the next start: ${KilnError.from(error).message}`);
   }

@@ -13,7 +13,7 @@ export async function recover(parts: StoreParts): Promise<void> {
     const undone = parts.intents.open().filter((intent) => undo(parts, intent));
     if (undone.length > 0) {
       await parts.syncer.names();
-      parts.database.transaction(() => parts.intents.clear(undone.map(({ path }) => path)));
+      await parts.database.durably(() => parts.intents.clear(undone.map(({ path }) => path)));
     }
     parts.files.discardLeftovers();
   } catch (error) {

@@ -43,7 +43,9 @@ export async function registerObject(parts: StoreParts, info: ObjectInfo): Promi
   await freeze(tree, ownerOfObjects());
   await parts.syncer.trees([{ tree, entries: countEntries(tree) }]);
   await parts.syncer.names();
-  parts.database.transaction(() => parts.objects.insert([info], Date.now() + 1));
+  using _hidden = parts.objects.hide([storePath]);
+  await parts.database.durably(() => parts.objects.insert([info], Date.now() + 1));
+  _hidden[Symbol.dispose]();
   parts.onAdded(info, "register");
 }
 

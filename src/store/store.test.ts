@@ -209,7 +209,7 @@ test("a claimed name is cleared before and after, unless what was built there be
   const other = outputOf(context, "other", "other");
   writeFileSync(store.realPath(output.storePath), "left by somebody");
   {
-    await using _claimed = store.claim([output.storePath, other.storePath]);
+    await using _claimed = await store.claim([output.storePath, other.storePath]);
     assert.equal(existsSync(store.realPath(output.storePath)), false);
     for (const [{ storePath }, contents] of [
       [output, "data"],
@@ -223,13 +223,13 @@ test("a claimed name is cleared before and after, unless what was built there be
   }
   assert.deepEqual(namesIn(context.real), [output.storePath.slice(context.directory.length + 1)]);
   assert.equal(await store.exists(`${output.storePath}/file`), true);
-  assert.throws(() => store.claim([output.storePath]), { code: "store.conflict" });
+  await assert.rejects(store.claim([output.storePath]), { code: "store.conflict" });
 });
 
 test("after a crash a claimed name is cleared when the store is opened", async () => {
   await using context = await testStore();
   const output = outputOf(context, "out", "data");
-  context.store.claim([output.storePath]);
+  await context.store.claim([output.storePath]);
   writeFileSync(context.store.realPath(output.storePath), "half a result");
   await context.reopen();
   assert.deepEqual(namesIn(context.real), []);

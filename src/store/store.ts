@@ -215,7 +215,7 @@ export class Store implements AsyncDisposable {
    * now is removed; so is what has one when the result is disposed of (or, after a crash, when the store is next opened), unless
    * it has become an object by then. The caller holds the locks.
    */
-  claim(paths: readonly StorePath[]): Claimed {
+  claim(paths: readonly StorePath[]): Promise<Claimed> {
     return claimNames(this.#parts, paths);
   }
 
@@ -257,6 +257,7 @@ export class Store implements AsyncDisposable {
   async close(): Promise<void> {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
+    await this.database.settled();
     this.database.close();
     this.#lock.release();
   }

@@ -4,6 +4,7 @@ import { Hash } from "../../format/hash.ts";
 import type { ObjectInfo } from "../../format/object-info.ts";
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { once } from "../../util/keyed-mutex.ts";
 import type { Statement, StoreDatabase } from "./open.ts";
 import { bytesIn, integerIn, textIn } from "./row.ts";
 
@@ -15,6 +16,8 @@ export class ObjectTable {
   readonly #has: Statement;
   readonly #get: Statement;
   readonly #references: Statement;
+  /** Paths whose rows may still be lost in a power failure: nobody is told of them yet. */
+  readonly #hidden = new Set<StorePath>();
 
   constructor(database: StoreDatabase) {
     this.#database = database;
@@ -27,10 +30,11 @@ export class ObjectTable {
   }
 
   has(path: StorePath): boolean {
-    return this.#has.get(path) !== undefined;
+    return !this.#hidden.has(path) && this.#has.get(path) !== undefined;
   }
 
   info(path: StorePath): ObjectInfo | undefined {
+    if (this.#hidden.has(path)) return undefined;
     const row = this.#get.get(path);
     if (row === undefined) return undefined;
     const references = this.#references.all(integerIn(row, "id"));
@@ -41,6 +45,15 @@ export class ObjectTable {
       references: references.map((reference) => parseStorePath(textIn(reference, "path"))),
       ca: parseContentAddress(textIn(row, "ca")),
     };
+  }
+
+  /** Keeps `has` and `info` from telling of new objects until the result is disposed of: what they confirm must be durable. */
+  hide(paths: Iterable<StorePath>): Disposable {
+    const hidden = [...paths];
+    for (const path of hidden) this.#hidden.add(path);
+    return once(() => {
+      for (const path of hidden) this.#hidden.delete(path);
+    });
   }
 
   /**

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -166,4 +174,35 @@ test("a database that another connection has locked is refused as locked", () =>
   other.exec("pragma locking_mode = exclusive; begin exclusive");
   assert.throws(() => StoreDatabase.open(file, { directory }), { code: "database.locked" });
   other.close();
+});
+
+test("a durable transaction can be read at once and is synced later; one that throws leaves nothing", async () => {
+  using database = StoreDatabase.open(file, { directory });
+  database.sql.exec("create table t (n integer primary key)");
+  const count = (): unknown => database.prepare("select count(*) as n from t").get()?.["n"];
+  const insert = database.prepare("insert into t (n) values (?)");
+  const commits = [1, 2, 3].map((n) => database.durably(() => insert.run(n)));
+  assert.equal(count(), 3);
+  await Promise.all(commits);
+  await assert.rejects(
+    database.durably(() => insert.run(3)),
+    { code: "database.constraint" },
+  );
+  assert.equal(database.prepare("pragma synchronous").get()?.["synchronous"], 2);
+  assert.equal(count(), 3);
+});
+
+test("the write-ahead log is moved into the database in the background, and does not grow for ever", async () => {
+  using database = StoreDatabase.open(file, { directory });
+  database.sql.exec("create table t (n integer primary key, text text)");
+  const insert = database.prepare("insert into t (text) values (?)");
+  for (let round = 0; round < 20; round++) {
+    await database.durably(() => {
+      for (let i = 0; i < 1000; i++) insert.run("x".repeat(1000));
+    });
+    await database.settled();
+  }
+  const size = statSync(`${file}-wal`).size;
+  assert.ok(size < 8 * 1024 * 1024, `${size} bytes`);
+  assert.ok(statSync(file).size > 15 * 1024 * 1024);
 });

@@ -1,0 +1,42 @@
+import { KilnError } from "../../util/kiln-error.ts";
+
+/** What SQLite or the file system threw, as a KilnError of kind `internal` with a code of its own. */
+export function databaseError(thrown: unknown, path: string): KilnError {
+  if (thrown instanceof KilnError) return thrown;
+  const [code, text, hint] = explain(thrown);
+  return new KilnError(code, `database ${path}: ${text}`, {
+    kind: "internal",
+    path,
+    cause: thrown,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** The hint for a damaged database. */
+export const restore =
+  "restore the file from a backup; the objects in the store directory are untouched";
+
+function explain(thrown: unknown): [code: string, text: string, hint?: string] {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  const { errcode, code } = (thrown ?? {}) as { errcode?: unknown; code?: unknown };
+  if (code === "ENOSPC" || code === "EDQUOT") return ["disk.full", "the disk is full"];
+  if (code === "EROFS") return ["disk.readOnly", "the file system is read-only"];
+  if (typeof errcode !== "number") return ["database.io", message];
+  // The low byte of SQLite's extended code is the primary one: https://www.sqlite.org/rescode.html
+  switch (errcode & 0xff) {
+    case 5:
+    case 6:
+      return ["database.locked", "another program has locked it"];
+    case 8:
+      return ["database.readOnly", "it cannot be written"];
+    case 11:
+    case 26:
+      return ["database.corrupt", `the file is damaged (${message})`, restore];
+    case 13:
+      return ["disk.full", "the disk is full"];
+    case 19:
+      return ["database.constraint", message];
+    default:
+      return ["database.io", message];
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The slow work of a write-ahead log, off the event loop: making it durable (fsync in the thread pool), and moving what it holds
+ * into the database file (a checkpoint, in a thread of its own). A commit that does both itself can take half a second while
+ * the disk is busy with a large object.
+ */
+import { open } from "node:fs/promises";
+import type { StatementSync } from "node:sqlite";
+import { Worker } from "node:worker_threads";
+import { SharedRun } from "../../util/shared-run.ts";
+import { databaseError } from "./error.ts";
+import type { Connection } from "./open.ts";
+
+/** A checkpoint begins after this many changed rows, each commit counting for a few more. */
+const checkpointAfter = 1000;
+const commitCounts = 4;
+
+/** Plain JavaScript: a worker's file would have another name after the build. */
+const program = `
+  const { parentPort, workerData } = require("node:worker_threads");
+  const { DatabaseSync } = require("node:sqlite");
+  parentPort.on("message", () => {
+    try {
+      // Open only while it works, so that the daemon's connection is the last one to be closed.
+      const database = new DatabaseSync(workerData, { timeout: 0 });
+      try {
+        database.exec("pragma synchronous = full; pragma wal_checkpoint(passive)");
+      } finally {
+        database.close();
+      }
+    } catch {
+      // The log grows until the next one.
+    }
+    parentPort.postMessage(null);
+  });
+`;
+
+export class WriteAheadLog {
+  readonly #path: string;
+  readonly #file: SharedRun;
+  readonly #inThread: boolean;
+  readonly #totalChanges: StatementSync;
+  #changes = 0;
+  #commits = 0;
+  #worker: Worker | undefined;
+  #checkpoint: Promise<void> | undefined;
+
+  constructor({ path, sql, exclusive }: Connection) {
+    this.#path = path;
+    this.#file = new SharedRun(async () => {
+      await using file = await open(`${path}-wal`, "r");
+      await file.sync();
+    });
+    this.#inThread = !exclusive;
+    this.#totalChanges = sql.prepare("select total_changes() as n");
+    if (this.#inThread) sql.exec("pragma wal_autocheckpoint = 0");
+  }
+
+  /** Resolves when all that was committed before the call is on disk. */
+  async sync(): Promise<void> {
+    try {
+      await this.#file.run();
+    } catch (error) {
+      throw databaseError(error, this.#path);
+    }
+  }
+
+  /** To be called after each commit. */
+  grew(): void {
+    if (!this.#inThread) return;
+    this.#commits++;
+    if (this.#checkpoint !== undefined) return;
+    const changes = Number(this.#totalChanges.get()?.["n"]);
+    if (changes - this.#changes + this.#commits * commitCounts < checkpointAfter) return;
+    this.#changes = changes;
+    this.#commits = 0;
+    this.#checkpoint = this.#runCheckpoint().finally(() => {
+      this.#checkpoint = undefined;
+    });
+  }
+
+  /** Resolves when no checkpoint is running. */
+  async settled(): Promise<void> {
+    await this.#checkpoint;
+  }
+
+  close(): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  /** Never rejects. */
+  async #runCheckpoint(): Promise<void> {
+    this.#worker ??= this.#startWorker();
+    const worker = this.#worker;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const done = (): void => resolve();
+    worker.once("message", done).once("exit", done);
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is a window's
+    worker.postMessage(null);
+    await promise;
+    worker.off("message", done).off("exit", done);
+  }
+
+  #startWorker(): Worker {
+    const worker = new Worker(program, { eval: true, workerData: this.#path });
+    worker.unref();
+    const forget = (): void => {
+      if (this.#worker === worker) this.#worker = undefined;
+    };
+    worker.on("error", forget).on("exit", forget);
+    return worker;
+  }
+}
