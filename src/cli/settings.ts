@@ -4,7 +4,6 @@
  * For `/opt/zb/store` they are zb's own; for any other directory everything lies below its parent, in `var/kiln`.
  */
 import { accessSync, constants, statSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import {
   defaultStoreDirectory,
@@ -12,6 +11,9 @@ import {
   type StoreDirectory,
 } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { type Environment, xdgDirectory } from "./xdg.ts";
+
+export type { Environment };
 
 /** Flags that every command takes. */
 export interface GlobalFlags {
@@ -20,8 +22,6 @@ export interface GlobalFlags {
   readonly cache?: string;
   readonly debug?: boolean;
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 export interface Places {
   readonly database: string;
@@ -102,12 +102,6 @@ function storeDirectory(text: string, from: string | undefined): StoreDirectory 
       cause: error,
     });
   }
-}
-
-/** A base directory of the XDG specification, which ignores relative values. */
-export function xdgDirectory(env: Environment, variable: string, below: string): string {
-  const named = env[variable];
-  return named?.startsWith("/") ? named : join(nonEmpty(env["HOME"]) ?? homedir(), below);
 }
 
 /** The store of a user who may not write to the standard one. */
