@@ -81,6 +81,9 @@ export interface PlannedObject {
 /** Names a folder is searched for, the first that is there counts. Its parents are not searched: anybody may write to /tmp. */
 const buildFileNames = ["kiln.build.ts", "kiln.build.mts", "kiln.build.js", "kiln.build.mjs"];
 
+/** How long a child that is no longer needed may take to end, in milliseconds. */
+const maxLeaveTime = 1000;
+
 /** More than any plan has; a child gone mad shall not fill the memory. */
 const maxReportSize = 256 * 1024 * 1024;
 
@@ -187,6 +190,7 @@ class Child {
   readonly #process: ChildProcess;
   readonly #reports: AsyncIterator<Report>;
   readonly #closed: Promise<unknown>;
+  #planned = false;
 
   constructor(file: string, cache: string | undefined, signal: AbortSignal | undefined) {
     const switches = [
@@ -224,6 +228,7 @@ class Child {
     const report = await this.#report();
     if (report === undefined) throw await this.#silent();
     if (report.type === "failure") throw evaluationError(report);
+    this.#planned = true;
     return report;
   }
 
@@ -239,9 +244,13 @@ class Child {
   /** Ends the process whatever it does, and waits for it. */
   async end(): Promise<void> {
     if (this.#process.pid === undefined) return;
-    this.#process.kill("SIGKILL");
+    // One that has told its plan ends by itself when nobody listens any more, after putting its cache in order.
+    const patience = this.#planned ? maxLeaveTime : 0;
+    const timer = setTimeout(() => this.#process.kill("SIGKILL"), patience);
+    this.#process.stdin?.destroy();
     for (const descriptor of [reportDescriptor, streamDescriptor]) this.#pipe(descriptor).destroy();
     await this.#closed.catch(() => {});
+    clearTimeout(timer);
   }
 
   async #report(): Promise<Report | undefined> {

@@ -3,6 +3,7 @@
  * writes synchronously; while it waits there is nothing else to do. See messages.ts for who says what.
  */
 import { Buffer } from "node:buffer";
+import module from "node:module";
 import { closeSync, readSync, writeSync } from "node:fs";
 import { basename, dirname, relative } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -71,6 +72,8 @@ async function run(): Promise<ReadonlyMap<string, StoreItem>> {
     modules: [...loaded.files],
     filesRead: [...context().filesRead],
   });
+  // While the client asks the store. It may have no more to say, and end this process.
+  module.flushCompileCache();
   return new Map(items.map((item) => [item.path, item]));
 }
 
