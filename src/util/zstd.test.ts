@@ -4,8 +4,8 @@ import { describe, it } from "node:test";
 import { zstdCompressSync } from "node:zlib";
 import { decompressZstd } from "./zstd.ts";
 
-const noise = randomBytes(300);
-const plain = Buffer.alloc(300_000, "kiln ");
+const noise = randomBytes(120);
+const plain = Buffer.alloc(50_000, "kiln ");
 const frames = Buffer.concat([noise, plain, noise].map((part) => zstdCompressSync(part)));
 const contents = Buffer.concat([noise, plain, noise]);
 
