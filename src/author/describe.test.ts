@@ -1,16 +1,12 @@
 /* oxlint-disable typescript/restrict-template-expressions -- what prints into strings is what this is about */
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
 import { chmodSync, mkdirSync, realpathSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
 import * as fc from "fast-check";
 import { temporaryDirectory } from "../util/temp.ts";
-import { parseDerivation } from "../format/derivation/parse.ts";
 import { derivationPath } from "../format/derivation/print.ts";
-import type { Derivation } from "../format/derivation/derivation.ts";
-import { defaultStoreDirectory } from "../format/store-path.ts";
 import {
   derivation,
   extract,
@@ -22,8 +18,8 @@ import {
   text,
   type DerivationOf,
 } from "./api.ts";
+import { atermOf, parsed } from "./derivation.test.support.ts";
 import { Fault } from "./fault.ts";
-import { DerivationValue } from "./values.ts";
 
 const system = "x86_64-linux";
 const sh = { system, builder: "/bin/sh" } as const;
@@ -42,21 +38,6 @@ before(async () => {
   symlinkSync("sub/y.txt", at("src/link"));
 });
 after(() => folder[Symbol.asyncDispose]());
-
-/** The text of a derivation, as it would be sent to a store. */
-function aterm(value: unknown): string {
-  assert.ok(value instanceof DerivationValue);
-  const nar = Buffer.concat([...(value.item.content?.nar() ?? [])]).toString("latin1");
-  return Buffer.from(
-    nar.slice(nar.indexOf("Derive("), nar.lastIndexOf(")])") + 3),
-    "latin1",
-  ).toString();
-}
-
-/** What a derivation says, read back. */
-function parsed(value: { readonly name: string }): Derivation {
-  return parseDerivation(defaultStoreDirectory, value.name, Buffer.from(aterm(value)));
-}
 
 /** As from a build file whose types nobody checked. */
 function described(options: object): unknown {
@@ -100,7 +81,7 @@ suite("what zb's front end writes for the same description", () => {
     );
     assert.equal(String(value), "/11kxb11clsl1pgl55dc05345kba9h78hc99wcg7vladk85z4j292");
     assert.equal(
-      aterm(value),
+      String(atermOf(value)),
       String.raw`Derive([("out","","r:sha256","")],[],["/opt/zb/store/p09vsbdv8v3g0plyglld6w6b05j1svi9-hello.txt"],"x86_64-linux","/bin/sh",["-c","while read l; do echo \"$l\"; done < $src > $out"],[("args","-c while read l; do echo \"$l\"; done < $src > $out"),("builder","/bin/sh"),("name","hello.txt"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),("src","/opt/zb/store/p09vsbdv8v3g0plyglld6w6b05j1svi9-hello.txt"),("system","x86_64-linux")])`,
     );
   });
@@ -132,7 +113,7 @@ suite("what zb's front end writes for the same description", () => {
       "/opt/zb/store/zh61v8a7wx6cxcqrnkc66zh6rcjajrda-app-1.0.drv",
     );
     assert.equal(
-      aterm(app),
+      String(atermOf(app)),
       String.raw`Derive([("out","","r:sha256","")],[("/opt/zb/store/3rsjjc3n48s4vn1qzns1q56d5wh7zms3-hello.txt.drv",["out"])],["/opt/zb/store/gvs1k6cfz2rd5idx1vbh5imsh4qflidh-app.conf","/opt/zb/store/iwvibmqw7rfnfa4c547b603ig3a5bj7m-app-src"],"x86_64-linux","/bin/sh",["/opt/zb/store/iwvibmqw7rfnfa4c547b603ig3a5bj7m-app-src/build.sh","--greeting","/11kxb11clsl1pgl55dc05345kba9h78hc99wcg7vladk85z4j292"],[("args","/opt/zb/store/iwvibmqw7rfnfa4c547b603ig3a5bj7m-app-src/build.sh --greeting /11kxb11clsl1pgl55dc05345kba9h78hc99wcg7vladk85z4j292"),("builder","/bin/sh"),("conf","/opt/zb/store/gvs1k6cfz2rd5idx1vbh5imsh4qflidh-app.conf"),("debug",""),("inputs","/11kxb11clsl1pgl55dc05345kba9h78hc99wcg7vladk85z4j292 /opt/zb/store/iwvibmqw7rfnfa4c547b603ig3a5bj7m-app-src /opt/zb/store/gvs1k6cfz2rd5idx1vbh5imsh4qflidh-app.conf"),("level","3"),("name","app-1.0"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),("quoted","a\tb\"c\\d\ne"),("release","1"),("system","x86_64-linux")])`,
     );
   });
@@ -146,7 +127,7 @@ suite("what zb's front end writes for the same description", () => {
       "/opt/zb/store/x6a5glz0697af7m7n0632yr1qq74s5cs-thing-2.0.drv",
     );
     assert.equal(
-      aterm(thing),
+      String(atermOf(thing)),
       String.raw`Derive([("out","","r:sha256","")],[("/opt/zb/store/ajzs04lypaay0p92dic7jwqfrxwdak2x-thing-2.0.tar.gz.drv",["out"])],[],"builtin","builtin:extract",[],[("builder","builtin:extract"),("name","thing-2.0"),("out","/1rz4g4znpzjwh1xymhjpm42vipw92pr73vdgl6xs1hycac8kf2n9"),("src","/opt/zb/store/277iljm9sjr0flvpmm407hs2pgsbn08q-thing-2.0.tar.gz"),("stripFirstComponent","1"),("system","builtin")])`,
     );
     const file = fetchUrl({ url, hash });
@@ -155,7 +136,7 @@ suite("what zb's front end writes for the same description", () => {
       "/opt/zb/store/ajzs04lypaay0p92dic7jwqfrxwdak2x-thing-2.0.tar.gz.drv",
     );
     assert.equal(
-      aterm(file),
+      String(atermOf(file)),
       String.raw`Derive([("out","/opt/zb/store/277iljm9sjr0flvpmm407hs2pgsbn08q-thing-2.0.tar.gz","sha256","ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")],[],[],"builtin","builtin:fetchurl",[],[("builder","builtin:fetchurl"),("executable",""),("impureEnvVars","http_proxy https_proxy ftp_proxy all_proxy no_proxy"),("name","thing-2.0.tar.gz"),("out","/opt/zb/store/277iljm9sjr0flvpmm407hs2pgsbn08q-thing-2.0.tar.gz"),("outputHash","sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),("outputHashMode","flat"),("preferLocalBuild","1"),("system","builtin"),("unpack",""),("url","https://example.com/dist/thing-2.0.tar.gz"),("urls","https://example.com/dist/thing-2.0.tar.gz")])`,
     );
   });

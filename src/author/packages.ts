@@ -42,17 +42,29 @@ interface Placed {
   readonly modules: Map<string, Placed>;
 }
 
+/** The packages that the calling file sees, with all they depend on. */
 export function installedPackages(names: readonly string[]): SourceValue {
   const place = callerPlace();
+  return installedIn(names, place ? dirname(place.file) : process.cwd(), place);
+}
+
+/** The packages that a file in the folder `from` sees. */
+export function installedIn(
+  names: readonly string[],
+  from: string,
+  place: Place | undefined,
+): SourceValue {
   const label = "installed()";
   if (!Array.isArray(names) || names.length === 0) {
-    throw new Fault("author.option", `${label}: ${show(names)} stands where a list of names must`, {
-      place,
-    });
+    const problem = Array.isArray(names)
+      ? "no package is named"
+      : `${show(names)} is no list of names`;
+    throw new Fault("author.option", `${label}: ${problem}`, { place });
   }
-  const from = place ? dirname(place.file) : process.cwd();
   const top: Placed = { package: undefined, parent: undefined, modules: new Map() };
-  const wanted = names.toSorted(compareBytes).map((name: unknown) => find(name, from, place));
+  const wanted = names
+    .map((name: unknown) => find(name, from, place))
+    .toSorted((a, b) => compareBytes(a.name, b.name));
   arrange(top, wanted, place);
   return new SourceValue("node_modules", () => {
     const entries: WalkedEntry[] = [];
