@@ -43,15 +43,18 @@ interface DerivationFile {
 
 /** What was named, as derivations, in the order in which it was named. Dispose of it to end the evaluations. */
 export class Wanted implements AsyncDisposable {
+  readonly directory: StoreDirectory;
   readonly derivations: readonly WantedDerivation[];
   readonly #evaluations: readonly Evaluation[];
   readonly #files: readonly DerivationFile[];
 
   constructor(
+    directory: StoreDirectory,
     derivations: readonly WantedDerivation[],
     evaluations: readonly Evaluation[],
     files: readonly DerivationFile[],
   ) {
+    this.directory = directory;
     this.derivations = derivations;
     this.#evaluations = evaluations;
     this.#files = files;
@@ -128,7 +131,7 @@ export async function findWanted(
       files.push(file);
       return [{ name: derivationNameOf(file.path), drvPath: file.path }];
     });
-    return new Wanted(derivations, evaluations, files);
+    return new Wanted(settings.directory, derivations, evaluations, files);
   } catch (error) {
     for (const evaluation of evaluations) await evaluation[Symbol.asyncDispose]();
     throw error;

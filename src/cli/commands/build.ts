@@ -1,4 +1,5 @@
 /** `kiln build`: evaluate, send what the store lacks, realise, show it, print the output paths. */
+import type { BuildEvent } from "../../build/events.ts";
 import type { WantedDerivation } from "../../author/evaluate.ts";
 import type { StorePath } from "../../format/store-path.ts";
 import type { StoreClient } from "../../rpc/client.ts";
@@ -10,6 +11,7 @@ import { ExitWith } from "../errors.ts";
 import { followBuild } from "../follow.ts";
 import { exitCodeOfSignal, type Signal } from "../interrupts.ts";
 import { makeOutLinks } from "../out-links.ts";
+import { pollBuild } from "../poll.ts";
 import { BuildView } from "../progress/build-view.ts";
 import { JsonReporter } from "../progress/json-reporter.ts";
 import { makeReporter, type Reporter } from "../progress/reporter.ts";
@@ -107,6 +109,7 @@ class Run {
     connection: StoreConnection,
   ): Promise<number> {
     const { client } = connection;
+    const storeDir = wanted.directory;
     const { keepFailed = false, keepGoing = true, clean = false } = this.#flags;
     this.reporter = await this.#makeReporter(operands);
     const targets = unique(wanted.derivations);
@@ -119,10 +122,12 @@ class Run {
     });
     this.#build = { id: buildID, client };
     if (this.interruptedBy !== undefined) this.#cancel(); // it came while the answer was on its way
-    await followBuild(client, buildID, (event) => {
+    const onEvent = (event: BuildEvent): void => {
       const lines = this.#view.apply(event);
       this.reporter?.event(event, lines);
-    });
+    };
+    if (connection.hello !== undefined) await followBuild(client, buildID, onEvent);
+    else await pollBuild(client, { id: buildID, targets, storeDir }, onEvent);
     this.#build = undefined;
     this.reporter.close();
     await this.#printPaths(wanted.derivations, buildID, client);
