@@ -77,7 +77,7 @@ class Teller {
   }
 
   async result(client: StoreClient, result: BuildResultMessage): Promise<void> {
-    const { drvPath, status, outputs, logSize } = result;
+    const { drvPath, status, outputs } = result;
     let seen = this.#seen.get(drvPath);
     if (seen === undefined) {
       seen = { since: Date.now(), ended: false };
