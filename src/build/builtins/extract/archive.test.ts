@@ -69,7 +69,7 @@ describe("builtin:extract", () => {
 
   for (const [name, compress] of compressors.slice(2, 4)) {
     it(`unpacks ${name} without the program of that name`, async () => {
-      const large = Buffer.alloc(3 << 20, "0123456789abcdef");
+      const large = Buffer.alloc(300_000, "0123456789abcdef");
       const whole = await tar({ name: "large", data: large }, { name: "small", data: "end" });
       const archive = Buffer.concat([whole.subarray(0, 5000), whole.subarray(5000)].map(compress));
       assert.deepEqual(await bench.unpack(archive, { searchPath: "" }), {
