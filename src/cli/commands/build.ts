@@ -88,6 +88,8 @@ class Run {
     const located = await locate(settings, this.#context);
     await using _daemon = located.daemon ?? nothing;
     const signal = this.#stop.signal;
+    // The evaluation is another process: meanwhile this one loads what it needs to open a store.
+    if (located.daemon === undefined) import("../embedded.ts").catch(() => {});
     await using wanted = await findWanted(operands, this.#flags, located.settings, signal);
     if (wanted.derivations.length === 0) {
       throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
