@@ -230,9 +230,10 @@ suite("build files and their imports", () => {
     });
   }
 
-  test("may be .mts, .mjs, or anything that is named", async () => {
-    for (const name of ["kiln.build.mts", "kiln.build.mjs", "other.ts"]) {
-      await using folder = await project("", { [name]: `${prelude} export default ${a};` });
+  test("may be .mts, .js, .mjs, or anything that is named", async () => {
+    for (const name of ["kiln.build.mts", "kiln.build.js", "kiln.build.mjs", "other.ts"]) {
+      const files = { [name]: `${prelude} export default ${a};`, "package.json": "{}" };
+      await using folder = await project("", files);
       const file = name === "other.ts" ? join(folder.path, name) : folder.path;
       await using evaluation = await folder.evaluate({ file });
       assert.equal(evaluation.wanted[0]?.name, "a");

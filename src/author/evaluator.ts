@@ -35,7 +35,7 @@ configure({
   cacheDirectory: instructions.cacheDirectory,
   ...(instructions.system !== undefined && { system: instructions.system }),
 });
-const loaded = installHooks(context().warn);
+const loaded = installHooks(instructions.file, context().warn);
 installGuards();
 
 // A promise that nobody keeps leaves the process with nothing to do.

@@ -1,7 +1,7 @@
 /** From whatever an evaluation threw to what the user is told: message, place, line, and the frames that are the user's. */
 import { KilnError } from "../util/kiln-error.ts";
 import * as api from "./api.ts";
-import { errorCode, Fault, nearest, show } from "./fault.ts";
+import { errorCode, Fault, lowerFirst, nearest, show } from "./fault.ts";
 import type { Failure, Frame } from "./messages.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { isBeyondStripping, lineAt, placeOfSyntaxError } from "./syntax.ts";
@@ -28,10 +28,9 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
   if (innermost === undefined && thrown instanceof SyntaxError) {
     return describeSyntax(thrown, lastLoaded);
   }
-  if (innermost === undefined && lastLoaded === undefined) {
-    // None of the user's lines took part.
+  if (innermost === undefined && isOwnFault(thrown)) {
     const message = thrown.stack ?? thrown.message;
-    return { ...base, code: "author.internal", kind: "internal", message };
+    return { ...base, code: "internal", kind: "internal", message };
   }
   const denied = errorCode(thrown) === "ERR_ACCESS_DENIED";
   return withLine(
@@ -65,11 +64,6 @@ function describeSyntax(error: SyntaxError, lastLoaded: string | undefined): Fai
   const stripped = isBeyondStripping(error, place);
   const hint = "types are only stripped: no enum, namespace, decorator, JSX";
   return withLine({ ...base, code: "author.syntax", message, ...(stripped && { hint }) }, place);
-}
-
-/** The first letter small, as in Kiln's own messages, unless it belongs to a name. */
-function lowerFirst(text: string): string {
-  return /^[A-Z][a-z]+\b/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
 }
 
 function messageOf(error: Error): string {
@@ -112,6 +106,14 @@ function withLine(failure: Failure, place?: Place): Failure {
 
 function samePlace(a: Place, b: Place): boolean {
   return a.file === b.file && a.line === b.line && a.column === b.column;
+}
+
+/** Whether Kiln's code failed, more than by loading something that could not be loaded. */
+function isOwnFault(error: Error): boolean {
+  const modules = (error.stack ?? "").match(/(?<=\(|at )file:\/\/.*?(?=:[0-9]+:[0-9]+)/g) ?? [];
+  return modules.some(
+    (module) => isInternal(module) && !/\/(?:evaluator|hooks)\.[jt]s$/.test(module),
+  );
 }
 
 /** The frames of a stack that are the user's or a package's. */

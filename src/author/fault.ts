@@ -45,6 +45,11 @@ export function errorCode(thrown: unknown): string | undefined {
   return typeof thrown.code === "string" ? thrown.code : undefined;
 }
 
+/** `text` with its first letter small, as Kiln's own messages have it, unless that belongs to a name. */
+export function lowerFirst(text: string): string {
+  return /^[A-Z][a-z]+\b/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;
+}
+
 /** The one of `known` that was probably meant by `text`, if any: at most a third of its letters differ. */
 export function nearest(text: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;

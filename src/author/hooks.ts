@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { errorCode, Fault, show } from "./fault.ts";
+import { errorCode, Fault, lowerFirst, show } from "./fault.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { placeInSource } from "./syntax.ts";
 
@@ -26,8 +26,11 @@ interface Importer {
 const api = new URL(import.meta.url.endsWith(".ts") ? "api.ts" : "api.js", import.meta.url).href;
 const ownManifest = new URL("../../package.json", import.meta.url);
 
-/** Installs the hooks; from then on imports are noted in what is returned. */
-export function installHooks(warn: (text: string) => void): LoadedModules {
+/**
+ * Installs the hooks; from then on imports are noted in what is returned. `entry` is the build file: it is a module, whatever the
+ * package.json around it says of `.js`.
+ */
+export function installHooks(entry: string, warn: (text: string) => void): LoadedModules {
   const loaded: LoadedModules = { files: new Set(), imports: new Map(), importers: new Map() };
   const checkVersion = once((parent: string) => warnOfOtherVersion(parent, warn));
 
@@ -53,20 +56,21 @@ export function installHooks(warn: (text: string) => void): LoadedModules {
       }
     },
     load(url, context, next) {
-      if (!url.startsWith("file:") || isInternal(url)) return next(url, context);
-      const file = fileURLToPath(url);
-      loaded.files.add(file);
-      if (!/\.m?ts$/.test(file)) {
-        try {
-          return next(url, context);
-        } catch (error) {
-          throw explained(error, loaded.importers.get(url));
+      if (isInternal(url)) return next(url, context);
+      try {
+        if (!url.startsWith("file:")) return next(url, context);
+        const file = fileURLToPath(url);
+        loaded.files.add(file);
+        if (!/\.m?ts$/.test(file)) {
+          return next(url, file === entry ? { ...context, format: "module" } : context);
         }
+        if (!isInPackage(file)) return next(url, { ...context, format: "module-typescript" });
+        // Node refuses to strip types there.
+        const source = module.stripTypeScriptTypes(readFileSync(file, "utf8"), { sourceUrl: url });
+        return { format: "module", source, shortCircuit: true };
+      } catch (error) {
+        throw explained(error, loaded.importers.get(url));
       }
-      if (!isInPackage(file)) return next(url, { ...context, format: "module-typescript" });
-      // Node refuses to strip types there.
-      const source = module.stripTypeScriptTypes(readFileSync(file, "utf8"), { sourceUrl: url });
-      return { format: "module", source, shortCircuit: true };
     },
   });
   return loaded;
@@ -110,14 +114,12 @@ function explained(error: unknown, importer: Importer | undefined): unknown {
         ...options,
         hint: "types are only stripped: .ts, .mts, .js and .mjs, no JSX",
       });
-    case "ERR_PACKAGE_PATH_NOT_EXPORTED":
-    case "ERR_INVALID_MODULE_SPECIFIER":
-    case "ERR_NETWORK_IMPORT_DISALLOWED":
-    case "ERR_UNSUPPORTED_ESM_URL_SCHEME":
-      return new Fault("author.import", firstLine(error.message), options);
+    case "ERR_INVALID_TYPESCRIPT_SYNTAX":
+    case "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX":
     case undefined:
-    default:
       return error;
+    default:
+      return new Fault("author.import", lowerFirst(firstLine(error.message)), options);
   }
 }
 
