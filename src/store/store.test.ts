@@ -132,8 +132,10 @@ test("exists waits for whoever holds the object's lock", async () => {
   const answer = store.exists(object.storePath);
   const importing = importInto(store, streamOf(object));
   lock[Symbol.dispose]();
+  assert.equal(store.isPresent(object.storePath), false);
   assert.equal(await answer, false);
   await importing;
+  assert.equal(store.isPresent(object.storePath), true);
   assert.equal(await store.exists(object.storePath), true);
 });
 

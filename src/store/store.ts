@@ -136,9 +136,14 @@ export class Store implements AsyncDisposable {
     return this.#parts.objects.info(path);
   }
 
+  /** Whether the object is registered and has something at its place. Unlike {@link exists} it does not wait for the object's lock. */
+  isPresent(path: StorePath): boolean {
+    return this.has(path) && this.#parts.files.find(path) !== undefined;
+  }
+
   /**
    * Whether `text` names a registered object that is there, or something inside one; no link is followed. False for whatever is not
-   * a path in this store. Waits while the object is being put in place or removed.
+   * a path in this store. Waits while the object is being put in place or removed: not to be asked by who holds its lock.
    */
   async exists(text: string): Promise<boolean> {
     const place = this.#locate(text);

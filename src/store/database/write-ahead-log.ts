@@ -3,7 +3,7 @@
  * into the database file (a checkpoint, in a thread of its own). A commit that does both itself can take half a second while
  * the disk is busy with a large object.
  */
-import { open } from "node:fs/promises";
+import { open, type FileHandle } from "node:fs/promises";
 import type { StatementSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { SharedRun } from "../../util/shared-run.ts";
@@ -36,7 +36,8 @@ const program = `
 
 export class WriteAheadLog {
   readonly #path: string;
-  readonly #file: SharedRun;
+  readonly #syncing: SharedRun;
+  #file: FileHandle | undefined;
   readonly #inThread: boolean;
   readonly #totalChanges: StatementSync;
   #changes = 0;
@@ -46,9 +47,9 @@ export class WriteAheadLog {
 
   constructor({ path, sql, exclusive }: Connection) {
     this.#path = path;
-    this.#file = new SharedRun(async () => {
-      await using file = await open(`${path}-wal`, "r");
-      await file.sync();
+    this.#syncing = new SharedRun(async () => {
+      this.#file ??= await open(`${path}-wal`, "r");
+      await this.#file.sync();
     });
     this.#inThread = !exclusive;
     this.#totalChanges = sql.prepare("select total_changes() as n");
@@ -58,7 +59,7 @@ export class WriteAheadLog {
   /** Resolves when all that was committed before the call is on disk. */
   async sync(): Promise<void> {
     try {
-      await this.#file.run();
+      await this.#syncing.run();
     } catch (error) {
       throw databaseError(error, this.#path);
     }
@@ -83,9 +84,12 @@ export class WriteAheadLog {
     await this.#checkpoint;
   }
 
+  /** Nothing may be running any more. */
   close(): void {
     void this.#worker?.terminate();
     this.#worker = undefined;
+    void this.#file?.close();
+    this.#file = undefined;
   }
 
   /** Never rejects. */
