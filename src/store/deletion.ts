@@ -1,6 +1,6 @@
 /** Removing objects: rows first, in one transaction with the intents that say which names have to go, then the names, then the files. */
 import type { StorePath } from "../format/store-path.ts";
-import { KilnError } from "../util/kiln-error.ts";
+import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { notInStore, referrersFirst } from "./database/closure.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
@@ -30,7 +30,16 @@ export async function removeObjects(
     // While the locks were waited for, other objects may have come to refer to these.
     const now = choose(parts, wanted, recursive);
     if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
-    await forget(parts, doomed);
+    try {
+      await forget(parts, doomed);
+    } catch (error) {
+      // What is removed to make space must not need some.
+      if (!hasCode(error, "disk.full") || !parts.reserve.give()) throw error;
+      await forget(parts, doomed);
+      await clearAway(parts, doomed);
+      void restoreReserve(parts);
+      return doomed;
+    }
     await clearAway(parts, doomed);
     return doomed;
   }
@@ -71,6 +80,12 @@ async function forget(parts: StoreParts, doomed: readonly StorePath[]): Promise<
     parts.intents.record(names);
     parts.objects.delete(doomed);
   });
+}
+
+/** When the removed files are gone, there is space to hold back again. Never rejects. */
+async function restoreReserve(parts: StoreParts): Promise<void> {
+  await parts.files.settled();
+  parts.reserve.take();
 }
 
 /** What fails here is no failure of the removal: the intents stay, and the next start takes the names away. */

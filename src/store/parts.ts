@@ -6,6 +6,7 @@ import type { KeyedMutex } from "../util/keyed-mutex.ts";
 import type { IntentTable } from "./database/intents.ts";
 import type { ObjectTable } from "./database/objects.ts";
 import type { StoreDatabase } from "./database/open.ts";
+import type { Reserve } from "./database/reserve.ts";
 import type { Log, ObjectFiles } from "./object-files.ts";
 import type { TemporaryRoots } from "./roots.ts";
 import type { Syncer } from "./syncer.ts";
@@ -20,6 +21,7 @@ export interface StoreParts {
   readonly intents: IntentTable;
   readonly files: ObjectFiles;
   readonly syncer: Syncer;
+  readonly reserve: Reserve;
   readonly roots: TemporaryRoots;
   /** One writer per path. Whoever needs several takes them in the order of the paths. */
   readonly locks: KeyedMutex;

@@ -27,6 +27,7 @@ import { closureOf } from "./database/closure.ts";
 import { IntentTable } from "./database/intents.ts";
 import { ObjectTable } from "./database/objects.ts";
 import { StoreDatabase, type Durability } from "./database/open.ts";
+import { Reserve } from "./database/reserve.ts";
 import { removeObjects, type RemoveOptions } from "./deletion.ts";
 import { planExport, type ExportOptions, type ExportPlan } from "./exporter.ts";
 import { Importer, type ImportOptions } from "./importer.ts";
@@ -106,6 +107,7 @@ export class Store implements AsyncDisposable {
         intents: new IntentTable(database),
         files,
         syncer: new Syncer(root, durability),
+        reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),
         locks: new KeyedMutex(),
         buffers: options.buffers,
@@ -113,6 +115,7 @@ export class Store implements AsyncDisposable {
         onAdded: () => undefined,
       };
       await recover(parts);
+      if (durability === "power") parts.reserve.take();
       return new Store(parts, lock);
     } catch (error) {
       database?.close();
