@@ -17,15 +17,9 @@ import {
 import { nodeBuildDerivation, nodeRuntimeSource, type NodeBuildOptions } from "./node-build.ts";
 import { installedPackages } from "./packages.ts";
 import { choiceParam, ParamValue, type Param } from "./params.ts";
-import {
-  pathSource,
-  readTextFile,
-  storedObject,
-  textSource,
-  workingTree,
-  type PathOptions,
-  type SourcesOptions,
-} from "./sources.ts";
+import { readTextFile } from "./named-file.ts";
+import { storedObject, textSource } from "./texts.ts";
+import { pathSource, workingTree, type PathOptions, type SourcesOptions } from "./sources.ts";
 import {
   makePerSystem,
   makeTarget,

@@ -2,8 +2,6 @@
  * From the options of `derivation()` to a derivation: what is checked, what goes into env beside the user's own entries, and what
  * becomes an input. The same description gives the same bytes as zb's front end.
  */
-import { Buffer } from "node:buffer";
-import { KilnError } from "../util/kiln-error.ts";
 import {
   outputPathOf,
   sortedMap,
@@ -13,14 +11,15 @@ import {
 } from "../format/derivation/derivation.ts";
 import { ownPlaceholder } from "../format/derivation/placeholders.ts";
 import { derivationObject } from "../format/derivation/print.ts";
-import { parseHash } from "../format/hash.ts";
-import type { StorePath } from "../format/store-path.ts";
+import { maxNameLength, type StorePath } from "../format/store-path.ts";
 import { attrsEntries } from "./attrs.ts";
 import { context, type System } from "./context.ts";
 import { nearest, show } from "./fault.ts";
 import { fileNar } from "./item.ts";
 import { noInputs, type Inputs } from "./placeholders.ts";
+import { describeOutputs, writtenByKiln } from "./outputs.ts";
 import { callerPlace } from "./place.ts";
+import { checkSizes } from "./sizes.ts";
 import {
   checkName,
   checkOptions,
@@ -76,19 +75,8 @@ const optionNames = [
   "network",
 ];
 
-/** An object name has at most 211 characters, of which `.drv` takes 4. */
-const maxDerivationName = 207;
-const maxObjectName = 211;
-/** Linux refuses to start a program when one variable or argument, with name and closing NUL, is longer. */
-const maxEntrySize = 131_072;
-/** Linux's bound for all arguments and variables is a quarter of the stack limit, 2 MiB as a rule; half of it leaves room. */
-const maxTotalSize = 1_048_576;
-
-const writtenByKiln =
-  /^(?:name|system|builder|args|attrs[0-9]*|outputs|outputHash|outputHashMode|__.*)$/s;
-/** An output is a property of its derivation, so it cannot be called like another one; `then` would make it look like a promise. */
-const takenNames = new Set(["drvPath", "item", "toString", "toJSON", "then", "constructor"]);
-
+/** The name of the derivation's own object ends in `.drv`. */
+const maxDerivationName = maxNameLength - ".drv".length;
 const known = new Map<StorePath, DerivationValue>();
 
 /** The derivation described by `options`; equal descriptions give the same value. Throws a Fault at the caller's line. */
@@ -124,60 +112,6 @@ export function describe(options: DerivationOptions<string>): DerivationValue {
 function labelOf(options: { readonly name?: unknown } | null | undefined): string {
   const name = options?.name;
   return typeof name === "string" ? `derivation ${show(name)}` : "derivation()";
-}
-
-function describeOutputs(
-  subject: Subject,
-  options: DerivationOptions<string>,
-): ReadonlyMap<string, DerivationOutput> {
-  const { hash, hashMode } = options;
-  if (hash === undefined && hashMode !== undefined) {
-    throw wrong(subject, "hashMode is given without hash");
-  }
-  const names: readonly string[] = options.outputs ?? ["out"];
-  if (!Array.isArray(names) || names.length === 0) {
-    throw wrong(subject, `outputs is ${show(names)}, not a list of names`);
-  }
-  if (hash !== undefined && (names.length > 1 || names[0] !== "out")) {
-    throw wrong(subject, 'with hash there can be no other output than "out"');
-  }
-  const fixed = hash === undefined ? undefined : fixedOutput(subject, hash, hashMode);
-  const outputs = new Map<string, DerivationOutput>();
-  for (const name of names) {
-    checkOutputName(subject, name, options.name);
-    if (outputs.has(name)) throw wrong(subject, `output ${show(name)} is given twice`);
-    outputs.set(name, fixed ?? { type: "floating", method: "recursive", hashType: "sha256" });
-  }
-  return outputs;
-}
-
-function checkOutputName(subject: Subject, name: unknown, derivationName: string): void {
-  const output = { label: `${subject.label}: output ${show(name)}`, place: subject.place };
-  checkName(output, name, maxObjectName);
-  if (name.includes("=")) throw wrong(output, 'its name has "=", which no variable can have');
-  if (writtenByKiln.test(name) || takenNames.has(name)) {
-    throw wrong(output, "that name is taken", "choose another one");
-  }
-  const objectName = name === "out" ? derivationName : `${derivationName}-${name}`;
-  if (objectName.length > maxObjectName) {
-    throw wrong(
-      output,
-      `its object's name has ${objectName.length} characters; ${maxObjectName} are allowed`,
-    );
-  }
-}
-
-function fixedOutput(subject: Subject, hash: unknown, hashMode: unknown): DerivationOutput {
-  if (hashMode !== undefined && hashMode !== "flat" && hashMode !== "recursive") {
-    throw wrong(subject, `hashMode is ${show(hashMode)}`, '"flat" or "recursive"');
-  }
-  if (typeof hash !== "string") throw wrong(subject, `hash is ${show(hash)}`);
-  try {
-    return { type: "fixed", ca: { method: hashMode ?? "flat", hash: parseHash(hash) } };
-  } catch (error) {
-    const { message, hint } = KilnError.from(error);
-    throw wrong(subject, `hash: ${message}`, hint);
-  }
 }
 
 function describeBuilder(subject: Subject, value: unknown): string {
@@ -267,41 +201,6 @@ function adviceForTaken(key: string, outputs: ReadonlyMap<string, unknown>): str
   if (key === "__network") return "use the option network";
   if (optionNames.includes(key)) return `use the option ${key}`;
   return "choose another name";
-}
-
-function checkSizes(
-  subject: Subject,
-  env: ReadonlyMap<string, string>,
-  args: readonly string[],
-): void {
-  let total = 0;
-  const add = (where: string, size: number): void => {
-    total += size;
-    if (size <= maxEntrySize) return;
-    throw wrong(
-      subject,
-      `${where} has ${count(size)} bytes; a program can be given 128 KiB`,
-      large,
-    );
-  };
-  for (const [i, arg] of args.entries()) add(`args[${i}]`, Buffer.byteLength(arg) + 1);
-  for (const [key, value] of env) {
-    const where = key === "args" ? "args" : `env.${key}`;
-    add(where, Buffer.byteLength(key) + Buffer.byteLength(value) + 2);
-  }
-  if (total > maxTotalSize) {
-    throw wrong(
-      subject,
-      `args, env and attrs have ${count(total)} bytes together; 1 MiB is allowed`,
-      large,
-    );
-  }
-}
-
-const large = "put it into a file: text(name, content), or into attrs";
-
-function count(bytes: number): string {
-  return bytes.toLocaleString("en-US");
 }
 
 function inputsOf({

@@ -1,28 +1,15 @@
 /**
- * The client's side of an evaluation: starts the child process that runs the build file, checks what it says, and passes its
- * objects on. A process of its own, because modules cannot be unloaded, an endless loop must be stoppable, and Node's permission
- * switches are per process.
+ * The client's side of an evaluation: runs the build file in a process of its own, checks what that says, and passes its objects
+ * on.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
 import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
-import { EvaluationError, evaluationError } from "./evaluation-error.ts";
+import { Child, malformed } from "./child.ts";
 import type { TargetListing } from "./listing.ts";
-import {
-  reportDescriptor,
-  streamDescriptor,
-  type Failure,
-  type Instructions,
-  type Plan,
-  type Report,
-  type Wish,
-} from "./messages.ts";
+import type { Plan } from "./messages.ts";
 import { projectCache } from "./project-cache.ts";
 
 export type { ParameterListing, TargetListing } from "./listing.ts";
@@ -80,16 +67,6 @@ export interface PlannedObject {
 
 /** Names a folder is searched for, the first that is there counts. Its parents are not searched: anybody may write to /tmp. */
 const buildFileNames = ["kiln.build.ts", "kiln.build.mts", "kiln.build.js", "kiln.build.mjs"];
-
-/** How long a child that is no longer needed may take to end, in milliseconds. */
-const maxLeaveTime = 1000;
-
-/** More than any plan has; a child gone mad shall not fill the memory. */
-const maxReportSize = 256 * 1024 * 1024;
-
-const evaluator = fileURLToPath(
-  new URL(import.meta.url.endsWith(".ts") ? "evaluator.ts" : "evaluator.js", import.meta.url),
-);
 
 /**
  * Runs the build file.
@@ -185,161 +162,14 @@ class RunningEvaluation implements Evaluation {
   }
 }
 
-/** The child process and the lines that go to and fro. */
-class Child {
-  readonly #process: ChildProcess;
-  readonly #reports: AsyncIterator<Report>;
-  readonly #closed: Promise<unknown>;
-  #planned = false;
-
-  constructor(file: string, cache: string | undefined, signal: AbortSignal | undefined) {
-    const switches = [
-      "--permission",
-      "--allow-fs-read=*",
-      ...(cache === undefined ? [] : [`--allow-fs-write=${cache}`]),
-      // Node's own words about type stripping are none of the user's business.
-      "--disable-warning=ExperimentalWarning",
-      "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
-    ];
-    this.#process = spawn(process.execPath, [...switches, evaluator], {
-      cwd: dirname(file),
-      env: {
-        TZ: "UTC",
-        ...(cache !== undefined && { NODE_COMPILE_CACHE: join(cache, "compiled") }),
-      },
-      // What a build file prints must not mix with results.
-      stdio: ["pipe", 2, 2, "pipe", "pipe"],
-      ...(signal && { signal, killSignal: "SIGKILL" }),
-    });
-    // That it could not start, or was killed, shows in that it says nothing.
-    this.#process.on("error", () => {});
-    this.#process.stdin?.on("error", () => {});
-    this.#closed =
-      this.#process.exitCode === null ? once(this.#process, "close") : Promise.resolve();
-    this.#closed.catch(() => {});
-    this.#reports = reportsIn(this.#pipe(reportDescriptor))[Symbol.asyncIterator]();
-  }
-
-  tell(message: Instructions | Wish): void {
-    this.#process.stdin?.write(`${JSON.stringify(message)}\n`);
-  }
-
-  async plan(): Promise<Plan> {
-    const report = await this.#report();
-    if (report === undefined) throw await this.#silent();
-    if (report.type === "failure") throw evaluationError(report);
-    this.#planned = true;
-    return report;
-  }
-
-  async *send(wish: Wish): AsyncGenerator<Buffer> {
-    this.tell(wish);
-    for await (const chunk of this.#pipe(streamDescriptor)) yield chunk;
-    const report = await this.#report();
-    if (report?.type === "failure") throw evaluationError(report);
-    await this.#closed;
-    if (this.#process.exitCode !== 0) throw await this.#silent();
-  }
-
-  /** Ends the process whatever it does, and waits for it. */
-  async end(): Promise<void> {
-    if (this.#process.pid === undefined) return;
-    // One that has told its plan ends by itself when nobody listens any more, after putting its cache in order.
-    const patience = this.#planned ? maxLeaveTime : 0;
-    const timer = setTimeout(() => this.#process.kill("SIGKILL"), patience);
-    this.#process.stdin?.destroy();
-    for (const descriptor of [reportDescriptor, streamDescriptor]) this.#pipe(descriptor).destroy();
-    await this.#closed.catch(() => {});
-    clearTimeout(timer);
-  }
-
-  async #report(): Promise<Report | undefined> {
-    const { value, done } = await this.#reports.next();
-    return done === true ? undefined : value;
-  }
-
-  async #silent(): Promise<Error> {
-    this.#pipe(streamDescriptor).destroy();
-    await this.#closed.catch(() => {});
-    const { exitCode, signalCode } = this.#process;
-    const end =
-      signalCode === null ? `ended with status ${exitCode}` : `was killed by ${signalCode}`;
-    return new EvaluationError("author.ended", `the evaluation ${end}`);
-  }
-
-  #pipe(descriptor: number): Readable {
-    const pipe = this.#process.stdio[descriptor];
-    if (pipe instanceof Readable) return pipe;
-    throw new KilnError("author.ended", "the evaluation could not start", { kind: "internal" });
-  }
-}
-
-async function* reportsIn(pipe: Readable): AsyncGenerator<Report> {
-  let parts: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of pipe as AsyncIterable<Buffer>) {
-    let start = 0;
-    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, start)) {
-      parts.push(chunk.subarray(start, end));
-      yield parseReport(Buffer.concat(parts).toString("utf8"));
-      parts = [];
-      size = 0;
-      start = end + 1;
-    }
-    parts.push(chunk.subarray(start));
-    size += chunk.length;
-    if (size > maxReportSize) throw malformed("a report without end");
-  }
-}
-
 async function* nothing(): AsyncGenerator<Buffer> {
   yield exportEnd();
-}
-
-function parseReport(text: string): Report {
-  let report: unknown;
-  try {
-    report = JSON.parse(text);
-  } catch {
-    throw malformed("no JSON");
-  }
-  if (isPlan(report) || isFailure(report)) return report;
-  throw malformed("neither a plan nor a failure");
-}
-
-function isFailure(value: unknown): value is Failure {
-  const { type, code, message, frames } = (value ?? {}) as Partial<Failure>;
-  return (
-    type === "failure" &&
-    typeof code === "string" &&
-    typeof message === "string" &&
-    Array.isArray(frames)
-  );
-}
-
-function isPlan(value: unknown): value is Plan {
-  const plan = (value ?? {}) as Partial<Plan>;
-  const lists = [plan.wanted, plan.targets, plan.objects, plan.modules, plan.filesRead];
-  return (
-    plan.type === "plan" &&
-    lists.every((list) => Array.isArray(list)) &&
-    (plan.objects ?? []).every(
-      ({ path, references }) => typeof path === "string" && Array.isArray(references),
-    ) &&
-    (plan.wanted ?? []).every(
-      ({ name, drvPath }) => typeof name === "string" && typeof drvPath === "string",
-    )
-  );
 }
 
 function parseObjectPath(directory: StoreDirectory, text: string): StorePath {
   const { path, sub } = parsePathInDirectory(directory, text);
   if (sub !== "") throw malformed("a path inside of an object");
   return path;
-}
-
-function malformed(what: string): KilnError {
-  return new KilnError("author.plan", `the evaluation told ${what}`, { kind: "internal" });
 }
 
 function allowedEnvironment(allowed: readonly string[] | "all"): Record<string, string> {

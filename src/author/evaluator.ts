@@ -24,7 +24,8 @@ import {
 import { fileName } from "./place.ts";
 import { closureOf, exportItems } from "./plan.ts";
 import { placeInSource } from "./syntax.ts";
-import { listTargets, Selection } from "./targets.ts";
+import { Selection } from "./selection.ts";
+import { listTargets } from "./targets.ts";
 
 const readLine = lineReader(0);
 const instructions: Instructions = JSON.parse(readLine());

@@ -12,7 +12,7 @@ import { dumpNar } from "../files/dump.ts";
 import { context } from "./context.ts";
 import { Fault, show } from "./fault.ts";
 import { callerPlace, type Place } from "./place.ts";
-import { readItem } from "./sources.ts";
+import { readItem } from "./read-item.ts";
 import { narOf, type Folder } from "./tree.ts";
 import { SourceValue } from "./values.ts";
 import { walk, type WalkedEntry } from "./walk.ts";

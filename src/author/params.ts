@@ -98,3 +98,69 @@ export function choiceParam(choices: unknown, byDefault?: string): unknown {
   }
   return new ParamValue("choice", byDefault, Object.freeze([...choices]));
 }
+
+/** The parameters of a target by name. */
+export type Params = ReadonlyMap<string, ParamValue<string | number | boolean>>;
+
+/** The arguments of the command line: `true` for a name without a value. */
+export type GivenArgs = Readonly<Record<string, string | true>>;
+
+/** The values of the command line that are this target's. */
+export function parseArgs(path: string, params: Params, given: GivenArgs): Record<string, unknown> {
+  const parsed: Record<string, unknown> = {};
+  for (const [name, text] of Object.entries(given)) {
+    const param = params.get(name);
+    if (param === undefined) continue;
+    const value = param.parse(text);
+    if (value === undefined || !param.accepts(value)) {
+      const saw = text === true ? "has no value" : `is ${show(text)}`;
+      throw new Fault(
+        "target.argument",
+        `parameter ${name} of ${path || "the default target"} ${saw}`,
+        {
+          hint: `write ${param.wanted()}`,
+        },
+      );
+    }
+    parsed[name] = value;
+  }
+  return parsed;
+}
+
+/** `given` checked, with defaults for what is missing. */
+export function completeArgs(
+  params: Params,
+  given: Readonly<Record<string, unknown>>,
+  path?: string,
+): Record<string, unknown> {
+  const target = path === undefined ? "target()" : path || "the default target";
+  for (const [name, value] of Object.entries(given)) {
+    const param = params.get(name);
+    if (param === undefined) {
+      const hint = describeParams(params);
+      throw new Fault("target.argument", `${target} has no parameter ${show(name)}`, { hint });
+    }
+    if (value !== undefined && !param.accepts(value)) {
+      throw new Fault("target.argument", `parameter ${name} of ${target} is ${show(value)}`, {
+        hint: `write ${param.wanted()}`,
+      });
+    }
+  }
+  const complete: Record<string, unknown> = {};
+  for (const [name, param] of params) {
+    const value = given[name] ?? param.default;
+    if (value === undefined) {
+      throw new Fault("target.argument", `parameter ${name} of ${target} is not given`, {
+        hint: path === undefined ? describeParams(params) : `--arg ${name}=… (${param.wanted()})`,
+      });
+    }
+    complete[name] = value;
+  }
+  return complete;
+}
+
+/** All of them in one line, for messages. */
+export function describeParams(params: Params): string {
+  if (params.size === 0) return "it has none";
+  return [...params].map(([name, param]) => `${name} (${param.wanted()})`).join(", ");
+}

@@ -3,7 +3,9 @@ import { suite, test } from "node:test";
 import { derivation, param, perSystem, target } from "./api.ts";
 import { configure, context } from "./context.ts";
 import { Fault } from "./fault.ts";
-import { listTargets, Selection, type GivenArgs } from "./targets.ts";
+import type { GivenArgs } from "./params.ts";
+import { Selection } from "./selection.ts";
+import { listTargets } from "./targets.ts";
 import type { DerivationOf } from "./values.ts";
 
 function make(name: string, env: Record<string, string> = {}): DerivationOf<"out"> {

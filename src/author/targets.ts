@@ -1,16 +1,9 @@
-/** Targets: what of a build file's exports can be built, and how one is named. */
-import { context } from "./context.ts";
-import { Fault, nearest, show } from "./fault.ts";
-import { ParamValue, type Param } from "./params.ts";
+/** Targets: what of a build file's exports can be built, and what is in them. */
+import { Fault, show } from "./fault.ts";
+import { completeArgs, ParamValue, type Param, type Params } from "./params.ts";
 import { callerPlace, printPlace, type Place } from "./place.ts";
 import type { ParameterListing, TargetListing } from "./listing.ts";
-import {
-  DerivationValue,
-  OutputValue,
-  type Derivation,
-  type DerivationItem,
-  type Output,
-} from "./values.ts";
+import { DerivationValue, OutputValue, type Derivation, type Output } from "./values.ts";
 
 /** One value for each system, made when it is first looked at. */
 export interface PerSystem<S extends string, T> {
@@ -30,20 +23,9 @@ export type TargetFunction<P extends Record<string, unknown>, T> = ((args?: Part
   readonly params: { [K in keyof P]: Param<P[K]> };
 };
 
-/** A derivation that was asked for, or one output of it. */
-export interface Wanted {
-  /** As it was asked for. */
-  readonly target: string;
-  readonly name: string;
-  readonly item: DerivationItem;
-  readonly output?: string;
-}
-
-/** The arguments of the command line: `true` for a name without a value. */
-export type GivenArgs = Readonly<Record<string, string | true>>;
-
-interface TargetInfo {
-  readonly params: ReadonlyMap<string, ParamValue<string | number | boolean>>;
+/** What a `target()` is. */
+export interface TargetInfo {
+  readonly params: Params;
   readonly make: (args: Readonly<Record<string, unknown>>) => unknown;
   readonly place: Place | undefined;
 }
@@ -95,7 +77,7 @@ export function makeTarget(params: unknown, make: unknown): (args?: object) => u
     checked.set(name, param);
   }
   const info: TargetInfo = { params: checked, make: (args) => make(args), place };
-  const call = (args: object = {}): unknown => info.make(completeArgs(info, { ...args }));
+  const call = (args: object = {}): unknown => info.make(completeArgs(checked, { ...args }));
   const target = Object.assign(call, { params: Object.freeze({ ...params }) });
   targetInfos.set(target, info);
   return target;
@@ -110,144 +92,13 @@ export async function listTargets(exports: object): Promise<TargetListing[]> {
   return found.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** Finds targets in the exports of one build file. */
-export class Selection {
-  readonly #exports: Readonly<Record<string, unknown>>;
-  /** How the build file is called, for messages. */
-  readonly #file: string;
-  readonly #args: GivenArgs;
-  readonly #made = new Map<TargetInfo, unknown>();
-  readonly #wanted: Wanted[] = [];
-
-  constructor(exports: Readonly<Record<string, unknown>>, file: string, args: GivenArgs) {
-    this.#exports = exports;
-    this.#file = file;
-    this.#args = args;
-  }
-
-  /** All derivations of the targets asked for, in their order. */
-  async select(asked: readonly string[]): Promise<readonly Wanted[]> {
-    for (const name of asked) await this.#select(name);
-    this.#checkArgs();
-    return this.#wanted;
-  }
-
-  async #select(asked: string): Promise<void> {
-    const [first = "", ...parts] = asked.split("/");
-    const key = first === "" ? "default" : first;
-    const exported = Object.hasOwn(this.#exports, key);
-    let value = exported ? await this.#exports[key] : undefined;
-    if (!exported || !(await isBuildable(value)))
-      throw await this.#notATarget(asked, value, exported);
-    let path = first;
-    for (const part of parts) {
-      value = await this.#part(path, value, part);
-      path += `/${part}`;
-    }
-    await this.#collect(asked, path, value);
-  }
-
-  /** The part of `value` called `part`; `path` leads to `value`. */
-  async #part(path: string, value: unknown, part: string): Promise<unknown> {
-    const whole = await this.#opened(path, value, part);
-    const members = await membersOf(path, whole);
-    if (members.has(part)) return members.get(part);
-    const at = path === "" ? "the default target" : `target "${path}"`;
-    const names = [...members.keys()];
-    if (names.length === 0)
-      throw new Fault("target.unknown", `${at} has no parts, so no ${show(part)}`);
-    throw new Fault("target.unknown", `${at} has no part ${show(part)}`, {
-      hint: suggestion(part, names, (name) => `.#${path}/${name}`),
-    });
-  }
-
-  /** `value` with its `target()` called; and, unless `part` is one of its systems, its `perSystem()` chosen from. */
-  async #opened(path: string, value: unknown, part?: string): Promise<unknown> {
-    const awaited = await value;
-    const info = targetInfo(awaited);
-    if (info !== undefined) return this.#opened(path, this.#call(path, info), part);
-    if (!(awaited instanceof PerSystemValue)) return awaited;
-    const { bySystem } = awaited;
-    if (part !== undefined && Object.hasOwn(bySystem, part)) return awaited;
-    const { system } = context();
-    if (Object.hasOwn(bySystem, system)) return this.#opened(path, bySystem[system], part);
-    const of = path === "" ? "the default target is" : `target "${path}" is`;
-    throw new Fault("target.system", `${of} not made for ${system}`, {
-      hint: `it is for ${Object.keys(bySystem).join(", ")}; say which by --system, or behind the target`,
-    });
-  }
-
-  #call(path: string, info: TargetInfo): unknown {
-    if (!this.#made.has(info)) {
-      const given = parseArgs(path, info, this.#args);
-      this.#made.set(info, info.make(completeArgs(info, given, path)));
-    }
-    return this.#made.get(info);
-  }
-
-  async #collect(target: string, path: string, value: unknown): Promise<void> {
-    const opened = await this.#opened(path, value);
-    if (opened instanceof DerivationValue) {
-      this.#wanted.push({ target, name: path || opened.name, item: opened.item });
-    } else if (opened instanceof OutputValue) {
-      const { derivation, outputName } = opened;
-      this.#wanted.push({
-        target,
-        name: path || opened.name,
-        item: derivation.item,
-        output: outputName,
-      });
-    } else if (await isBuildable(opened)) {
-      for (const [key, member] of await membersOf(path, opened)) {
-        await this.#collect(target, path === "" ? key : `${path}/${key}`, member);
-      }
-    } else {
-      const place = targetInfo(await value)?.place;
-      const asked = path === "" ? "the default target" : `target "${path}"`;
-      const what = Array.isArray(opened) ? "an empty list" : show(opened);
-      throw new Fault("target.kind", `${asked} gives ${what}, nothing that can be built`, {
-        place,
-      });
-    }
-  }
-
-  #checkArgs(): void {
-    const known = new Map([...this.#made.keys()].flatMap(({ params }) => [...params]));
-    for (const name of Object.keys(this.#args)) {
-      if (known.has(name)) continue;
-      throw new Fault("target.argument", `there is no parameter ${show(name)}`, {
-        hint: known.size === 0 ? "the targets asked for have none" : describeParams(known),
-      });
-    }
-  }
-
-  async #notATarget(asked: string, value: unknown, exported: boolean): Promise<Fault> {
-    const names = (await listTargets(this.#exports)).map(({ name }) => name).filter(Boolean);
-    const first = asked.split("/")[0] ?? "";
-    if (exported) {
-      const what = typeof value === "function" ? "a function; wrap it in target()" : show(value);
-      const name = first === "" ? "the default export" : `"${first}"`;
-      return new Fault("target.kind", `${name} in ${this.#file} is no target but ${what}`, {
-        hint: suggestion("", names),
-      });
-    }
-    if (first === "") {
-      return new Fault("target.unknown", `${this.#file} has no default export to build`, {
-        hint: suggestion("", names),
-      });
-    }
-    return new Fault("target.unknown", `no target ${show(first)} in ${this.#file}`, {
-      hint: suggestion(first, names),
-    });
-  }
-}
-
-function targetInfo(value: unknown): TargetInfo | undefined {
+/** What the value is, if it is a `target()`. */
+export function targetInfo(value: unknown): TargetInfo | undefined {
   return typeof value === "function" ? targetInfos.get(value) : undefined;
 }
 
 /** Whether the value, or what it promises, can be built. Groups must not be empty, nor hold anything else. */
-async function isBuildable(value: unknown, depth = 0): Promise<boolean> {
+export async function isBuildable(value: unknown, depth = 0): Promise<boolean> {
   const awaited = await value;
   if (
     awaited instanceof DerivationValue ||
@@ -278,7 +129,10 @@ function isPlainObject(value: unknown): value is object {
 }
 
 /** The parts of a value by name: a group's members, a derivation's outputs, the systems of a `perSystem()`. */
-async function membersOf(path: string, value: unknown): Promise<ReadonlyMap<string, unknown>> {
+export async function membersOf(
+  path: string,
+  value: unknown,
+): Promise<ReadonlyMap<string, unknown>> {
   if (value instanceof DerivationValue) return new Map(Object.entries(value.outputs));
   if (value instanceof PerSystemValue) return new Map(Object.entries(value.bySystem));
   if (Array.isArray(value)) return listMembers(path, value);
@@ -344,81 +198,4 @@ function listParam([name, param]: [
     ...(param.default !== undefined && { default: param.default }),
     ...(param.text !== undefined && { doc: param.text }),
   };
-}
-
-/** The values of the command line that are this target's. */
-function parseArgs(path: string, info: TargetInfo, given: GivenArgs): Record<string, unknown> {
-  const parsed: Record<string, unknown> = {};
-  for (const [name, text] of Object.entries(given)) {
-    const param = info.params.get(name);
-    if (param === undefined) continue;
-    const value = param.parse(text);
-    if (value === undefined || !param.accepts(value)) {
-      const saw = text === true ? "has no value" : `is ${show(text)}`;
-      throw new Fault(
-        "target.argument",
-        `parameter ${name} of ${path || "the default target"} ${saw}`,
-        {
-          hint: `write ${param.wanted()}`,
-        },
-      );
-    }
-    parsed[name] = value;
-  }
-  return parsed;
-}
-
-/** `given` checked, with defaults for what is missing. */
-function completeArgs(
-  { params }: TargetInfo,
-  given: Readonly<Record<string, unknown>>,
-  path?: string,
-): Record<string, unknown> {
-  const target = path === undefined ? "target()" : path || "the default target";
-  for (const [name, value] of Object.entries(given)) {
-    const param = params.get(name);
-    if (param === undefined) {
-      const hint = describeParams(params);
-      throw new Fault("target.argument", `${target} has no parameter ${show(name)}`, { hint });
-    }
-    if (value !== undefined && !param.accepts(value)) {
-      throw new Fault("target.argument", `parameter ${name} of ${target} is ${show(value)}`, {
-        hint: `write ${param.wanted()}`,
-      });
-    }
-  }
-  const complete: Record<string, unknown> = {};
-  for (const [name, param] of params) {
-    const value = given[name] ?? param.default;
-    if (value === undefined) {
-      throw new Fault("target.argument", `parameter ${name} of ${target} is not given`, {
-        hint: path === undefined ? describeParams(params) : `--arg ${name}=… (${param.wanted()})`,
-      });
-    }
-    complete[name] = value;
-  }
-  return complete;
-}
-
-function describeParams(
-  params: ReadonlyMap<string, ParamValue<string | number | boolean>>,
-): string {
-  if (params.size === 0) return "it has none";
-  return [...params].map(([name, param]) => `${name} (${param.wanted()})`).join(", ");
-}
-
-/** The name that was probably meant, and what else there is. */
-function suggestion(
-  wrong: string,
-  names: readonly string[],
-  write: (name: string) => string = (name) => `.#${name}`,
-): string {
-  const most = 12;
-  const tops = names.filter((name) => !name.includes("/"));
-  if (tops.length === 0) return "it has no targets: export a derivation";
-  const meant = wrong === "" ? undefined : nearest(wrong, tops);
-  const others = tops.filter((name) => name !== meant);
-  const shown = others.slice(0, most).join(", ") + (others.length > most ? ", …" : "");
-  if (meant === undefined) return `the targets are ${shown}`;
-  return others.length === 0 ? write(meant) : `${write(meant)} (others: ${shown})`;
 }

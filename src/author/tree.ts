@@ -2,16 +2,17 @@
 import { Buffer } from "node:buffer";
 import { stringToBytes } from "../util/byte-string.ts";
 import { sortedMap } from "../format/derivation/derivation.ts";
-import { maxNameLength } from "../format/nar/limits.ts";
+import { maxNameLength as maxEntryName } from "../format/nar/limits.ts";
 import { NarReader, type NarSink } from "../format/nar/reader.ts";
 import { NarWriter } from "../format/nar/writer.ts";
 import { storePathOf } from "../format/path-digest.ts";
+import { maxNameLength } from "../format/store-path.ts";
 import { context } from "./context.ts";
 import { show } from "./fault.ts";
-import type { StoreItem } from "./item.ts";
+import { sourceHash, type StoreItem } from "./item.ts";
 import { noInputs } from "./placeholders.ts";
 import { callerPlace } from "./place.ts";
-import { maxObjectName, referencesOf, sourceHash } from "./sources.ts";
+import { referencesOf } from "./texts.ts";
 import { checkName, resolved, wrong, type Subject } from "./strings.ts";
 import { SourceValue, type Source } from "./values.ts";
 
@@ -26,7 +27,7 @@ export function treeSource(
 ): SourceValue {
   const label = typeof name === "string" ? `tree(${show(name)})` : "tree()";
   const subject: Subject = { label, place: callerPlace(), inputs: noInputs() };
-  checkName(subject, name, maxObjectName);
+  checkName(subject, name, maxNameLength);
   if (typeof files !== "object" || files === null || Array.isArray(files)) {
     throw wrong(subject, `its files are ${show(files)}, not an object`);
   }
@@ -65,7 +66,7 @@ function nodeOf(subject: Subject, path: string, value: unknown, copied: StoreIte
 function put(subject: Subject, root: Folder, path: string, node: TreeNode): void {
   const names = path.split("/");
   const bad = names.find(
-    (name) => /^\.{0,2}$|\0/.test(name) || Buffer.byteLength(name) > maxNameLength,
+    (name) => /^\.{0,2}$|\0/.test(name) || Buffer.byteLength(name) > maxEntryName,
   );
   if (bad !== undefined) {
     throw wrong(subject, `${show(path)} is no relative path`, 'like "lib/main.ts"');
