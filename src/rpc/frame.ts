@@ -9,7 +9,7 @@
  * A JSON message is read whole and always has a length. An export may have none: who reads it finds its end. Everything else is
  * skipped, or is a fault when nobody can know where it ends. After a fault the stream means nothing any more.
  */
-import { ByteReader, type ByteSource } from "../util/byte-reader.ts";
+import { ByteReader, GatheredBytes, type ByteSource } from "../util/byte-reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { HeaderParser, type HeaderLimits, type Headers } from "./headers.ts";
 
@@ -78,8 +78,7 @@ export class FrameReader {
   async #headers(): Promise<Headers | undefined> {
     const parser = new HeaderParser(this.#limits);
     /** A line whose end is not there yet. */
-    let begun: Buffer[] = [];
-    let begunLength = 0;
+    const begun = new GatheredBytes();
     for (let isFirst = true; ; isFirst = false) {
       const bytes = this.#reader.buffered() ?? (await this.#reader.chunk());
       if (bytes === undefined) {
@@ -88,19 +87,13 @@ export class FrameReader {
       }
       let start = 0;
       for (let end; (end = bytes.indexOf(0x0a, start)) !== -1; start = end + 1) {
-        let line = bytes.subarray(start, end);
-        if (begun.length > 0) {
-          line = Buffer.concat([...begun, line]);
-          begun = [];
-          begunLength = 0;
-        }
-        if (!parser.line(line)) continue;
+        begun.add(bytes.subarray(start, end));
+        if (!parser.line(begun.take())) continue;
         this.#reader.unread(bytes.subarray(end + 1));
         return parser.headers;
       }
-      begun.push(bytes.subarray(start));
-      begunLength += bytes.length - start;
-      parser.check(begunLength);
+      begun.add(bytes.subarray(start));
+      parser.check(begun.length);
     }
   }
 }

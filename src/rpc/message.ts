@@ -5,6 +5,7 @@
  * as JSON text (`idText`), which is also what is written back.
  */
 import { ErrorCode, type WireError } from "./errors.ts";
+import { isDeeperThan, memberText } from "./json-scan.ts";
 
 declare global {
   interface JSON {
@@ -72,7 +73,7 @@ export function parseMessage(body: Buffer): Message {
   }
   const message = root as Members;
   const isReply = !Object.hasOwn(message, "method") && hasOutcome(message);
-  return isReply ? readReply(message) : readRequest(message, text, body.length);
+  return isReply ? readReply(message) : readRequest(message, body);
 }
 
 /** The text of a reply. @throws TypeError or RangeError when `result` is no JSON: it has a cycle, or is too deep. */
@@ -104,7 +105,7 @@ interface Members {
   readonly error?: unknown;
 }
 
-function readRequest(message: Members, text: string, size: number): Message {
+function readRequest(message: Members, body: Buffer): Message {
   const { jsonrpc, method } = message;
   if (jsonrpc === undefined) return invalid(ErrorCode.invalidRequest, "jsonrpc version is missing");
   if (jsonrpc !== "2.0") {
@@ -114,7 +115,7 @@ function readRequest(message: Members, text: string, size: number): Message {
   if (typeof method !== "string" && method !== null) {
     return invalid(ErrorCode.invalidRequest, "method is not a string");
   }
-  const idText = idTextOf(message.id, () => numberSource(text, (root) => root));
+  const idText = idTextOf(message.id, () => memberText(body, "id"));
   if (message.id !== undefined && idText === undefined) {
     return invalid(ErrorCode.invalidRequest, "id is not a string, a 64-bit integer or null");
   }
@@ -125,8 +126,8 @@ function readRequest(message: Members, text: string, size: number): Message {
     id: idText === undefined ? undefined : idValue(idText),
     idText,
     extra: extraMembers(message),
-    cancels: method === cancelMethod ? cancelledID(message.params, text) : undefined,
-    size,
+    cancels: method === cancelMethod ? cancelledID(message.params, body) : undefined,
+    size: body.length,
   };
 }
 
@@ -172,11 +173,11 @@ function bareObject(): Record<string, unknown> {
 }
 
 /** The id to cancel. An absent id is `null`, which is nobody's. */
-function cancelledID(params: unknown, text: string): string | undefined {
+function cancelledID(params: unknown, body: Buffer): string | undefined {
   if (params === null) return "null";
   if (typeof params !== "object" || Array.isArray(params)) return undefined;
   const { id = null } = params as Members;
-  return idTextOf(id, () => numberSource(text, (root) => root.params));
+  return idTextOf(id, () => memberText(body, "params", "id"));
 }
 
 /** The id as canonical JSON text, or undefined when it is none. `source` says how a number was written. */
@@ -188,21 +189,6 @@ function idTextOf(id: unknown, source: () => string | undefined): string | undef
   if (digits === undefined || !/^-?[0-9]{1,19}$/.test(digits)) return undefined;
   const value = BigInt(digits);
   return value === BigInt.asIntN(64, value) ? value.toString() : undefined;
-}
-
-/** How the number that is member `id` of a part of the message was written. */
-function numberSource(text: string, part: (root: Members) => unknown): string | undefined {
-  const sources = new Map<unknown, string | undefined>();
-  function remember(this: unknown, key: string, value: unknown, context?: Source): unknown {
-    if (key === "id") sources.set(this, context?.source);
-    return value;
-  }
-  const root: Members = JSON.parse(text, remember);
-  return sources.get(part(root));
-}
-
-interface Source {
-  readonly source?: string;
 }
 
 function idValue(idText: string): RequestID {
@@ -238,24 +224,6 @@ function stringify(value: unknown): string | undefined {
       typeof member === "bigint" ? JSON.rawJSON(member.toString()) : member,
     );
   }
-}
-
-/** Whether arrays and objects are nested deeper than `limit`. Of text that is not JSON the answer means nothing. */
-function isDeeperThan(body: Buffer, limit: number): boolean {
-  if (body.length <= limit) return false;
-  let depth = 0;
-  for (let at = 0; at < body.length; at++) {
-    const byte = body[at];
-    if (byte === 0x22) {
-      // A string: on to its closing quote.
-      for (at++; at < body.length && body[at] !== 0x22; at++) if (body[at] === 0x5c) at++;
-    } else if (byte === 0x5b || byte === 0x7b) {
-      if (++depth > limit) return true;
-    } else if (byte === 0x5d || byte === 0x7d) {
-      depth--;
-    }
-  }
-  return false;
 }
 
 function invalid(code: number, message: string): InvalidMessage {

@@ -21,9 +21,9 @@ export interface RequestLimits {
 
 export const defaultRequestLimits: RequestLimits = {
   inFlight: 256,
-  inFlightWaits: 4096,
+  inFlightWaits: 1024,
   queued: 1024,
-  heldBytes: 16 * 1024 * 1024,
+  heldBytes: 4 * 1024 * 1024,
 };
 
 /** A request that runs or waits. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { ByteReader } from "./byte-reader.ts";
+import { ByteReader, GatheredBytes } from "./byte-reader.ts";
 import { hasCode } from "./kiln-error.ts";
 
 async function* pieces(...texts: readonly string[]): AsyncGenerator<Buffer> {
@@ -88,5 +88,25 @@ test("lengths and lines do not depend on how the bytes are cut", async () => {
         }
       },
     ),
+  );
+});
+
+test("pieces are gathered whatever their sizes, and the first is not changed", () => {
+  fc.assert(
+    fc.property(fc.array(fc.array(fc.uint8Array({ maxLength: 200 }))), (rounds) => {
+      const gathered = new GatheredBytes();
+      for (const round of rounds) {
+        const pieces = round.map((array) => Buffer.from(array));
+        const expected = Buffer.concat(pieces);
+        // What lies behind a piece is somebody else's.
+        const guard = Buffer.concat([pieces[0] ?? Buffer.alloc(0), Buffer.alloc(300, 7)]);
+        const [first, ...rest] = [guard.subarray(0, pieces[0]?.length ?? 0), ...pieces.slice(1)];
+        gathered.add(first);
+        for (const piece of rest) gathered.add(piece);
+        assert.equal(gathered.length, expected.length);
+        assert.ok(gathered.take().equals(expected));
+        assert.ok(guard.subarray(first.length).equals(Buffer.alloc(300, 7)));
+      }
+    }),
   );
 });

@@ -48,15 +48,14 @@ export class ByteReader implements ByteSource {
    * @throws KilnError `stream.truncated` when the source ends before.
    */
   async exact(n: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (let missing = n; missing > 0;) {
+    const gathered = new GatheredBytes();
+    for (let missing = n; missing > 0; missing = n - gathered.length) {
       const bytes = await this.chunk();
-      if (bytes === undefined) throw truncated(`${n} bytes, after ${n - missing}`);
-      parts.push(bytes.length > missing ? bytes.subarray(0, missing) : bytes);
-      if (bytes.length > missing) this.unread(bytes.subarray(missing));
-      missing -= Math.min(missing, bytes.length);
+      if (bytes === undefined) throw truncated(`${n} bytes, after ${gathered.length}`);
+      gathered.add(bytes.subarray(0, missing));
+      this.unread(bytes.subarray(missing));
     }
-    return parts.length === 1 ? (parts[0] ?? Buffer.alloc(0)) : Buffer.concat(parts, n);
+    return gathered.take();
   }
 
   /**
@@ -65,29 +64,63 @@ export class ByteReader implements ByteSource {
    * @throws KilnError `stream.line` when the line has more than `maxBytes` bytes, `stream.truncated` when the source ends inside it.
    */
   async line(maxBytes: number): Promise<Buffer | undefined> {
-    const parts: Buffer[] = [];
-    for (let length = 0; ;) {
+    const gathered = new GatheredBytes();
+    for (;;) {
       const bytes = await this.chunk();
       if (bytes === undefined) {
-        if (length > 0) throw truncated("a line");
+        if (gathered.length > 0) throw truncated("a line");
         return undefined;
       }
       const end = bytes.indexOf(newline);
-      const part = end === -1 ? bytes : bytes.subarray(0, end);
-      length += part.length;
-      if (length > maxBytes) {
+      gathered.add(end === -1 ? bytes : bytes.subarray(0, end));
+      if (gathered.length > maxBytes) {
         throw new KilnError("stream.line", `a line has more than ${maxBytes} bytes`);
       }
-      parts.push(part);
       if (end === -1) continue;
       this.unread(bytes.subarray(end + 1));
-      return parts.length === 1 ? part : Buffer.concat(parts, length);
+      return gathered.take();
     }
   }
 
   async #next(): Promise<Buffer | undefined> {
     const next = await this.#source.next();
     return next.done === true ? undefined : next.value;
+  }
+}
+
+/**
+ * Bytes that arrive in pieces. A single piece is passed on as it is; more are copied together as they come, so that a sender of
+ * single bytes costs no more than one of many.
+ */
+export class GatheredBytes {
+  #bytes: Buffer = Buffer.alloc(0);
+  #length = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  add(piece: Buffer): void {
+    const length = this.#length + piece.length;
+    if (this.#length === 0) {
+      this.#bytes = piece;
+    } else if (length > 0 && piece.length > 0) {
+      if (length > this.#bytes.length) {
+        const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#bytes.length, 64));
+        this.#bytes.copy(larger, 0, 0, this.#length);
+        this.#bytes = larger;
+      }
+      piece.copy(this.#bytes, this.#length);
+    }
+    this.#length = length;
+  }
+
+  /** What was gathered; the next piece begins anew. */
+  take(): Buffer {
+    const bytes = this.#bytes.subarray(0, this.#length);
+    this.#bytes = Buffer.alloc(0);
+    this.#length = 0;
+    return bytes;
   }
 }
 
