@@ -52,8 +52,8 @@ export type Message = RequestMessage | ReplyMessage | InvalidMessage;
 
 export const cancelMethod = "$/cancelRequest";
 
-/** How deep a message may be nested. zb's own are 6 deep at most; recursive code must survive the bound. */
-export const maxDepth = 1000;
+/** How deep a message may be nested: as in zb, whose own messages are 6 deep at most. Nothing here walks them recursively. */
+export const maxDepth = 10_000;
 
 /** Reads a body. Never throws. Bytes that are not UTF-8 become U+FFFD, and of two members with one name the last counts, as in zb. */
 export function parseMessage(body: Buffer): Message {
