@@ -126,8 +126,8 @@ test("closures and removals of 2,000 objects take milliseconds", async () => {
   const closed = performance.now();
   assert.equal(referrersFirst(database, [objects[0]!.storePath])[0], last);
   const end = performance.now();
-  assert.ok(closed - start < 200, `${closed - start} ms`);
-  assert.ok(end - closed < 200, `${end - closed} ms`);
+  assert.ok(closed - start < 1000, `${closed - start} ms`);
+  assert.ok(end - closed < 1000, `${end - closed} ms`);
   assert.throws(() => store.closure([last, sample(directory, "absent", "").storePath]), {
     code: "store.missing",
   });

@@ -1,6 +1,7 @@
 /** Removing objects: rows first, in one transaction with the intents that say which names have to go, then the names, then the files. */
 import type { StorePath } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
+import { Pacer } from "../util/pacer.ts";
 import { notInStore, referrersFirst } from "./database/closure.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
@@ -91,7 +92,12 @@ async function restoreReserve(parts: StoreParts): Promise<void> {
 /** What fails here is no failure of the removal: the intents stay, and the next start takes the names away. */
 async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promise<void> {
   try {
-    const gone = doomed.filter((path) => takeAway(parts, path));
+    const gone: StorePath[] = [];
+    const pacer = new Pacer();
+    for (const path of doomed) {
+      if (takeAway(parts, path)) gone.push(path);
+      await pacer.pause();
+    }
     await parts.syncer.names();
     await parts.database.durably(() => parts.intents.clear(gone));
   } catch (error) {

@@ -62,7 +62,10 @@ export class ExportPlan {
     const hash = createHash("sha256");
     let size = 0;
     try {
-      for (const piece of dumpNar(this.#parts.files.pathOf(info.storePath))) {
+      const file = this.#parts.files.pathOf(info.storePath);
+      // A large buffer for each of many small objects would cost more than reading them.
+      const buffer = info.narSize < chunkSize ? 8 * 1024 : 2 * chunkSize;
+      for (const piece of dumpNar(file, { chunkSize: buffer })) {
         size += piece.length;
         // A file that has grown must not be sent on and on.
         if (size > info.narSize) break;
