@@ -28,12 +28,13 @@ async function syncSteps(steps: Generator<WalkStep>): Promise<void> {
   for (const step of steps) {
     // Symlinks are on disk with the directory they lie in.
     if (step.type !== "file" && step.type !== "leave") continue;
-    const path = step.parent.pathOf(step.name);
-    const fd = attempt("open", path, () => openSync(step.parent.at(step.name), flags));
+    const { parent, name } = step;
+    const path = (): string => parent.pathOf(name);
+    const fd = attempt("open", path, () => openSync(parent.at(name), flags));
     try {
       await sync(fd);
     } catch (thrown) {
-      throw fileError("sync", path, thrown);
+      throw fileError("sync", path(), thrown);
     } finally {
       closeSync(fd);
     }
