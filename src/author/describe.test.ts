@@ -142,6 +142,81 @@ suite("what zb's front end writes for the same description", () => {
   });
 });
 
+suite("derivations whose paths zb 0.1.0 told for the same Lua", () => {
+  const abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+  const base = derivation({ name: "base", ...sh });
+  const one = fetchUrl({ url: "https://a.example/abc?x=1", hash: abc, name: "abc" });
+  const thing = fetchUrl({
+    url: "https://a.example/x/thing-1.tgz",
+    hash: "sha512-3a81oZNherrMQXNJriBBMRLm+k6JqX6iCp7u5ktV05ohkpkqJ0/BqDa6PCOj/uu9RU1EI2Q86A4qmslPpUyknw==",
+  });
+  for (const [what, expected, make] of [
+    [
+      "a fetched program",
+      "hc2xh7xbp3j29kdzk4lw5pdjssf8dwsm-tool",
+      () => fetchUrl({ url: "https://a.example/tool", hash: abc, executable: true }),
+    ],
+    ["a hash in SRI form", "hm3l7ccyvpzh6hqiyfgqy1ylc277i2gf-thing-1.tgz", () => thing],
+    ["a URL with a query", "r19ir6yzwq4xhfnr52pcsfmvb5a1c8q6-abc", () => one],
+    [
+      "two fixed outputs with one path",
+      "zj6q00ag1ivi2mjw27fph1p41fbjqsxi-two",
+      () => {
+        const other = fetchUrl({ url: "https://b.example/abc", hash: abc });
+        const env = { a: one.out, b: other.out, list: [one, other] };
+        return derivation({ name: "two", ...sh, args: [], env });
+      },
+    ],
+    [
+      "an archive with several folders in it",
+      "52lk7jsbk0n0nybjwznl8sm3smd1s7fy-thing",
+      () => extract({ src: thing, name: "thing", stripFirstComponent: false }),
+    ],
+    [
+      "outputs in builder and args, a derivation's file, other scripts",
+      "0m8q6434vicz6yywijva2lj55mzv7rpm-drv",
+      () =>
+        derivation({
+          name: "drv",
+          system,
+          builder: `${base}/bin/x`,
+          args: ["-c", `x${base}/y`],
+          env: { d: base.drvPath, empty: "", uni: "grün 😀", n: -5 },
+        }),
+    ],
+    [
+      "a text that refers to a text and a tree",
+      "53ji496327x2jhdafh1bqknv280pihvh-tf",
+      () => {
+        const see = `see ${text("t1", "one\n")} ${path(join(folder.path, "src"))}`;
+        return derivation({ name: "tf", ...sh, env: { t: text("t2", see) } });
+      },
+    ],
+    [
+      "a tree and a symlink",
+      "ca5z3za8c1z11yhj1gs1aig7kvwyd28b-dirs",
+      () => {
+        const [s, l] = ["src", "src/link"].map((name) => path(join(folder.path, name)));
+        return derivation({ name: "dirs", ...sh, env: { s, l } });
+      },
+    ],
+    [
+      "a recursive hash with an input",
+      "zks6fa0ighpb0hv68dnpqjdgdsxawinq-fx",
+      () => derivation({ name: "fx", ...sh, hash: abc, hashMode: "recursive", env: { src: base } }),
+    ],
+    [
+      "access to host and network",
+      "kwczmanv5x1hbdl2ixxqgadbfsndqydr-sysd",
+      () => derivation({ name: "sysd", ...sh, systemDeps: ["/bin/sh", "/usr"], network: true }),
+    ],
+  ] satisfies [string, string, () => DerivationOf<"out">][]) {
+    test(what, () => {
+      assert.equal(make().drvPath.storePath, `/opt/zb/store/${expected}.drv`);
+    });
+  }
+});
+
 suite("outputs", () => {
   test("are properties, and the list of them is in env", () => {
     const lib = derivation({ name: "lib", ...sh, outputs: ["out", "dev"] });

@@ -26,6 +26,8 @@ export interface EvaluateOptions {
   readonly system?: string;
   /** Names of environment variables the build file may read, or all. */
   readonly allowEnv: readonly string[] | "all";
+  /** Where the variables are taken from; default: this process's environment. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Where Kiln keeps what it can make again; each project gets a folder of its own in it. */
   readonly cacheDirectory: string;
   readonly signal?: AbortSignal;
@@ -84,7 +86,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       targets: options.targets,
       args: options.args,
       storeDirectory: options.storeDirectory,
-      env: allowedEnvironment(options.allowEnv),
+      env: allowedVariables(options.environment ?? process.env, options.allowEnv),
       ...(options.system !== undefined && { system: options.system }),
       ...(cache !== undefined && { cacheDirectory: cache }),
     });
@@ -172,8 +174,10 @@ function parseObjectPath(directory: StoreDirectory, text: string): StorePath {
   return path;
 }
 
-function allowedEnvironment(allowed: readonly string[] | "all"): Record<string, string> {
-  const { env } = process;
+function allowedVariables(
+  env: Readonly<Record<string, string | undefined>>,
+  allowed: readonly string[] | "all",
+): Record<string, string> {
   const names = allowed === "all" ? Object.keys(env) : allowed;
   return Object.fromEntries(
     names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
