@@ -34,6 +34,7 @@ import { Importer, type ImportOptions } from "./importer.ts";
 import { StoreLock, type LockWait } from "./locks.ts";
 import { ObjectFiles, ownerOfObjects, type Log } from "./object-files.ts";
 import type { Origin, StoreParts } from "./parts.ts";
+import { isIntact } from "./integrity.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
 import { recover } from "./recovery.ts";
 import { registerObject } from "./registration.ts";
@@ -142,6 +143,15 @@ export class Store implements AsyncDisposable {
   /** Whether the object is registered and has something at its place. Unlike {@link exists} it does not wait for the object's lock. */
   isPresent(path: StorePath): boolean {
     return this.has(path) && this.#parts.files.find(path) !== undefined;
+  }
+
+  /**
+   * Whether the object is registered and, on disk, what was registered. Its bytes are read only when something in it was changed after
+   * they were last known to be right.
+   */
+  async isIntact(path: StorePath): Promise<boolean> {
+    const info = this.info(path);
+    return info !== undefined && (await isIntact(this.#parts, info));
   }
 
   /**
