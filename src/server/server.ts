@@ -5,7 +5,8 @@
  * directly. Either way requests take the same road through `handlers/`.
  */
 import { type Duplex, duplexPair } from "node:stream";
-import { resolve } from "node:path";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
 import { BuildService } from "../build/service.ts";
 import { hostSystem } from "../build/system.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
@@ -14,7 +15,9 @@ import { Headers } from "../rpc/headers.ts";
 import { Peer } from "../rpc/peer.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
+import { KilnError } from "../util/kiln-error.ts";
 import type { Connection, Exporter, PeerCredentials } from "./context.ts";
+import { makeExecutors } from "./executors.ts";
 import { dispatch } from "./handlers/table.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
 import { NarReceiver } from "./nar-receiver.ts";
@@ -44,6 +47,7 @@ export class Server implements AsyncDisposable {
   readonly #log: Log;
   readonly #listeners = new Set<Listener>();
   readonly #peers = new Set<Peer>();
+  #draining = false;
   #closing: Promise<void> | undefined;
 
   private constructor(store: Store, builds: BuildService, options: ServerOptions) {
@@ -205,6 +209,13 @@ export class Server implements AsyncDisposable {
     return limit <= 0 ? [] : this.builds.recentIDs(limit);
   }
 
+  /** Refuses new builds from now on; resolves when those that run have ended by themselves. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    const ids = this.recentBuildIDs(Number.MAX_SAFE_INTEGER);
+    await Promise.all(ids.map(async (id) => await this.builds.ended(id)));
+  }
+
   /**
    * Stops to listen, refuses new builds, cancels those that run and waits for them, answers what was asked, and gives the store
    * back. A second call waits for the first.
@@ -239,6 +250,9 @@ export class Server implements AsyncDisposable {
     readonly idText?: string | undefined;
   }): Promise<unknown> {
     const { method, params, extra, signal, connection, id, idText } = request;
+    if (this.#draining && (method === "zb.realize" || method === "zb.expand")) {
+      throw new KilnError("server.closing", "server shutting down; not starting new builds");
+    }
     return await dispatch(method, params, {
       store: this.store,
       builds: this.builds,
@@ -259,5 +273,21 @@ async function patience(): Promise<void> {
 
 /** The builds in a store, as the options want them. */
 function openBuilds(store: Store, options: ServerOptions): BuildService {
-  return new BuildService({ store, options } as never);
+  const { jobs = 0, coresPerBuild = 0 } = options;
+  return new BuildService({
+    store,
+    executors: makeExecutors(store),
+    jobs: jobs > 0 ? jobs : availableParallelism(),
+    coresPerBuild: coresPerBuild > 0 ? coresPerBuild : availableParallelism(),
+    logDirectory: resolve(options.logDirectory ?? join(dirname(options.database), "log")),
+    buildDirectory: resolve(options.buildDirectory ?? tmpdir()),
+    allowKeepFailed: options.allowKeepFailed ?? false,
+    sandboxPaths: options.sandboxPaths?.keys() ?? [],
+    buildUsers: options.buildUsers ?? [],
+    buildContext: options.buildContext,
+    retention: options.buildLogRetention,
+    mode: options.mode ?? "embedded",
+    buffers: options.contentAddressBuffers,
+    log: options.log,
+  });
 }
