@@ -19,10 +19,15 @@ export const linesPerEntry = 1000;
 /** The most bytes one call of {@link readLogFile} gives. */
 export const maxLogChunk = 65536;
 
-/** Where the log of a derivation in a build lies: `<directory>/<first 4 of the id>/<id>/<derivation's name>.txt`. */
+/** Where the logs of a build lie: `<directory>/<first 4 of the id>/<id>`. */
+export function logFolder(directory: string, buildID: string): string {
+  return join(directory, buildID.slice(0, 4), buildID);
+}
+
+/** Where the log of a derivation in a build lies, in the folder of the build: `<derivation's name>.txt`. */
 export function logPath(directory: string, buildID: string, drvPath: StorePath): string {
   const name = objectNameOf(drvPath).replace(/\.drv$/, "");
-  return join(directory, buildID.slice(0, 4), buildID, `${name}.txt`);
+  return join(logFolder(directory, buildID), `${name}.txt`);
 }
 
 /** Where the index of the log at `path` lies. */

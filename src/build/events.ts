@@ -230,3 +230,18 @@ const words: Readonly<Record<ResultState, WireStatus | undefined>> = {
 export function wireStatus(state: ResultState | BuildState): WireStatus | undefined {
   return words[state];
 }
+
+/** A result's state from the database; one that this version does not know is an error. */
+export function resultStateOf(text: string): ResultState {
+  return isResultState(text) ? text : "error";
+}
+
+/** A build's state from the database. */
+export function buildStateOf(text: string): BuildState {
+  const state = resultStateOf(text);
+  return state === "waiting" || state === "skipped" || state === "substituting" ? "error" : state;
+}
+
+function isResultState(text: string): text is ResultState {
+  return Object.hasOwn(words, text);
+}

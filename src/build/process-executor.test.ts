@@ -1,14 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -37,6 +29,8 @@ interface RunOptions {
   readonly signal?: AbortSignal;
   readonly onLog?: (text: string) => void;
   readonly grace?: number;
+  /** Where the executor is told that the store's paths lie; default: where they do. */
+  readonly storeDirectory?: string;
 }
 
 /** Runs a builder in a store directory of its own. */
@@ -65,10 +59,10 @@ async function run(script: string, options: RunOptions = {}): Promise<Run> {
   };
   let log = "";
   await using executor = new ProcessExecutor({
-    storeDirectory: directory,
+    storeDirectory: parseStoreDirectory(options.storeDirectory ?? real),
     realDirectory: real,
     temporaryDirectory: scratch,
-    claim: () => ({
+    claim: async () => ({
       async [Symbol.asyncDispose]() {
         await removeTree(logical);
       },
@@ -170,8 +164,8 @@ describe("a builder as a plain process", () => {
       .split("\n")
       .map((line) => line.split("=")[0]);
     assert.deepEqual(
-      names.toSorted(),
-      [
+      new Set(names),
+      new Set([
         "A",
         "HOME",
         "PATH",
@@ -187,7 +181,7 @@ describe("a builder as a plain process", () => {
         "__proto__x",
         "out",
         "x y",
-      ].toSorted(),
+      ]),
     );
   });
 
@@ -330,16 +324,6 @@ describe("the processes of a build", () => {
 });
 
 test("a builder without a sandbox needs the store where its paths say", async () => {
-  await using folder = await temporaryDirectory(tmpdir(), "kiln-process-");
-  const executor = new ProcessExecutor({
-    storeDirectory: parseStoreDirectory("/opt/zb/store"),
-    realDirectory: folder.path,
-    temporaryDirectory: folder.path,
-    claim: () => assert.fail("nothing is claimed"),
-  });
-  const task = { outputs: new Map() } as unknown as BuildTask;
-  await assert.rejects(executor.run(task, new AbortController().signal), {
-    code: "store.relocated",
-  });
-  rmSync(folder.path, { recursive: true });
+  const running = run("echo x > $out", { storeDirectory: "/opt/zb/store" });
+  await assert.rejects(running, { code: "store.relocated", kind: "internal" });
 });

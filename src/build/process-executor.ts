@@ -24,7 +24,7 @@ export interface ProcessExecutorOptions {
   /**
    * Announces names that builders write into the store directory: what has such a name goes, now and when the result is disposed of.
    */
-  readonly claim: (paths: readonly StorePath[]) => AsyncDisposable;
+  readonly claim: (paths: readonly StorePath[]) => Promise<AsyncDisposable>;
   /** Milliseconds between SIGTERM and SIGKILL when a build is cancelled; default 5,000. */
   readonly grace?: number;
 }
@@ -51,7 +51,7 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
     }
     signal.throwIfAborted();
     const outputs = [...task.outputs.values()];
-    await using _claimed = claim(outputs.map(({ logical }) => logical));
+    await using _claimed = await claim(outputs.map(({ logical }) => logical));
     const outcome = await this.#runProcess(task, signal);
     if (outcome.type === "exited" && outcome.code === 0) {
       for (const { logical, real } of outputs) moveOutput(task.realPathOf(logical), real);

@@ -13,8 +13,8 @@ import { KilnError } from "../util/kiln-error.ts";
 export interface Marks {
   /** Process id of the builder, which leads its session and process group; undefined when that is not known any more. */
   readonly leader: number | undefined;
-  /** The build directory on this machine. */
-  readonly directory: string;
+  /** The build directory on this machine; undefined when only the user counts. */
+  readonly directory: string | undefined;
   /** A user id that nobody else uses now. */
   readonly uid?: number | undefined;
 }
@@ -58,10 +58,11 @@ class ProcessTable {
       if (stat === undefined || stat.dead) return false;
       const { leader, directory, uid } = marks;
       if (leader !== undefined && (stat.group === leader || stat.session === leader)) return true;
+      if (uid !== undefined && uidOf(pid) === uid) return true;
+      if (directory === undefined) return false;
       return (
         this.environment(pid).includes(`=${directory}`) ||
-        isWithin(linkOf(`/proc/${pid}/cwd`), directory) ||
-        (uid !== undefined && uidOf(pid) === uid)
+        isWithin(linkOf(`/proc/${pid}/cwd`), directory)
       );
     });
   }

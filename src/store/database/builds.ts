@@ -165,6 +165,17 @@ export class BuildTable {
     return rows.map((row) => textIn(row, "id"));
   }
 
+  /** Ids of the builds that ended before a time. */
+  endedBefore(time: number): string[] {
+    const rows = this.#database.prepare("select id from builds where ended_at < ?").all(time);
+    return rows.map((row) => textIn(row, "id"));
+  }
+
+  /** Forgets a build and its results. Call it within a transaction. */
+  delete(id: string): void {
+    this.#database.prepare("delete from builds where id = ?").run(id);
+  }
+
   /** Results of a build by start, then derivation. */
   results(buildID: string): ResultRow[] {
     const rows = this.#database

@@ -54,6 +54,12 @@ test("a class is a derivation hash and an output name", () => {
   assert.equal(output, "dev!x");
 });
 
+const signature = (key: string): { format: string; publicKey: Buffer; signature: Buffer } => ({
+  format: "ed25519",
+  publicKey: Buffer.from(key),
+  signature: Buffer.from(`by ${key}`),
+});
+
 test("an unknown class has no realisations", () => {
   using store = open();
   assert.deepEqual(store.table.paths(app), []);
@@ -79,11 +85,6 @@ test("a realisation is read back with its references and their producers", () =>
 
 test("recording a realisation again changes nothing but adds its signatures", () => {
   using store = open();
-  const signature = (key: string): { format: string; publicKey: Buffer; signature: Buffer } => ({
-    format: "ed25519",
-    publicKey: Buffer.from(key),
-    signature: Buffer.from(`by ${key}`),
-  });
   store.add({});
   store.add({ signatures: [signature("k1")] });
   store.add({ signatures: [signature("k1"), signature("k2")] });

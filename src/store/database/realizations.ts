@@ -112,6 +112,11 @@ export class RealizationTable {
     });
   }
 
+  /** Whether anything is signed at all. */
+  hasSignatures(): boolean {
+    return this.#database.prepare("select 1 from signatures limit 1").get() !== undefined;
+  }
+
   /** Signatures under any realisation of this path in this class. */
   signatures(equivalence: EquivalenceClass, path: StorePath): RealizationSignature[] {
     return this.realizations(equivalence)

@@ -1,0 +1,363 @@
+/** One build: a request, the derivations it takes, and what has become of them so far. */
+import { printContentAddress } from "../format/content-address.ts";
+import type { Hash } from "../format/hash.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import type { StorePath } from "../format/store-path.ts";
+import type { BuildRow } from "../store/database/builds.ts";
+import { lightly } from "../store/database/lightly.ts";
+import { equivalenceClass, type Realization } from "../store/database/realizations.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { BuildLog, logPath } from "./build-log.ts";
+import { Choices } from "./choices.ts";
+import { EventLog } from "./event-log.ts";
+import { type BuildState, type BuildTarget, wireStatus } from "./events.ts";
+import type { BuildUser, Executor } from "./executor.ts";
+import { type Expand, expansionOf } from "./expansion.ts";
+import type { Shortfall } from "./failure.ts";
+import type { DerivationGraph } from "./graph.ts";
+import { carryOut } from "./job.ts";
+import { makePlan, type Outputs, type Plan, type PlannedDerivation } from "./plan.ts";
+import { reasonFor } from "./reasons.ts";
+import { Reporter } from "./reporter.ts";
+import { Result } from "./result.ts";
+import { carryOutPlan, type Ended } from "./scheduler.ts";
+import { type ReusePolicy, StoreSnapshot } from "./snapshot.ts";
+import { median, worstOf } from "./summary.ts";
+import type { Workshop } from "./workshop.ts";
+
+export interface BuildRequest {
+  readonly id: string;
+  readonly graph: DerivationGraph;
+  readonly targets: readonly BuildTarget[];
+  readonly reuse: ReusePolicy;
+  readonly keepFailed: boolean;
+  readonly keepGoing: boolean;
+  readonly user: string | undefined;
+  /** Set for a build that ends with showing how a builder would be started. */
+  readonly expand: Expand | undefined;
+  /** Aborts when the build is to end. */
+  readonly signal: AbortSignal;
+}
+
+export class Build {
+  readonly id: string;
+  readonly request: BuildRequest;
+  readonly signal: AbortSignal;
+  readonly snapshot: StoreSnapshot;
+  readonly choices: Choices;
+  readonly events: EventLog;
+  readonly results = new Map<StorePath, Result>();
+  readonly #shop: Workshop;
+  readonly #report: Reporter;
+  /** Keeps what it uses in the store until it ends. */
+  readonly #kept = new DisposableStack();
+  #row: BuildRow;
+
+  constructor(request: BuildRequest, shop: Workshop) {
+    this.id = request.id;
+    this.request = request;
+    this.signal = request.signal;
+    this.#shop = shop;
+    const { reuse: policy } = request;
+    this.snapshot = new StoreSnapshot(shop.store, shop.realizations, {
+      policy,
+      checkSignature: shop.checkSignature,
+    });
+    this.choices = new Choices(this.snapshot);
+    this.events = new EventLog(request.id, shop.clock);
+    this.#report = new Reporter(this, shop);
+    this.#row = {
+      id: request.id,
+      kind: request.expand === undefined ? "realize" : "expand",
+      state: "running",
+      startedAt: shop.clock.now(),
+      endedAt: undefined,
+      user: request.user,
+      failure: undefined,
+      expansion: undefined,
+      targets: request.targets,
+    };
+    this.#kept.use(shop.store.protect(request.graph.nodes.keys()));
+  }
+
+  /** What the database knows, or will know, of the build. */
+  get row(): BuildRow {
+    return this.#row;
+  }
+
+  get isEnded(): boolean {
+    return this.#row.endedAt !== undefined;
+  }
+
+  /** Runs the build to its end. Never rejects. */
+  async run(): Promise<void> {
+    this.#report.started();
+    let failure: KilnError | undefined;
+    try {
+      const plan = await this.#plan();
+      this.#explain(plan);
+      this.#report.planned(plan);
+      await carryOutPlan(this.#settle(plan), {
+        carryOut: (planned) => carryOut(planned, this, this.#shop),
+        onSkipped: (planned) => this.skip(this.result(planned)),
+        replan: () => this.#replan(),
+        keepGoing: this.request.keepGoing,
+        signal: this.signal,
+      });
+    } catch (error) {
+      failure = KilnError.from(error);
+      this.#shop.log("error", `build ${this.id}: ${failure.message}`);
+    }
+    try {
+      await this.#end(failure);
+    } finally {
+      this.#kept.dispose();
+      this.events.end();
+    }
+  }
+
+  /** The result of a derivation, made when it is first asked for. */
+  result({ node }: PlannedDerivation): Result {
+    let result = this.results.get(node.drvPath);
+    if (result === undefined) {
+      const { drvPath, derivation, outputs } = node;
+      result = new Result(drvPath, derivation.name, outputs, this.#shop.clock.now());
+      this.results.set(drvPath, result);
+    }
+    return result;
+  }
+
+  /** Its builder is about to be started; `executor` is undefined when it already failed. */
+  begin(result: Result, executor: Executor | undefined, user: BuildUser | undefined): void {
+    result.state = "running";
+    result.startedAt = this.#shop.clock.now();
+    result.executor = executor?.name;
+    result.buildUser = user && `${user.uid}:${user.gid}`;
+    result.log = new BuildLog(logPath(this.#shop.logDirectory, this.id, result.drvPath));
+    if (executor !== undefined) this.#report.resultStarted(result);
+  }
+
+  phase(
+    result: Result,
+    phase: string,
+    amount: {
+      done?: number | undefined;
+      total?: number | undefined;
+      unit?: string | undefined;
+    } = {},
+  ): void {
+    this.#report.phase(result, phase, amount);
+  }
+
+  added(info: ObjectInfo): void {
+    const { storePath: path, narHash, narSize, ca } = info;
+    this.snapshot.markRepaired(path);
+    this.events.emit({
+      type: "object.added",
+      path,
+      narHash: narHash.sri(),
+      narSize,
+      ca: ca === undefined ? null : printContentAddress(ca),
+      how: "built",
+    });
+  }
+
+  /** Its outputs were there. */
+  reused(result: Result, drvHash: Hash, outputs: Outputs): Ended {
+    this.#reuse(result, drvHash, outputs);
+    lightly(this.#shop.store.database, () => this.#shop.table.saveResult(this.id, result.toRow()));
+    return { outputs };
+  }
+
+  /** Its outputs were made and recorded. */
+  built(
+    result: Result,
+    made: {
+      drvHash: Hash;
+      outputs: Outputs;
+      endedAt: number;
+      realizations: readonly Realization[];
+    },
+  ): void {
+    const { drvHash, outputs, endedAt } = made;
+    this.choices.finish(result.drvPath, drvHash, outputs);
+    this.#keep(outputs);
+    result.setOutputs(outputs);
+    result.endedAt = endedAt;
+    result.state = "built";
+    result.finishLog();
+    this.#report.resultFinished(result);
+  }
+
+  failed(result: Result, shortfall: Shortfall, lastLines: readonly string[]): void {
+    result.state = shortfall.state;
+    result.failure = shortfall.failure;
+    result.exitCode = shortfall.exitCode;
+    result.signal = shortfall.signal;
+    result.endedAt = this.#shop.clock.now();
+    result.finishLog();
+    this.saveResult(result);
+    this.#report.resultFinished(result, lastLines);
+  }
+
+  /** It is not begun at all. */
+  skip(result: Result): void {
+    result.state = "skipped";
+    result.endedAt = this.#shop.clock.now();
+    this.saveResult(result);
+    this.#report.resultFinished(result);
+  }
+
+  saveResult(result: Result): void {
+    try {
+      lightly(this.#shop.store.database, () =>
+        this.#shop.table.saveResult(this.id, result.toRow()),
+      );
+    } catch (error) {
+      this.#shop.log("error", `build ${this.id}: ${KilnError.from(error).message}`);
+    }
+  }
+
+  /** Plans until everything that would be reused has been found to be whole. */
+  async #plan(): Promise<Plan> {
+    for (;;) {
+      const plan = this.#makePlan();
+      const damaged = await this.#findDamage(plan);
+      this.signal.throwIfAborted();
+      if (damaged.length === 0) return plan;
+      for (const path of damaged) this.snapshot.markDamaged(path);
+    }
+  }
+
+  /** An output is not what was assumed. */
+  #replan(): Plan {
+    const plan = this.#makePlan();
+    this.#explain(plan);
+    this.#report.replanned(plan);
+    return this.#settle(plan);
+  }
+
+  #makePlan(): Plan {
+    return makePlan(this.request.graph, this.snapshot, this.choices).plan;
+  }
+
+  async #findDamage(plan: Plan): Promise<StorePath[]> {
+    const damaged: StorePath[] = [];
+    for (const { action, outputs } of plan.values()) {
+      if (action !== "reuse") continue;
+      for (const path of outputs?.values() ?? []) {
+        if (!(await this.#shop.store.isIntact(path))) damaged.push(path);
+      }
+    }
+    return damaged;
+  }
+
+  /** Notes why things are built. */
+  #explain(plan: Plan): void {
+    for (const planned of plan.values()) {
+      if (planned.action !== "build") continue;
+      const result = this.result(planned);
+      result.reason ??= this.#reasonFor(planned, plan);
+    }
+  }
+
+  /** Does at once what needs no waiting: everything reused without a doubt. */
+  #settle(plan: Plan): Plan {
+    const settled = new Map(plan);
+    const reused: Result[] = [];
+    for (const [drvPath, planned] of plan) {
+      const { drvHash, outputs } = planned;
+      if (!isSettled(planned) || drvHash === undefined || outputs === undefined) continue;
+      const result = this.result(planned);
+      this.#reuse(result, drvHash, outputs);
+      reused.push(result);
+      settled.set(drvPath, { ...planned, action: "done" });
+    }
+    if (reused.length > 0) {
+      lightly(this.#shop.store.database, () => {
+        for (const result of reused) this.#shop.table.saveResult(this.id, result.toRow());
+      });
+    }
+    return settled;
+  }
+
+  #reuse(result: Result, drvHash: Hash, outputs: Outputs): void {
+    this.choices.finish(result.drvPath, drvHash, outputs);
+    this.#keep(outputs);
+    const now = this.#shop.clock.now();
+    result.drvHash = drvHash;
+    result.setOutputs(outputs);
+    result.state = "reused";
+    result.reason = undefined;
+    result.startedAt = now;
+    result.endedAt = now;
+    this.#report.resultFinished(result);
+  }
+
+  #keep(outputs: Outputs): void {
+    this.#kept.use(this.#shop.store.protect(outputs.values()));
+  }
+
+  #reasonFor(planned: PlannedDerivation, plan: Plan): Result["reason"] {
+    const { table, realizations, reader, store } = this.#shop;
+    return reasonFor(planned, plan, {
+      policy: this.request.reuse,
+      lastBuilt: (name) => table.lastBuilt(name),
+      derivation: (drvPath) => (store.has(drvPath) ? reader.readNow(drvPath) : undefined),
+      knownPaths: ({ drvHash, node }) =>
+        drvHash === undefined
+          ? []
+          : node.outputs.flatMap((output) => realizations.paths(equivalenceClass(drvHash, output))),
+    });
+  }
+
+  /** How long a derivation of this name usually takes, in milliseconds. */
+  estimate(name: string): number | null {
+    return median(this.#shop.table.durations(name, 5));
+  }
+
+  async #end(failure: KilnError | undefined): Promise<void> {
+    const { store, table, clock, log } = this.#shop;
+    let state: BuildState = failure === undefined ? this.#finalState() : "error";
+    let expansion: string | undefined;
+    let fault = failure?.message;
+    const isSuccess = wireStatus(state) === "success";
+    if (this.request.expand !== undefined && isSuccess) {
+      try {
+        expansion = JSON.stringify(expansionOf(this.request.expand, this.choices, this.#shop));
+      } catch (error) {
+        state = "error";
+        fault = KilnError.from(error).message;
+      }
+    }
+    const row = { ...this.#row, state, endedAt: clock.now(), failure: fault, expansion };
+    try {
+      const hasBuilt = [...this.results.values()].some((result) => result.state === "built");
+      if (hasBuilt) await store.database.durably(() => table.saveBuild(row));
+      else lightly(store.database, () => table.saveBuild(row));
+    } catch (error) {
+      log("error", `build ${this.id}: ${KilnError.from(error).message}`);
+    }
+    this.#row = row;
+    this.#report.finished(row);
+  }
+
+  #finalState(): BuildState {
+    const state = worstOf([...this.results.values()].map((result) => result.state));
+    if (!this.signal.aborted || wireStatus(state) !== "success") return state;
+    // Nothing ran when it was ended; that something was left out tells whether it came too late.
+    const isIncomplete = [...this.results.values()].some((result) => result.state === "skipped");
+    return isIncomplete ? stoppedState(this.signal) : state;
+  }
+}
+
+/** Whether its outputs are there and nothing can show that they are not the right ones. */
+function isSettled({ action, isPresent, waitsFor }: PlannedDerivation): boolean {
+  return action === "reuse" ? waitsFor.size === 0 : action === "none" && isPresent;
+}
+
+function stoppedState({ reason }: AbortSignal): "cancelled" | "interrupted" {
+  return reason instanceof KilnError && reason.code === "build.interrupted"
+    ? "interrupted"
+    : "cancelled";
+}

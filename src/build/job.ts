@@ -1,0 +1,379 @@
+/**
+ * One derivation of a build, from its inputs to its outputs:
+ *
+ *     lock ─ reuse? ─ wait for a place ─ check ─ prepare ─ run ─ register ─ record
+ *
+ * Whatever goes wrong ends up in the result; nothing is thrown.
+ */
+import { lstatSync } from "node:fs";
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { removeTree } from "../files/remove-tree.ts";
+import type { Derivation } from "../format/derivation/derivation.ts";
+import { derivationHash } from "../format/derivation/hash.ts";
+import { expandDerivation } from "../format/derivation/placeholders.ts";
+import type { Hash } from "../format/hash.ts";
+import type { ObjectInfo } from "../format/object-info.ts";
+import { objectNameOf, type StorePath } from "../format/store-path.ts";
+import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { Build } from "./build.ts";
+import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
+import { lastLines, logPath } from "./build-log.ts";
+import { realizationsOf } from "./choices.ts";
+import { chooseRealizations } from "./choose-realization.ts";
+import { builderEnvironment } from "./environment.ts";
+import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
+import { outputPaths, replacementsFor } from "./expansion.ts";
+import { missingOutput, type Shortfall, shortfallOf, shortfallOfError } from "./failure.ts";
+import { finishFloatingOutputs, verifyFixedOutput } from "./outputs/register.ts";
+import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
+import type { Result } from "./result.ts";
+import type { Ended } from "./scheduler.ts";
+import { builtinSystem, canBuildFor } from "./system.ts";
+import type { Workshop } from "./workshop.ts";
+
+/** Reuses or builds one derivation whose inputs are there. */
+export function carryOut(planned: PlannedDerivation, build: Build, shop: Workshop): Promise<Ended> {
+  return new Job(planned, build, shop).run();
+}
+
+/** Thrown within a job to end it with this. */
+class Refusal extends Error {
+  readonly shortfall: Shortfall;
+
+  constructor(shortfall: Shortfall) {
+    super(shortfall.failure.message);
+    this.shortfall = shortfall;
+  }
+}
+
+class Job {
+  readonly #planned: PlannedDerivation;
+  readonly #build: Build;
+  readonly #shop: Workshop;
+  readonly #drvPath: StorePath;
+  readonly #derivation: Derivation;
+  readonly #result: Result;
+  readonly #signal: AbortSignal;
+  /** Where the build directory was left to look at. */
+  #keptAt: string | undefined;
+
+  constructor(planned: PlannedDerivation, build: Build, shop: Workshop) {
+    this.#planned = planned;
+    this.#build = build;
+    this.#shop = shop;
+    this.#drvPath = planned.node.drvPath;
+    this.#derivation = planned.node.derivation;
+    this.#result = build.result(planned);
+    this.#signal = build.signal;
+  }
+
+  async run(): Promise<Ended> {
+    try {
+      const drvHash = derivationHash(this.#derivation, (input, output) =>
+        this.#build.choices.outputOf(input, output),
+      );
+      this.#result.drvHash = drvHash;
+      using _locks = await this.#lock(drvHash);
+      return this.#reuse(drvHash) ?? (await this.#make(drvHash));
+    } catch (error) {
+      const isBegun = this.#result.state !== "waiting";
+      if (!isBegun && this.#signal.aborted) {
+        this.#build.skip(this.#result);
+        return "failed";
+      }
+      await this.#fail(
+        error instanceof Refusal ? error.shortfall : shortfallOfError(error, this.#drvPath),
+      );
+      return "failed";
+    }
+  }
+
+  /**
+   * One builder at a time for a derivation, whose temporary paths are always the same; and one for all derivations that are the same
+   * in the end, so that a build gets one thing from them.
+   */
+  async #lock(drvHash: Hash): Promise<Disposable> {
+    const { derivationLocks } = this.#shop;
+    using held = new DisposableStack();
+    held.use(await derivationLocks.lock(this.#drvPath, this.#signal));
+    held.use(await derivationLocks.lock(drvHash.base16(), this.#signal));
+    return held.move();
+  }
+
+  /** What is there already, be it that another build made it while this one waited. */
+  #reuse(drvHash: Hash): Ended | undefined {
+    const { node } = this.#planned;
+    const { snapshot, choices } = this.#build;
+    const { chosen } = choices;
+    const fixed = fixedOutput(this.#derivation);
+    if (fixed !== undefined) {
+      if (!snapshot.isPresent(fixed)) return undefined;
+      return this.#build.reused(this.#result, drvHash, new Map([["out", fixed]]));
+    }
+    const classes = node.outputs.map((output) => equivalenceClass(drvHash, output));
+    const choice = chooseRealizations(classes, { chosen, snapshot });
+    if (choice.type !== "found") return undefined;
+    choices.adopt(choice.adopted);
+    const outputs = new Map<string, StorePath>();
+    for (const output of node.outputs) {
+      const path = chosen.get(equivalenceClass(drvHash, output));
+      if (path !== null && path !== undefined) outputs.set(output, path);
+    }
+    return this.#build.reused(this.#result, drvHash, outputs);
+  }
+
+  async #make(drvHash: Hash): Promise<Ended> {
+    using _work = this.#build.choices.beginWork(this.#classes(drvHash));
+    using _place = await this.#shop.places.acquire(this.#signal);
+    const isBuiltin = this.#derivation.system === builtinSystem;
+    using held = isBuiltin ? undefined : await this.#shop.users.acquire(this.#signal);
+    const fixed = fixedOutput(this.#derivation);
+    // Held to the end: nobody else may put anything at the path where the builder works.
+    using lock = fixed === undefined ? undefined : await this.#shop.store.lock(fixed, this.#signal);
+    const reused = fixed === undefined ? undefined : this.#reuse(drvHash);
+    if (reused !== undefined) return reused;
+    const executor = isBuiltin ? this.#shop.executors.builtin : this.#shop.executors.native;
+    this.#build.begin(this.#result, executor, held?.user);
+    this.#check();
+    const inputs = this.#inputs();
+    using _kept = this.#shop.store.protect(inputs);
+    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock });
+    await this.#record(drvHash, infos);
+    return { outputs: this.#outputsOf(infos) };
+  }
+
+  /** What can be said before anything is run. */
+  #check(): void {
+    const { system, env, inputSources } = this.#derivation;
+    const { host, sandboxPaths, store } = this.#shop;
+    if (!canBuildFor(system, host)) {
+      throw internal(
+        "build.system",
+        `a ${system} system is required, but host is a ${host} system`,
+      );
+    }
+    const deps = env.get(systemDepsVariable) ?? "";
+    const placeholders = replacementsFor(
+      this.#derivation,
+      this.#build.choices,
+      outputPaths(this.#drvPath, this.#derivation),
+    );
+    if ([...placeholders.keys()].some((placeholder) => deps.includes(placeholder))) {
+      throw internal("build.systemDeps", `${systemDepsVariable} contains placeholders`);
+    }
+    for (const path of systemDepsOf(env)) {
+      if (!sandboxPaths.has(path)) {
+        throw internal("build.systemDeps", `system dependency ${path} is not available here`);
+      }
+    }
+    for (const source of inputSources) {
+      const file = store.realPath(source);
+      if (store.has(source) && lstatSync(file, { throwIfNoEntry: false }) !== undefined) continue;
+      throw internal("store.missing", `input ${source} is not in the store`);
+    }
+  }
+
+  /** Closure of all inputs. */
+  #inputs(): StorePath[] {
+    const { store } = this.#shop;
+    return store.closure([...this.#derivation.inputSources, ...this.#inputOutputs()]);
+  }
+
+  /** The outputs of input derivations that this one uses. */
+  #inputOutputs(): StorePath[] {
+    return [...this.#derivation.inputDerivations].flatMap(([input, outputs]) =>
+      outputs.flatMap((output) => this.#build.choices.outputOf(input, output) ?? []),
+    );
+  }
+
+  /** Runs the builder and makes objects of what it leaves. */
+  async #runBuilder(
+    executor: Executor,
+    inputs: readonly StorePath[],
+    held: { readonly user: BuildUser | undefined; readonly lock: Disposable | undefined },
+  ): Promise<ReadonlyMap<string, ObjectInfo>> {
+    const { store } = this.#shop;
+    await using scratch = await scratchFolder(store.temporaryDirectory);
+    await using directory = this.#workDirectory(held.user);
+    const outputs = this.#outputPlaces(scratch.path);
+    const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
+    try {
+      this.#result.builderStartedAt = this.#shop.clock.now();
+      const outcome = await executor.run(task, this.#signal);
+      this.#result.builderEndedAt = this.#shop.clock.now();
+      const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
+      if (shortfall !== undefined) throw new Refusal(shortfall);
+      this.#result.exitCode = 0;
+      this.#build.phase(this.#result, "register");
+      return await this.#register(outputs, inputs, held.lock);
+    } catch (error) {
+      this.#result.builderEndedAt ??= this.#shop.clock.now();
+      await this.#keepFailed(directory, error);
+      throw error;
+    }
+  }
+
+  #workDirectory(user: BuildUser | undefined): BuildDirectory {
+    const path = buildDirectoryName(this.#shop.buildDirectory, this.#derivation.name);
+    // After a crash this row tells where to look for what is left.
+    this.#result.buildDirectory = path;
+    this.#build.saveResult(this.#result);
+    return new BuildDirectory(path, user);
+  }
+
+  #outputPlaces(scratch: string): Map<string, BuildOutput> {
+    const paths = outputPaths(this.#drvPath, this.#derivation);
+    return new Map(
+      Array.from(paths, ([name, logical]) => [
+        name,
+        { logical, real: join(scratch, objectNameOf(logical)) },
+      ]),
+    );
+  }
+
+  #task(
+    executor: Executor,
+    parts: {
+      readonly inputs: readonly StorePath[];
+      readonly outputs: ReadonlyMap<string, BuildOutput>;
+      readonly directory: BuildDirectory;
+      readonly user: BuildUser | undefined;
+    },
+  ): BuildTask {
+    const { inputs, outputs, directory, user } = parts;
+    const { store, coresPerBuild } = this.#shop;
+    const log = this.#result.log;
+    if (log === undefined) throw new Error("the log is made first");
+    const expanded = this.#expanded(outputs);
+    return {
+      drvPath: this.#drvPath,
+      derivation: expanded,
+      env: builderEnvironment(expanded.env, {
+        workDirectory: executor.workDirectoryInside ?? directory.path,
+        storeDirectory: store.directory,
+        cores: coresPerBuild,
+      }),
+      workDirectory: directory.path,
+      outputs,
+      inputs,
+      realPathOf: (path) => store.realPath(path),
+      log,
+      progress: (phase, done, total, unit) =>
+        this.#build.phase(this.#result, phase, { done, total, unit }),
+      systemDeps: systemDepsOf(this.#derivation.env),
+      ...(user && { user }),
+    };
+  }
+
+  #expanded(outputs: ReadonlyMap<string, BuildOutput>): Derivation {
+    const paths = new Map(Array.from(outputs, ([name, { logical }]) => [name, logical] as const));
+    return expandDerivation(
+      this.#derivation,
+      replacementsFor(this.#derivation, this.#build.choices, paths),
+    );
+  }
+
+  #missing(outputs: ReadonlyMap<string, BuildOutput>): Shortfall | undefined {
+    for (const [name, { real }] of outputs) {
+      if (lstatSync(real, { throwIfNoEntry: false }) === undefined) return missingOutput(name);
+    }
+    return undefined;
+  }
+
+  async #register(
+    outputs: ReadonlyMap<string, BuildOutput>,
+    inputs: readonly StorePath[],
+    lock: Disposable | undefined,
+  ): Promise<ReadonlyMap<string, ObjectInfo>> {
+    const { store, buffers } = this.#shop;
+    const made = Array.from(outputs, ([name, { logical, real }]) => ({
+      name,
+      logical,
+      tree: real,
+    }));
+    const options = { inputs, buffers, signal: this.#signal };
+    const [only] = made;
+    const declared = this.#derivation.outputs.get("out");
+    if (only !== undefined && declared?.type === "fixed") {
+      const { tree, info } = await verifyFixedOutput(only, declared.ca, options);
+      await store.publish(tree, info, { lock });
+      this.#build.added(info);
+      return new Map([["out", info]]);
+    }
+    const finished = await finishFloatingOutputs(made, options);
+    const list = [...finished.values()];
+    const statuses = await store.publishAll(list);
+    for (const [i, { info }] of list.entries()) {
+      if (statuses[i] === "added") this.#build.added(info);
+    }
+    return new Map(Array.from(finished, ([name, { info }]) => [name, info]));
+  }
+
+  async #keepFailed(directory: BuildDirectory, error: unknown): Promise<void> {
+    const isFailure =
+      error instanceof Refusal || (error instanceof KilnError && error.kind === "builder");
+    if (!isFailure || !this.#build.request.keepFailed || !this.#shop.allowKeepFailed) return;
+    await directory.keep();
+    this.#keptAt = directory.path;
+  }
+
+  /** Writes down what the outputs are, so that it lasts, and only then says so. */
+  async #record(drvHash: Hash, infos: ReadonlyMap<string, ObjectInfo>): Promise<void> {
+    const { realizations, store, table, clock } = this.#shop;
+    const { choices } = this.#build;
+    const found = realizationsOf(drvHash, infos, () => choices.producersOfInputs(this.#derivation));
+    choices.check(found);
+    const outputs = this.#outputsOf(infos);
+    const endedAt = clock.now();
+    const row = { ...this.#result.toRow(), state: "built", endedAt, outputs };
+    await store.database.durably(() => {
+      for (const realization of found) realizations.add(realization, endedAt);
+      table.saveResult(this.#build.id, row);
+    });
+    this.#build.built(this.#result, { drvHash, outputs, endedAt, realizations: found });
+  }
+
+  #outputsOf(infos: ReadonlyMap<string, ObjectInfo>): Outputs {
+    return new Map(Array.from(infos, ([name, info]) => [name, info.storePath]));
+  }
+
+  async #fail(shortfall: Shortfall): Promise<void> {
+    const result = this.#result;
+    try {
+      if (result.state === "waiting") this.#build.begin(result, undefined, undefined);
+      result.log?.line(shortfall.logLine);
+      if (this.#keptAt !== undefined) {
+        result.log?.line(`Build directory available at ${this.#keptAt}`);
+      }
+    } catch (error) {
+      this.#shop.log("warn", KilnError.from(error).message);
+    }
+    result.finishLog();
+    const path = logPath(this.#shop.logDirectory, this.#build.id, this.#drvPath);
+    this.#build.failed(result, shortfall, await lastLines(path, 20).catch(() => []));
+  }
+
+  #classes(drvHash: Hash): EquivalenceClass[] {
+    return Array.from(this.#derivation.outputs.keys(), (output) =>
+      equivalenceClass(drvHash, output),
+    );
+  }
+}
+
+const systemDepsVariable = "__buildSystemDeps";
+
+function systemDepsOf(env: ReadonlyMap<string, string>): string[] {
+  return (env.get(systemDepsVariable) ?? "").split(/\s+/).filter((word) => word !== "");
+}
+
+function internal(code: string, message: string): KilnError {
+  return new KilnError(code, message, { kind: "internal" });
+}
+
+/** A private folder for one build on the store's file system. */
+async function scratchFolder(parent: string): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(parent, "build-"));
+  return { path, [Symbol.asyncDispose]: () => removeTree(path) };
+}

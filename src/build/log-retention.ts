@@ -1,0 +1,38 @@
+/** Forgetting builds that ended long ago, with their logs. */
+import { rm } from "node:fs/promises";
+import { KilnError } from "../util/kiln-error.ts";
+import { lightly } from "../store/database/lightly.ts";
+import { logFolder } from "./build-log.ts";
+import type { Workshop } from "./workshop.ts";
+
+/** The longest time between two looks, in milliseconds. */
+const interval = 5 * 60 * 1000;
+
+/** Forgets what ended more than `retention` milliseconds ago. */
+export async function forgetOldBuilds(
+  { table, store, clock, logDirectory, log }: Workshop,
+  retention: number,
+): Promise<void> {
+  const old = table.endedBefore(clock.now() - retention);
+  for (const id of old) {
+    try {
+      // The logs first: without the rows nobody would know of them.
+      await rm(logFolder(logDirectory, id), { recursive: true, force: true });
+      lightly(store.database, () => table.delete(id));
+    } catch (error) {
+      log("warn", `forgetting build ${id}: ${KilnError.from(error).message}`);
+    }
+  }
+}
+
+/** Does it now and again and again. */
+export function keepForgetting(shop: Workshop, retention: number): Disposable {
+  let running = forgetOldBuilds(shop, retention);
+  const timer = setInterval(
+    () => {
+      running = running.then(() => forgetOldBuilds(shop, retention));
+    },
+    Math.min(interval, retention),
+  ).unref();
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}

@@ -1,0 +1,186 @@
+/**
+ * From what a builder left to objects of the store.
+ *
+ * A floating output is known by a temporary path while it is built. What it says of itself and of the other outputs is then
+ * rewritten to the final paths, which follow from the content. So an output that mentions another one must wait for the path of
+ * that one, and outputs that mention each other in a circle can have no paths.
+ */
+import { lstatSync } from "node:fs";
+import { dumpNar, hashTree } from "../../files/dump.ts";
+import { inSlices } from "../../files/slices.ts";
+import type { ContentAddress } from "../../format/content-address.ts";
+import { sortedSet } from "../../format/derivation/derivation.ts";
+import type { ObjectInfo } from "../../format/object-info.ts";
+import { storePathOf } from "../../format/path-digest.ts";
+import {
+  type MachoBufferCreator,
+  SelfReferenceAnalyzer,
+} from "../../format/references/self-references.ts";
+import { digestOf, directoryOf, nameOf, type StorePath } from "../../format/store-path.ts";
+import { checkClaim } from "../../store/address.ts";
+import type { Publication } from "../../store/store.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+import { topoSort } from "../../util/topo-sort.ts";
+import { rewriteTree } from "./rewrite.ts";
+import { refuse, type Scan, scanOutput } from "./scan.ts";
+
+/** An output as its builder left it. */
+export interface MadeOutput {
+  readonly name: string;
+  /** The path the builder knew it by. */
+  readonly logical: StorePath;
+  /** Where it lies. */
+  readonly tree: string;
+}
+
+export interface RegistrationOptions {
+  /** What outputs can refer to: the closure of the inputs. */
+  readonly inputs: readonly StorePath[];
+  readonly buffers?: MachoBufferCreator | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Verifies a fixed output.
+ *
+ * @throws KilnError of kind `builder`: `ca.mismatch`, `ca.fileType`, `output.fileType`, `nar.…`
+ */
+export async function verifyFixedOutput(
+  { logical, tree }: MadeOutput,
+  ca: ContentAddress,
+  { buffers, signal }: Omit<RegistrationOptions, "inputs"> = {},
+): Promise<Publication> {
+  return await refuse(async () => {
+    const stats = lstatSync(tree);
+    const isFile = stats.isFile();
+    if (ca.method !== "recursive" && !isFile) {
+      throw new KilnError("ca.fileType", `${logical} is not a regular file`, { path: logical });
+    }
+    const analyzer = new SelfReferenceAnalyzer(undefined);
+    await inSlices(dumpNar(tree), (chunk) => analyzer.write(chunk), signal);
+    const { ca: source, narHash, narSize } = analyzer.finish();
+    if (narHash === undefined) throw new Error("nothing was searched for, so nothing was found");
+    const survey = {
+      narHash,
+      narSize,
+      sourceHash: source.hash,
+      file: isFile ? { executable: (stats.mode & 0o111) !== 0 } : undefined,
+    };
+    await checkClaim({ storePath: logical, references: [], ca }, survey, tree, buffers);
+    return { tree, info: { storePath: logical, narHash, narSize, references: [], ca } };
+  });
+}
+
+/**
+ * Gives floating outputs their final content and paths, in an order in which each comes after those it refers to.
+ *
+ * @throws KilnError of kind `builder`: `output.cycle` and what {@link scanOutput} throws
+ */
+export async function finishFloatingOutputs(
+  outputs: readonly MadeOutput[],
+  options: RegistrationOptions,
+): Promise<Map<string, Publication>> {
+  const temporary = new Map(outputs.map((output) => [digestOf(output.logical), output]));
+  const inputs = new Map(options.inputs.map((path) => [digestOf(path), path]));
+  const scans = new Map<MadeOutput, Scan>();
+  for (const output of outputs) {
+    scans.set(
+      output,
+      await scan(output, [...inputs.keys(), ...temporary.keys()], temporary, options),
+    );
+  }
+  const finished = new Map<string, Publication>();
+  for (const output of order(outputs, scans, temporary)) {
+    const others = othersMentioned(output, scans, temporary);
+    let final = scans.get(output);
+    for (const other of others) {
+      await replaceMention(output, other, finished, options);
+      final = undefined;
+    }
+    // Rewriting has changed the content, and so its address.
+    final ??= await scan(output, inputs.keys(), new Map(), options);
+    const references = [...final.found]
+      .flatMap((digest) => inputs.get(digest) ?? [])
+      .concat(others.flatMap(({ name }) => finished.get(name)?.info.storePath ?? []));
+    finished.set(output.name, await finish(output, final, references));
+  }
+  return finished;
+}
+
+function scan(
+  output: MadeOutput,
+  candidates: Iterable<string>,
+  temporary: ReadonlyMap<string, MadeOutput>,
+  { buffers, signal }: RegistrationOptions,
+): Promise<Scan> {
+  const digest = digestOf(output.logical);
+  const replaceable = new Set(temporary.keys());
+  return scanOutput(output.tree, { digest, candidates, replaceable, buffers, signal });
+}
+
+/** The other outputs whose temporary paths an output mentions. */
+function othersMentioned(
+  output: MadeOutput,
+  scans: ReadonlyMap<MadeOutput, Scan>,
+  temporary: ReadonlyMap<string, MadeOutput>,
+): MadeOutput[] {
+  const found = scans.get(output)?.found ?? new Set<string>();
+  return [...temporary].flatMap(([digest, other]) =>
+    other !== output && found.has(digest) ? [other] : [],
+  );
+}
+
+/** Outputs before those that mention them. */
+function order(
+  outputs: readonly MadeOutput[],
+  scans: ReadonlyMap<MadeOutput, Scan>,
+  temporary: ReadonlyMap<string, MadeOutput>,
+): readonly MadeOutput[] {
+  const sorted = topoSort(outputs, (output) => othersMentioned(output, scans, temporary));
+  if ("order" in sorted) return sorted.order;
+  const names = [...sorted.cycle, ...sorted.cycle.slice(0, 1)].map(({ name }) => name);
+  throw new KilnError("output.cycle", `outputs refer to each other: ${names.join(" -> ")}`, {
+    kind: "builder",
+  });
+}
+
+/** Writes the final path of `other` wherever `output` has its temporary one. */
+async function replaceMention(
+  output: MadeOutput,
+  other: MadeOutput,
+  finished: ReadonlyMap<string, Publication>,
+  { buffers, signal }: RegistrationOptions,
+): Promise<void> {
+  const final = finished.get(other.name);
+  if (final === undefined) throw new Error(`output ${other.name} has no path yet`);
+  const from = digestOf(other.logical);
+  // Seen from here the other output's digest is just what a self reference is: something to be exchanged for another.
+  const analysis = await refuse(async () => {
+    const analyzer = new SelfReferenceAnalyzer(from, buffers);
+    await inSlices(dumpNar(output.tree), (chunk) => analyzer.write(chunk), signal);
+    return analyzer.finish();
+  });
+  await rewriteTree(output.tree, analysis, from, digestOf(final.info.storePath));
+}
+
+async function finish(
+  { logical, tree }: MadeOutput,
+  scanned: Scan,
+  others: readonly StorePath[],
+): Promise<Publication> {
+  const { ca, self } = scanned;
+  const sorted = sortedSet(others);
+  const storePath = storePathOf(directoryOf(logical), nameOf(logical), ca, {
+    self,
+    others: sorted,
+  });
+  let { narHash, narSize } = scanned;
+  if (self) {
+    await rewriteTree(tree, scanned, digestOf(logical), digestOf(storePath));
+    ({ narHash, narSize } = await hashTree(tree));
+  }
+  if (narHash === undefined) throw new Error("the NAR of what has no self references was hashed");
+  const references = self ? sortedSet([...sorted, storePath]) : sorted;
+  const info: ObjectInfo = { storePath, narHash, narSize, references, ca };
+  return { tree, info };
+}

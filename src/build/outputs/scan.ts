@@ -1,0 +1,92 @@
+/** One look at what a builder made: its content address, and whose paths are mentioned in it. */
+import { chmodSync } from "node:fs";
+import { dumpNar } from "../../files/dump.ts";
+import { hold } from "../../files/directory.ts";
+import { attempt } from "../../files/file-error.ts";
+import { inSlices } from "../../files/slices.ts";
+import { walk } from "../../files/walk.ts";
+import { ReferenceScanner } from "../../format/references/scan.ts";
+import {
+  SelfReferenceAnalyzer,
+  type MachoBufferCreator,
+  type SelfReferenceAnalysis,
+} from "../../format/references/self-references.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+
+export interface ScanRequest {
+  /** Digest of the path that the builder knew the output by. */
+  readonly digest: string;
+  /** Digests to look for beside the output's own. */
+  readonly candidates: Iterable<string>;
+  /** Those among the candidates that will be replaced by others: where that cannot be done, they are refused. */
+  readonly replaceable: ReadonlySet<string>;
+  readonly buffers?: MachoBufferCreator | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Scan extends SelfReferenceAnalysis {
+  /** The candidates that occur. */
+  readonly found: ReadonlySet<string>;
+}
+
+/**
+ * Reads the tree once. It does not change it, but for the permissions of what the owner may not read.
+ *
+ * @throws KilnError of kind `builder` for what can be no object: `output.fileType`, `output.utf16` (a path that has to be
+ *   rewritten is written in UTF-16), `reference.inName`, `nar.…`
+ */
+export async function scanOutput(tree: string, request: ScanRequest): Promise<Scan> {
+  const { digest, candidates, replaceable, buffers, signal } = request;
+  return await refuse(async () => {
+    await makeReadable(tree, signal);
+    const analyzer = new SelfReferenceAnalyzer(digest, buffers);
+    const scanner = new ReferenceScanner([...candidates, digest]);
+    const look = (chunk: Buffer): void => {
+      analyzer.write(chunk);
+      scanner.write(chunk);
+    };
+    await inSlices(dumpNar(tree), look, signal);
+    for (const wide of scanner.foundUtf16()) {
+      if (wide !== digest && !replaceable.has(wide)) continue;
+      throw new KilnError(
+        "output.utf16",
+        "it mentions its own path, or another output's, in UTF-16, where it cannot be rewritten",
+      );
+    }
+    return { ...analyzer.finish(), found: scanner.found() };
+  });
+}
+
+/** Runs `work`; what it finds wrong with its input is the builder's fault. */
+export async function refuse<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof KilnError) || error.kind !== "input") throw error;
+    const code = error.code === "file.type" ? "output.fileType" : error.code;
+    throw new KilnError(code, error.message, { kind: "builder", cause: error });
+  }
+}
+
+/** Root can read everything. Others must be allowed to, and are when it is their own. */
+async function makeReadable(tree: string, signal: AbortSignal | undefined): Promise<void> {
+  if (process.getuid?.() === 0) return;
+  const steps = walk(tree);
+  await inSlices(
+    steps,
+    ({ type, parent, name }) => {
+      if (type !== "enter" && type !== "file") return;
+      using held = hold(parent, name);
+      const { mode, nlink } = held.stats;
+      const wanted = type === "enter" ? 0o700 : 0o600;
+      // A file with other names may be reached by them from outside.
+      if ((mode & wanted) === wanted || (type === "file" && nlink > 1)) return;
+      attempt(
+        "change",
+        () => parent.pathOf(name),
+        () => chmodSync(held.self, (mode & 0o777) | wanted),
+      );
+    },
+    signal,
+  );
+}

@@ -1,0 +1,184 @@
+/**
+ * What has to be done for a build, found out before anything is done. Pure: the same graph and the same snapshot give the same plan.
+ *
+ * Upwards, inputs first: which realisation would each derivation have? For that the *paths* of its inputs must be known, not their
+ * objects: a realisation whose object is gone will do, and is then an assumption.
+ *
+ * Downwards, targets first: what is needed? An output that is there needs nothing. One that is not needs its derivation built,
+ * and that needs the outputs of the inputs. So nothing is built that a usable realisation makes unnecessary.
+ */
+import type { Derivation } from "../format/derivation/derivation.ts";
+import { outputPathOf } from "../format/derivation/derivation.ts";
+import { derivationHash } from "../format/derivation/hash.ts";
+import type { Hash } from "../format/hash.ts";
+import type { StorePath } from "../format/store-path.ts";
+import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
+import { type Choice, chooseRealizations, type RealizationSnapshot } from "./choose-realization.ts";
+import type { DerivationGraph, GraphNode } from "./graph.ts";
+
+/** Output paths by output name. */
+export type Outputs = ReadonlyMap<string, StorePath>;
+
+/** What this build already brought about; a plan never questions it. */
+export interface Facts {
+  /** Derivations that are done, with their outputs. */
+  readonly done: ReadonlyMap<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }>;
+  /** The classes that were chosen by it. */
+  readonly chosen: ReadonlyMap<EquivalenceClass, StorePath | null>;
+}
+
+export interface PlannedDerivation {
+  readonly node: GraphNode;
+  /**
+   * `reuse`: its outputs are there. `build`: they are needed and have to be made. `none`: nobody needs them (they may be there).
+   * `done`: this build has dealt with it.
+   */
+  readonly action: "reuse" | "build" | "none" | "done";
+  /** Undefined when it depends on what has to be built. */
+  readonly drvHash: Hash | undefined;
+  /** The outputs it has, or would have; undefined when that is not known. */
+  readonly outputs: Outputs | undefined;
+  /** Whether all of them are in the store. */
+  readonly isPresent: boolean;
+  /** Derivations that must be done before this one can be. */
+  readonly waitsFor: ReadonlySet<StorePath>;
+  /** How the search for realisations ended, where there was one. */
+  readonly choice: Choice | undefined;
+}
+
+export type Plan = ReadonlyMap<StorePath, PlannedDerivation>;
+
+/** The path of the only output if it is fixed. */
+export function fixedOutput(derivation: Derivation): StorePath | undefined {
+  return outputPathOf(derivation, "out");
+}
+
+export function makePlan(
+  graph: DerivationGraph,
+  snapshot: RealizationSnapshot,
+  facts: Facts,
+): { readonly plan: Plan; readonly chosen: ReadonlyMap<EquivalenceClass, StorePath | null> } {
+  const chosen = new Map(facts.chosen);
+  const found = new Map<StorePath, Found>();
+  for (const node of graph.nodes.values()) {
+    found.set(node.drvPath, find(node, { snapshot, facts, chosen, found }));
+  }
+  const needed = findNeeded(graph, found);
+  const plan = new Map<StorePath, PlannedDerivation>();
+  /** For each derivation those whose building may refute what was assumed of it. */
+  const unsettled = new Map<StorePath, ReadonlySet<StorePath>>();
+  for (const [drvPath, result] of found) {
+    const { node } = result;
+    const action = result.isDone ? "done" : actionOf(drvPath, result, needed);
+    const inputs = [...node.derivation.inputDerivations.keys()];
+    const doubts = action === "done" ? new Set<StorePath>() : doubtsOf(inputs, plan, unsettled);
+    unsettled.set(drvPath, action === "none" ? doubts : new Set());
+    const waitsFor = action === "build" ? new Set(inputs) : action === "reuse" ? doubts : none;
+    const { drvHash, outputs, isPresent, choice } = result;
+    plan.set(drvPath, { node, action, drvHash, outputs, isPresent, waitsFor, choice });
+  }
+  return { plan, chosen };
+}
+
+const none: ReadonlySet<StorePath> = new Set();
+
+interface Found {
+  readonly node: GraphNode;
+  readonly drvHash: Hash | undefined;
+  readonly outputs: Outputs | undefined;
+  readonly isPresent: boolean;
+  readonly isDone: boolean;
+  readonly choice: Choice | undefined;
+}
+
+interface Search {
+  readonly snapshot: RealizationSnapshot;
+  readonly facts: Facts;
+  readonly chosen: Map<EquivalenceClass, StorePath | null>;
+  readonly found: ReadonlyMap<StorePath, Found>;
+}
+
+function find(node: GraphNode, search: Search): Found {
+  const { derivation, drvPath } = node;
+  const done = search.facts.done.get(drvPath);
+  if (done !== undefined) {
+    return { node, ...done, isPresent: true, isDone: true, choice: undefined };
+  }
+  const fixed = fixedOutput(derivation);
+  const drvHash = hashOf(derivation, search.found);
+  if (drvHash === undefined) return unknown(node, undefined, undefined);
+  if (fixed !== undefined) {
+    search.chosen.set(equivalenceClass(drvHash, "out"), fixed);
+    const outputs = new Map([["out", fixed]]);
+    const isPresent = search.snapshot.isPresent(fixed);
+    return { node, drvHash, outputs, isPresent, isDone: false, choice: undefined };
+  }
+  const classes = node.outputs.map((output) => equivalenceClass(drvHash, output));
+  const present = chooseRealizations(classes, search);
+  const choice = present.type === "none" ? chooseRealizations(classes, search, "known") : present;
+  if (choice.type !== "found") return unknown(node, drvHash, choice);
+  for (const [equivalence, path] of choice.adopted) search.chosen.set(equivalence, path);
+  const outputs = new Map<string, StorePath>();
+  for (const [i, name] of node.outputs.entries()) {
+    const equivalence = classes[i];
+    const path = equivalence && choice.adopted.get(equivalence);
+    if (path !== undefined) outputs.set(name, path);
+  }
+  const isPresent = present.type === "found";
+  return { node, drvHash, outputs, isPresent, isDone: false, choice: present };
+}
+
+function unknown(node: GraphNode, drvHash: Hash | undefined, choice: Choice | undefined): Found {
+  return { node, drvHash, outputs: undefined, isPresent: false, isDone: false, choice };
+}
+
+/** Undefined when the path of an input is not known. */
+function hashOf(derivation: Derivation, found: ReadonlyMap<StorePath, Found>): Hash | undefined {
+  if (fixedOutput(derivation) === undefined) {
+    for (const [input, outputs] of derivation.inputDerivations) {
+      const known = found.get(input)?.outputs;
+      if (known === undefined || outputs.some((output) => !known.has(output))) return undefined;
+    }
+  }
+  return derivationHash(derivation, (input, output) => found.get(input)?.outputs?.get(output));
+}
+
+function findNeeded(graph: DerivationGraph, found: ReadonlyMap<StorePath, Found>): Set<StorePath> {
+  const needed = new Set<StorePath>();
+  const stack = [...graph.wanted.keys()];
+  for (let drvPath = stack.pop(); drvPath !== undefined; drvPath = stack.pop()) {
+    if (needed.has(drvPath)) continue;
+    needed.add(drvPath);
+    const result = found.get(drvPath);
+    if (result === undefined || result.isPresent) continue;
+    stack.push(...result.node.derivation.inputDerivations.keys());
+  }
+  return needed;
+}
+
+function actionOf(
+  drvPath: StorePath,
+  { isPresent }: Found,
+  needed: ReadonlySet<StorePath>,
+): "reuse" | "build" | "none" {
+  if (!needed.has(drvPath)) return "none";
+  return isPresent ? "reuse" : "build";
+}
+
+/** Which of what is done for this build may show that the assumed paths of these inputs are wrong. */
+function doubtsOf(
+  inputs: readonly StorePath[],
+  plan: Plan,
+  unsettled: ReadonlyMap<StorePath, ReadonlySet<StorePath>>,
+): Set<StorePath> {
+  const doubts = new Set<StorePath>();
+  for (const input of inputs) {
+    const planned = plan.get(input);
+    if (planned === undefined) continue;
+    const isFixed = fixedOutput(planned.node.derivation) !== undefined;
+    if (planned.action === "build" && !isFixed) doubts.add(input);
+    if (planned.action === "reuse" && planned.waitsFor.size > 0) doubts.add(input);
+    for (const doubt of unsettled.get(input) ?? none) doubts.add(doubt);
+  }
+  return doubts;
+}
