@@ -4,12 +4,12 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
+import { Duplex, type Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
 import { EvaluationError, evaluationError } from "./evaluation-error.ts";
 import {
-  reportDescriptor,
+  messageDescriptor,
   streamDescriptor,
   type Failure,
   type Instructions,
@@ -51,19 +51,19 @@ export class Child {
         ...(cache !== undefined && { NODE_COMPILE_CACHE: join(cache, "compiled") }),
       },
       // What a build file prints must not mix with results.
-      stdio: ["pipe", 2, 2, "pipe", "pipe"],
+      stdio: ["ignore", 2, 2, "pipe", "pipe"],
       ...(signal && { signal, killSignal: "SIGKILL" }),
     });
     // That it could not start, or was killed, shows in that it says nothing.
     this.#process.on("error", () => {});
-    this.#process.stdin?.on("error", () => {});
+    this.#messages.on("error", () => {});
     this.#closed = new Promise((resolve) => this.#process.once("close", resolve));
-    this.#reports = reportsIn(this.#pipe(reportDescriptor))[Symbol.asyncIterator]();
+    this.#reports = reportsIn(this.#messages)[Symbol.asyncIterator]();
   }
 
   /** Writes a message to the child. */
   tell(message: Instructions | Wish): void {
-    this.#process.stdin?.write(`${JSON.stringify(message)}\n`);
+    this.#messages.write(`${JSON.stringify(message)}\n`);
   }
 
   /**
@@ -82,7 +82,7 @@ export class Child {
   /** Asks for objects, and gives the stream that comes; throws an EvaluationError when it breaks off. */
   async *send(wish: Wish): AsyncGenerator<Buffer> {
     this.tell(wish);
-    for await (const chunk of this.#pipe(streamDescriptor)) yield chunk;
+    for await (const chunk of this.#stream) yield chunk;
     const report = await this.#report();
     if (report?.type === "failure") throw evaluationError(report);
     await this.#closed;
@@ -95,8 +95,8 @@ export class Child {
     // One that has told its plan ends by itself when nobody listens any more, after putting its cache in order.
     const patience = this.#planned ? maxLeaveTime : 0;
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), patience);
-    this.#process.stdin?.destroy();
-    for (const descriptor of [reportDescriptor, streamDescriptor]) this.#pipe(descriptor).destroy();
+    this.#messages.destroy();
+    this.#stream.destroy();
     await this.#closed;
     clearTimeout(timer);
   }
@@ -107,7 +107,7 @@ export class Child {
   }
 
   async #silent(): Promise<Error> {
-    this.#pipe(streamDescriptor).destroy();
+    this.#stream.destroy();
     await this.#closed;
     const { exitCode, signalCode } = this.#process;
     const end =
@@ -115,9 +115,17 @@ export class Child {
     return new EvaluationError("author.ended", `the evaluation ${end}`);
   }
 
-  #pipe(descriptor: number): Readable {
+  get #messages(): Duplex {
+    return this.#pipe(messageDescriptor);
+  }
+
+  get #stream(): Readable {
+    return this.#pipe(streamDescriptor);
+  }
+
+  #pipe(descriptor: number): Duplex {
     const pipe = this.#process.stdio[descriptor];
-    if (pipe instanceof Readable) return pipe;
+    if (pipe instanceof Duplex) return pipe;
     throw new KilnError("author.ended", "the evaluation could not start", { kind: "internal" });
   }
 }

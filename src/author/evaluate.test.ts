@@ -188,6 +188,16 @@ suite("an evaluation", () => {
     assert.equal(all.wanted[0]?.name, "seen-hidden-undefined");
   });
 
+  test("gives the build file nothing to read, and keeps what it prints off the results", async () => {
+    await using folder = await project(`${prelude}
+      import { readFileSync, writeSync } from "node:fs";
+      const input = readFileSync(0, "utf8");
+      writeSync(1, input);
+      export default derivation({ name: \`read\${input.length}\`, builder: "/bin/sh" });`);
+    await using evaluation = await folder.evaluate();
+    assert.equal(evaluation.wanted[0]?.name, "read0");
+  });
+
   test("builds for the system it is told", async () => {
     await using folder = await project(`import { currentSystem, derivation } from "kiln-store";
       export default derivation({ name: currentSystem, builder: "/bin/sh" });`);
@@ -270,6 +280,43 @@ suite("build files and their imports", () => {
       (error) => hasCode(error, "file.missing") && /no build file in .*inner/.test(error.message),
     );
   });
+});
+
+suite("what the child process says is not believed:", () => {
+  const plan = { type: "plan", wanted: [], targets: [], objects: [], modules: [], filesRead: [] };
+  const path = "/opt/zb/store/p09vsbdv8v3g0plyglld6w6b05j1svi9-hello.txt";
+  for (const [what, said, message] of [
+    ["no JSON", "hello", /told no JSON/],
+    ["JSON that is nothing", "[1]", /told neither a plan nor a failure/],
+    ["a plan without lists", JSON.stringify({ type: "plan" }), /neither a plan nor a failure/],
+    [
+      "an object outside of the store directory",
+      JSON.stringify({ ...plan, objects: [{ path: "/bin/sh", references: [] }] }),
+      /not inside \/opt\/zb\/store/,
+    ],
+    [
+      "something inside of an object",
+      JSON.stringify({ ...plan, objects: [{ path: `${path}/x`, references: [] }] }),
+      /told a path inside of an object/,
+    ],
+    [
+      "a reference to what comes later",
+      JSON.stringify({ ...plan, objects: [{ path, references: [0] }] }),
+      /told a reference to an object that does not come before/,
+    ],
+    [
+      "a wanted derivation that is not planned",
+      JSON.stringify({ ...plan, wanted: [{ target: "", name: "x", drvPath: path }] }),
+      /told a wanted derivation that is not among the objects/,
+    ],
+  ] satisfies [string, string, RegExp][]) {
+    test(what, async () => {
+      await using folder = await project(
+        `import { writeSync } from "node:fs"; writeSync(3, ${JSON.stringify(`${said}\n`)});`,
+      );
+      await assert.rejects(folder.evaluate(), message);
+    });
+  }
 });
 
 interface FaultCase {

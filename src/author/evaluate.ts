@@ -132,6 +132,12 @@ class RunningEvaluation implements Evaluation {
       if (path === undefined) throw malformed("a reference to an object that does not come before");
       return path;
     };
+    const planned = new Set<string>(paths);
+    const plannedPath = (text: string): StorePath => {
+      const path = parseObjectPath(directory, text);
+      if (planned.has(path)) return path;
+      throw malformed("a wanted derivation that is not among the objects");
+    };
     this.#child = child;
     this.#listing = plan.targets;
     this.objects = plan.objects.map(({ references }, i) => ({
@@ -141,7 +147,7 @@ class RunningEvaluation implements Evaluation {
     this.wanted = plan.wanted.map(({ target, name, drvPath, output }) => ({
       target,
       name,
-      drvPath: parseObjectPath(directory, drvPath),
+      drvPath: plannedPath(drvPath),
       ...(output !== undefined && { output }),
     }));
     this.modules = plan.modules;

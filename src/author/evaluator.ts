@@ -15,7 +15,7 @@ import { installGuards } from "./guards.ts";
 import { installHooks, type LoadedModules } from "./hooks.ts";
 import type { StoreItem } from "./item.ts";
 import {
-  reportDescriptor,
+  messageDescriptor,
   streamDescriptor,
   type Instructions,
   type Report,
@@ -27,7 +27,7 @@ import { placeInSource } from "./syntax.ts";
 import { Selection } from "./selection.ts";
 import { listTargets } from "./targets.ts";
 
-const readLine = lineReader(0);
+const readLine = lineReader(messageDescriptor);
 const instructions: Instructions = JSON.parse(readLine());
 Error.stackTraceLimit = 40;
 configure({
@@ -115,7 +115,7 @@ function abandoned(): never {
 }
 
 function say(report: Report): void {
-  write(reportDescriptor, Buffer.from(`${JSON.stringify(report)}\n`));
+  write(messageDescriptor, Buffer.from(`${JSON.stringify(report)}\n`));
 }
 
 function write(descriptor: number, bytes: Buffer): void {

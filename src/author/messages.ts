@@ -1,15 +1,17 @@
 /**
  * What client and child process say to each other. Each message is a line of JSON.
  *
- *     client -> child, stdin:  Instructions, then Wish
- *     child -> client, fd 3:   Report (a plan or a failure), and a failure if the stream breaks off
- *     child -> client, fd 4:   the export stream, after the Wish
+ *     client -> child, fd 3:  Instructions, then Wish
+ *     child -> client, fd 3:  Report (a plan or a failure), and a failure if the stream breaks off
+ *     child -> client, fd 4:  the export stream, after the Wish
+ *
+ * Standard input is empty and standard output goes to standard error: both are the build file's.
  */
 import type { ErrorKind } from "../util/kiln-error.ts";
 import type { TargetListing } from "./listing.ts";
 import type { Place } from "./place.ts";
 
-export const reportDescriptor = 3;
+export const messageDescriptor = 3;
 export const streamDescriptor = 4;
 
 export interface Instructions {
