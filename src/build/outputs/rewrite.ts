@@ -65,7 +65,7 @@ function rewriteMember(
   using stack = new DirectoryStack(root.parent);
   const names = [root.name, ...(member.path === "" ? [] : member.path.split("/"))];
   const last = names.pop() ?? "";
-  for (const name of names) stack.push(name).close();
+  for (const name of names) stack.push(name);
   const place = { directory: stack.top, name: last, offset: member.contentOffset };
   attempt(
     "rewrite",
