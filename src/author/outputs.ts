@@ -14,7 +14,7 @@ export interface OutputOptions {
 }
 
 /** The names that Kiln writes into env. A user's variable has none of them, nor has an output. */
-export const writtenByKiln =
+export const writtenByKiln: RegExp =
   /^(?:name|system|builder|args|attrs[0-9]*|outputs|outputHash|outputHashMode|__.*)$/s;
 /** An output is a property of its derivation, so it cannot be called like another one; `then` would make it look like a promise. */
 const takenNames = new Set(["drvPath", "item", "toString", "toJSON", "then", "constructor"]);

@@ -3,6 +3,7 @@ import { context } from "./context.ts";
 import { Fault, nearest, show } from "./fault.ts";
 import { completeArgs, describeParams, parseArgs, type GivenArgs } from "./params.ts";
 import {
+  checkNames,
   isBuildable,
   listTargets,
   membersOf,
@@ -61,7 +62,8 @@ export class Selection {
   /** The part of `value` called `part`; `path` leads to `value`. */
   async #part(path: string, value: unknown, part: string): Promise<unknown> {
     const whole = await this.#opened(path, value, part);
-    const members = await membersOf(path, whole);
+    await checkNames(path, whole);
+    const members = await membersOf(whole);
     if (members.has(part)) return members.get(part);
     const at = path === "" ? "the default target" : `target "${path}"`;
     const names = [...members.keys()];
@@ -109,7 +111,8 @@ export class Selection {
         output: outputName,
       });
     } else if (await isBuildable(opened)) {
-      for (const [key, member] of await membersOf(path, opened)) {
+      await checkNames(path, opened);
+      for (const [key, member] of await membersOf(opened)) {
         await this.#collect(target, path === "" ? key : `${path}/${key}`, member);
       }
     } else {

@@ -129,39 +129,43 @@ function isPlainObject(value: unknown): value is object {
 }
 
 /** The parts of a value by name: a group's members, a derivation's outputs, the systems of a `perSystem()`. */
-export async function membersOf(
-  path: string,
-  value: unknown,
-): Promise<ReadonlyMap<string, unknown>> {
+export async function membersOf(value: unknown): Promise<ReadonlyMap<string, unknown>> {
   if (value instanceof DerivationValue) return new Map(Object.entries(value.outputs));
   if (value instanceof PerSystemValue) return new Map(Object.entries(value.bySystem));
-  if (Array.isArray(value)) return listMembers(path, value);
+  if (Array.isArray(value)) return listMembers(value);
   return isPlainObject(value) ? new Map(Object.entries(value)) : new Map();
 }
 
-/** Members of a list go by the names of their derivations, which must tell them apart. */
-async function listMembers(
-  path: string,
-  list: readonly unknown[],
-): Promise<ReadonlyMap<string, unknown>> {
+/** Members of a list go by the names of their derivations; of two that share one the first counts. */
+async function listMembers(list: readonly unknown[]): Promise<ReadonlyMap<string, unknown>> {
   const members = new Map<string, unknown>();
   for (const [i, promised] of list.entries()) {
     const member: unknown = await promised;
     const named = member instanceof DerivationValue || member instanceof OutputValue;
     const name = named ? member.name : String(i);
-    const other = members.get(name);
-    if (other !== undefined && other !== member) {
-      const [place, otherPlace] = [placeOf(member), placeOf(other)];
-      const group = path === "" ? "the default target" : `target "${path}"`;
-      const before = otherPlace ? ` (the other one is made at ${printPlace(otherPlace)})` : "";
-      throw new Fault("target.duplicate", `${group} has two members named ${show(name)}${before}`, {
-        hint: "use an object to name them",
-        place,
-      });
-    }
-    members.set(name, member);
+    if (!members.has(name)) members.set(name, member);
   }
   return members;
+}
+
+/**
+ * Checks that the names in a list tell its members apart. A group with two of one name cannot be built, but the file's other
+ * targets can.
+ */
+export async function checkNames(path: string, value: unknown): Promise<void> {
+  if (!Array.isArray(value)) return;
+  const members = await listMembers(value);
+  for (const promised of value) {
+    const member: unknown = await promised;
+    if (!(member instanceof DerivationValue || member instanceof OutputValue)) continue;
+    const other = members.get(member.name);
+    if (other === member) continue;
+    const [place, otherPlace] = [placeOf(member), placeOf(other)];
+    const group = path === "" ? "the default target" : `target "${path}"`;
+    const before = otherPlace ? ` (the other one is made at ${printPlace(otherPlace)})` : "";
+    const problem = `${group} has two members named ${show(member.name)}${before}`;
+    throw new Fault("target.duplicate", problem, { hint: "use an object to name them", place });
+  }
 }
 
 function placeOf(value: unknown): Place | undefined {
@@ -181,7 +185,7 @@ async function list(name: string, value: unknown, found: TargetListing[]): Promi
     found.push({ name, kind: "perSystem", systems: Object.keys(value.bySystem) });
   } else if (await isBuildable(value)) {
     found.push({ name, kind: "group" });
-    for (const [key, member] of await membersOf(name, value)) {
+    for (const [key, member] of await membersOf(value)) {
       await list(name === "" ? `/${key}` : `${name}/${key}`, await member, found);
     }
   }

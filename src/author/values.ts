@@ -42,7 +42,7 @@ export interface Derivation extends Printable {
 /** A derivation whose outputs are known by name. */
 export type DerivationOf<O extends string> = Derivation & { readonly [K in O]: Output };
 
-const inspect = Symbol.for("nodejs.util.inspect.custom");
+const inspect: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 export class SourceValue implements Source {
   readonly name: string;
