@@ -93,6 +93,16 @@ suite("what can be asked for", () => {
       /target "x" has two members named "one" \(the other one is made at .*:\d+/,
     );
   });
+
+  test("such a list can be listed, and what else there is can be built", async () => {
+    const exports = { x: [make("one"), make("one", { A: "1" })], y: make("two") };
+    const listing = await listTargets(exports);
+    assert.deepEqual(
+      listing.map(({ name }) => name),
+      ["x", "x/one", "y"],
+    );
+    assert.deepEqual(await select(exports, ["y"]), ["y = two"]);
+  });
 });
 
 suite("systems", () => {

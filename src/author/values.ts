@@ -42,7 +42,14 @@ export interface Derivation extends Printable {
 /** A derivation whose outputs are known by name. */
 export type DerivationOf<O extends string> = Derivation & { readonly [K in O]: Output };
 
-const inspect: unique symbol = Symbol.for("nodejs.util.inspect.custom");
+/** How `console.log` shows values of a class. */
+function showAs<T extends object>(prototype: T, show: (value: T) => string): void {
+  Object.defineProperty(prototype, Symbol.for("nodejs.util.inspect.custom"), {
+    value(this: T): string {
+      return show(this);
+    },
+  });
+}
 
 export class SourceValue implements Source {
   readonly name: string;
@@ -73,8 +80,8 @@ export class SourceValue implements Source {
     return this.toString();
   }
 
-  [inspect](): string {
-    return `source ${this.storePath}`;
+  static {
+    showAs(this.prototype, (value) => `source ${value.storePath}`);
   }
 }
 
@@ -117,8 +124,8 @@ export class DerivationValue implements Derivation {
     return this.toString();
   }
 
-  [inspect](): string {
-    return `derivation ${this.#item.path}`;
+  static {
+    showAs(this.prototype, (value) => `derivation ${value.#item.path}`);
   }
 }
 
@@ -145,8 +152,8 @@ export class OutputValue implements Output {
     return this.toString();
   }
 
-  [inspect](): string {
-    return `output ${this.derivation.item.path}!${this.outputName}`;
+  static {
+    showAs(this.prototype, (value) => `output ${value.derivation.item.path}!${value.outputName}`);
   }
 }
 
