@@ -46,7 +46,7 @@ export class Build {
   readonly snapshot: StoreSnapshot;
   readonly choices: Choices;
   readonly events: EventLog;
-  readonly results = new Map<StorePath, Result>();
+  readonly results: Map<StorePath, Result> = new Map();
   readonly #shop: Workshop;
   readonly #report: Reporter;
   /** Keeps what it uses in the store until it ends. */

@@ -16,8 +16,8 @@ import type { Facts, Outputs } from "./plan.ts";
 export type Producers = ReadonlyMap<StorePath, ReadonlySet<EquivalenceClass | undefined>>;
 
 export class Choices implements Facts {
-  readonly done = new Map<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }>();
-  readonly chosen = new Map<EquivalenceClass, StorePath | null>();
+  readonly done: Map<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }> = new Map();
+  readonly chosen: Map<EquivalenceClass, StorePath | null> = new Map();
   readonly #snapshot: RealizationSnapshot;
 
   constructor(snapshot: RealizationSnapshot) {

@@ -21,7 +21,7 @@ export class DerivationReader {
   #size = 0;
 
   /** `capacity`: bytes of derivations to remember. */
-  constructor(store: Store, capacity = 32 * 1024 * 1024) {
+  constructor(store: Store, capacity: number = 32 * 1024 * 1024) {
     this.#store = store;
     this.#capacity = capacity;
   }

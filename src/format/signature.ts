@@ -28,7 +28,7 @@ const spkiPrefix = Buffer.from("302a300506032b6570032100", "hex");
 
 /** A private Ed25519 key. Neither printing nor inspecting the object shows it; {@link SigningKey.print} does. */
 export class SigningKey implements PublicKey {
-  readonly format = ed25519;
+  readonly format: typeof ed25519 = ed25519;
   readonly publicKey: Buffer;
   readonly #seed: Buffer;
   readonly #key: KeyObject;

@@ -138,7 +138,7 @@ export function streamOf(...objects: readonly (Sample | Buffer)[]): Buffer {
 }
 
 /** The bytes in chunks of `size`. */
-export async function* chunksOf(bytes: Buffer, size = 64 * 1024): AsyncGenerator<Buffer> {
+export async function* chunksOf(bytes: Buffer, size: number = 64 * 1024): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += size) {
     yield await Promise.resolve(bytes.subarray(at, at + size));
   }
