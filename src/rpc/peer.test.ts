@@ -746,3 +746,17 @@ test("a pair of streams in memory serves as well", async () => {
   await aborted(held.first.signal);
   await Promise.all([client.closed, server.closed]);
 });
+
+for (const [what, pair] of [
+  ["on sockets", socketPair],
+  ["in memory", async () => duplexPair()],
+] as const) {
+  test(`both sides may close at the same time, ${what}`, async () => {
+    const [a, b] = await pair();
+    const peers = [new Peer(a, echo), new Peer(b, echo)] as const;
+    await peers[0].call("m", {});
+    peers[0].notify("m", {});
+    peers[1].notify("m", {});
+    await Promise.all(peers.map((peer) => peer.close()));
+  });
+}

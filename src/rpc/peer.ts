@@ -219,6 +219,8 @@ export class Peer implements AsyncDisposable {
     // Most often it is gone, and not only done with asking.
     if (!this.#requests.isIdle) this.#writer.probe();
     await this.#watching(this.#requests.idle());
+    // In memory, our end is taken only when the other side may send its own.
+    this.#source.discard();
     await this.#writer.end();
     this.#stream.destroy();
   }

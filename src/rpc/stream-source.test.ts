@@ -24,6 +24,17 @@ test("a wait ends when the source is stopped", async () => {
   assert.equal((await next).done, true);
 });
 
+test("what comes after discard is dropped, up to the end", async () => {
+  const stream = new PassThrough({ highWaterMark: 10 });
+  const source = new StreamSource(stream);
+  stream.write("a".repeat(100));
+  source.discard();
+  const ended = new Promise((resolve) => stream.once("end", resolve));
+  stream.end("b".repeat(100));
+  await ended;
+  assert.equal((await source.next()).done, true);
+});
+
 test("an error of the stream is thrown, now and again", async () => {
   const stream = new PassThrough();
   const source = new StreamSource(stream);

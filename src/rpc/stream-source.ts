@@ -7,6 +7,7 @@ import { KilnError } from "../util/kiln-error.ts";
 
 export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer, undefined> {
   readonly #stream: Readable;
+  readonly #onReadable = (): void => this.#wake?.();
   #ended = false;
   #error: Error | undefined;
   /** Ends the wait for the next chunk. */
@@ -14,18 +15,17 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
 
   constructor(stream: Readable) {
     this.#stream = stream;
-    const wake = (): void => this.#wake?.();
-    stream.on("readable", wake);
+    stream.on("readable", this.#onReadable);
     stream.on("end", () => this.stop());
     stream.on("error", (error) => {
       this.#error ??= error;
-      wake();
+      this.#wake?.();
     });
     stream.on("close", () => {
       if (!this.#ended) {
         this.#error ??= new KilnError("socket.interrupted", "the connection was interrupted");
       }
-      wake();
+      this.#wake?.();
     });
   }
 
@@ -33,6 +33,13 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
   stop(): void {
     this.#ended = true;
     this.#wake?.();
+  }
+
+  /** Stops, and drops what still comes: the other side can send its last and end. */
+  discard(): void {
+    this.stop();
+    this.#stream.off("readable", this.#onReadable);
+    this.#stream.resume();
   }
 
   /** Not before the one before it is done. @throws the stream's error */
