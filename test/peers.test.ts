@@ -104,7 +104,8 @@ const steps: Step[] = [
 
 /** Store paths that the steps print on success. */
 function printed(results: readonly Ended[]): string[] {
-  const lines = results.flatMap((ended) => ended.stdout.toString().split("\n"));
+  const successes = results.filter((_, at) => steps[at]!.code === 0);
+  const lines = successes.flatMap((ended) => ended.stdout.toString().split("\n"));
   return [...new Set(lines.filter((line) => line.startsWith("/opt/zb/store/")))].toSorted();
 }
 
