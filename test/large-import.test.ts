@@ -39,19 +39,14 @@ test(
         let parts: Buffer[] = [];
         const writer = new NarWriter((chunk) => parts.push(Buffer.from(chunk)));
         const flush = function* (): Generator<Buffer> {
-          for (const part of parts) {
-            hash.update(part);
-            yield part;
-          }
+          for (const part of parts) hash.update(part);
+          yield* parts;
           parts = [];
         };
         writer.file("", false, size);
-        yield* flush();
         for (let at = 0; at < size; at += block.length) {
-          hash.update(block);
-          yield block;
           writer.data(block);
-          parts = [];
+          yield* flush();
         }
         writer.endFile();
         writer.end();

@@ -1,6 +1,6 @@
 // Independent derivations of one request are built at the same time, within --jobs.
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { derivationPath } from "../src/format/derivation/print.ts";
@@ -22,9 +22,11 @@ test(
     const client = await StoreClient.connect(daemon.socket);
     const marks = join(world.directory, "marks");
     mkdirSync(marks);
+    writeFileSync(join(marks, "none.ended"), "");
+    writeFileSync(join(marks, "none.begun"), "");
     const round = async (name: string, count: number): Promise<number> => {
-      // Each builder notes how many are running when it starts: one file each while it runs.
-      const script = `: > ${marks}/$name.running; ls ${marks} | grep -c running > ${marks}/$name.count; sleep 0.2; rm ${marks}/$name.running; : > $out`;
+      // Each builder notes how many are running when it starts, and starts no other process than sleep.
+      const script = `cd ${marks}; : > $name.begun; set -- *.begun; begun=$#; set -- *.ended; echo $((begun - $#)) > $name.count; sleep 0.2; : > $name.ended; : > $out`;
       const derivations = Array.from({ length: count }, (_, i) =>
         shell(`${name}-${i}`, script, { env: { name: `${name}-${i}` } }),
       );
