@@ -1,6 +1,6 @@
 /** The directory a builder works in. */
 import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { hold } from "../files/directory.ts";
 import { attempt } from "../files/file-error.ts";
@@ -45,6 +45,11 @@ export class BuildDirectory implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (!this.#isKept) await removeTree(this.path);
+    if (this.#isKept) return;
+    try {
+      rmdirSync(this.path); // most builders leave it empty
+    } catch {
+      await removeTree(this.path);
+    }
   }
 }

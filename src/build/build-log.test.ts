@@ -36,8 +36,17 @@ test("a log is made once, readable by all, and holds what was written in order",
   log.finish();
   assert.equal(readFileSync(path, "utf8"), "one\ntwo\n*** Build failed\n");
   assert.equal(statSync(path).mode & 0o777, 0o644);
-  assert.throws(() => new BuildLog(path), { code: "log.write" });
+  assert.throws(() => new BuildLog(path).line("again"), { code: "log.write" });
   assert.equal(existsSync(indexPath(path)), false);
+});
+
+test("a builder that says nothing leaves no file", () => {
+  using temp = folder();
+  const path = join(temp.path, "log.txt");
+  using log = new BuildLog(path);
+  log.finish();
+  assert.equal(log.size, 0);
+  assert.equal(existsSync(path), false);
 });
 
 test("readers wake when bytes come, when the log ends, and when they are told to stop", async () => {
@@ -104,7 +113,7 @@ test("the last lines of a log are whole lines", async () => {
 test("what cannot be written is said with the file's name", () => {
   using temp = folder();
   appendToLog(join(temp.path, "file"), "not a folder");
-  assert.throws(() => new BuildLog(join(temp.path, "file", "log.txt")), {
+  assert.throws(() => new BuildLog(join(temp.path, "file", "log.txt")).line("x"), {
     code: "log.write",
     kind: "internal",
   });

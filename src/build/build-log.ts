@@ -35,19 +35,18 @@ export function indexPath(path: string): string {
   return `${path.replace(/\.txt$/, "")}.lines`;
 }
 
-/** A log that is being written. */
+/** A log that is being written. The file, which must not exist, is made with the first bytes. */
 export class BuildLog implements LogSink, Disposable {
   readonly path: string;
+  #isFinished = false;
   #descriptor: number | undefined;
   #size = 0;
   #lines = 0;
   #index: number | undefined;
   #wake = Promise.withResolvers<void>();
 
-  /** Makes the file, which must not exist, and its folders. */
   constructor(path: string) {
     this.path = path;
-    this.#descriptor = createForAppending(path);
   }
 
   /** Bytes written. */
@@ -56,21 +55,21 @@ export class BuildLog implements LogSink, Disposable {
   }
 
   get finished(): boolean {
-    return this.#descriptor === undefined;
+    return this.#isFinished;
   }
 
   /** @throws KilnError `log.write` (`disk.full` when it is) */
   write(chunk: Uint8Array): void {
-    if (this.#descriptor === undefined) throw new Error(`log ${this.path} is finished`);
+    if (this.#isFinished) throw new Error(`log ${this.path} is finished`);
     try {
+      this.#descriptor ??= createForAppending(this.path);
       writeWhole(this.#descriptor, chunk);
       this.#indexLines(chunk);
     } catch (error) {
       throw logError(this.path, error);
-    } finally {
-      this.#size += chunk.length;
-      this.#awaken();
     }
+    this.#size += chunk.length;
+    this.#awaken();
   }
 
   /** Adds a line of Kiln's own; a builder's unfinished line before it stays as it is. */
@@ -80,10 +79,10 @@ export class BuildLog implements LogSink, Disposable {
 
   /** The log is whole. Readers that wait learn of it. */
   finish(): void {
-    if (this.#descriptor === undefined) return;
-    closeSync(this.#descriptor);
+    if (this.#isFinished) return;
+    this.#isFinished = true;
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
     if (this.#index !== undefined) closeSync(this.#index);
-    this.#descriptor = undefined;
     this.#awaken();
   }
 
@@ -187,6 +186,7 @@ function isAbsent(error: unknown): boolean {
 }
 
 function logError(path: string, error: unknown): KilnError {
+  if (error instanceof KilnError) return error;
   const full = error instanceof Error && "code" in error && error.code === "ENOSPC";
   const why = error instanceof Error ? error.message : String(error);
   return new KilnError(full ? "disk.full" : "log.write", `cannot write the log ${path}: ${why}`, {

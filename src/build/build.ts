@@ -23,6 +23,7 @@ import { Result } from "./result.ts";
 import { carryOutPlan, type Ended } from "./scheduler.ts";
 import { type ReusePolicy, StoreSnapshot } from "./snapshot.ts";
 import { median, worstOf } from "./summary.ts";
+import { builtinSystem } from "./system.ts";
 import type { Workshop } from "./workshop.ts";
 
 export interface BuildRequest {
@@ -97,6 +98,7 @@ export class Build {
       const plan = await this.#plan();
       this.#explain(plan);
       this.#report.planned(plan);
+      this.#warmUp(plan);
       await carryOutPlan(this.#settle(plan), {
         carryOut: (planned) => carryOut(planned, this, this.#shop),
         onSkipped: (planned) => this.skip(this.result(planned)),
@@ -261,6 +263,10 @@ export class Build {
     }
   }
 
+  #warmUp(plan: Plan): void {
+    if ([...plan.values()].some(runsProgram)) this.#shop.executors.native.warm?.();
+  }
+
   /** Does at once what needs no waiting: everything reused without a doubt. */
   #settle(plan: Plan): Plan {
     const settled = new Map(plan);
@@ -349,6 +355,10 @@ export class Build {
     const isIncomplete = [...this.results.values()].some((result) => result.state === "skipped");
     return isIncomplete ? stoppedState(this.signal) : state;
   }
+}
+
+function runsProgram({ action, node }: PlannedDerivation): boolean {
+  return action === "build" && node.derivation.system !== builtinSystem;
 }
 
 /** Whether its outputs are there and nothing can show that they are not the right ones. */

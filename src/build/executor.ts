@@ -68,6 +68,8 @@ export interface Executor {
   readonly name: string;
   /** The build directory as builders see it, where that differs from {@link BuildTask.workDirectory}: `/build`. */
   readonly workDirectoryInside?: string;
+  /** Called when a builder is going to be needed soon: a chance to get ready. */
+  warm?(): void;
   /**
    * Runs the builder to its end. Rejects when the executor itself failed (kind `internal`), or with the reason of
    * `signal` when that was aborted; by then everything it started is gone, too.

@@ -6,15 +6,12 @@
  * Whatever goes wrong ends up in the result; nothing is thrown.
  */
 import { lstatSync } from "node:fs";
-import { mkdtemp } from "node:fs/promises";
-import { join } from "node:path";
-import { removeTree } from "../files/remove-tree.ts";
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { derivationHash } from "../format/derivation/hash.ts";
 import { expandDerivation } from "../format/derivation/placeholders.ts";
 import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
-import { objectNameOf, type StorePath } from "../format/store-path.ts";
+import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Build } from "./build.ts";
@@ -26,6 +23,7 @@ import { builderEnvironment } from "./environment.ts";
 import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor } from "./expansion.ts";
 import { missingOutput, type Shortfall, shortfallOf, shortfallOfError } from "./failure.ts";
+import { OutputPlaces } from "./outputs/places.ts";
 import { finishFloatingOutputs, verifyFixedOutput } from "./outputs/register.ts";
 import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
 import type { Result } from "./result.ts";
@@ -195,9 +193,9 @@ class Job {
     held: { readonly user: BuildUser | undefined; readonly lock: Disposable | undefined },
   ): Promise<ReadonlyMap<string, ObjectInfo>> {
     const { store } = this.#shop;
-    await using scratch = await scratchFolder(store.temporaryDirectory);
+    await using places = new OutputPlaces(store.temporaryDirectory);
     await using directory = this.#workDirectory(held.user);
-    const outputs = this.#outputPlaces(scratch.path);
+    const outputs = places.forOutputs(outputPaths(this.#drvPath, this.#derivation));
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     try {
       this.#result.builderStartedAt = this.#shop.clock.now();
@@ -221,16 +219,6 @@ class Job {
     this.#result.buildDirectory = path;
     this.#build.saveResult(this.#result);
     return new BuildDirectory(path, user);
-  }
-
-  #outputPlaces(scratch: string): Map<string, BuildOutput> {
-    const paths = outputPaths(this.#drvPath, this.#derivation);
-    return new Map(
-      Array.from(paths, ([name, logical]) => [
-        name,
-        { logical, real: join(scratch, objectNameOf(logical)) },
-      ]),
-    );
   }
 
   #task(
@@ -370,10 +358,4 @@ function systemDepsOf(env: ReadonlyMap<string, string>): string[] {
 
 function internal(code: string, message: string): KilnError {
   return new KilnError(code, message, { kind: "internal" });
-}
-
-/** A private folder for one build on the store's file system. */
-async function scratchFolder(parent: string): Promise<{ path: string } & AsyncDisposable> {
-  const path = await mkdtemp(join(parent, "build-"));
-  return { path, [Symbol.asyncDispose]: () => removeTree(path) };
 }

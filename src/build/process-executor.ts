@@ -4,8 +4,7 @@
  * Such a builder writes its outputs to their logical paths, so the store must really lie where its paths say. From there they are
  * moved to where the task wants them, when every process of the build that can be found is dead.
  */
-import type { ChildProcess } from "node:child_process";
-import { chmodSync, lstatSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { attempt } from "../files/file-error.ts";
@@ -13,8 +12,9 @@ import type { StoreDirectory, StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 import { type Fifo, FifoPool } from "./fifo-pool.ts";
-import { endProcesses, killHoldersOf, signalGroup } from "./process-tree.ts";
-import { startBuilder } from "./start-builder.ts";
+import { endProcesses, killHoldersOf } from "./process-tree.ts";
+import { Runner } from "./runner.ts";
+import type { BuilderCommand } from "./start-builder.ts";
 
 export interface ProcessExecutorOptions {
   readonly storeDirectory: StoreDirectory;
@@ -33,11 +33,16 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
   readonly name = "process";
   readonly #options: ProcessExecutorOptions;
   readonly #fifos: FifoPool;
+  readonly #runner = new Runner();
   #launchers = 0;
 
   constructor(options: ProcessExecutorOptions) {
     this.#options = options;
     this.#fifos = new FifoPool(options.temporaryDirectory);
+  }
+
+  warm(): void {
+    this.#runner.warm();
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
@@ -59,8 +64,9 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
     return outcome;
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#fifos[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#runner[Symbol.asyncDispose]();
+    await this.#fifos[Symbol.asyncDispose]();
   }
 
   async #runProcess(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
@@ -74,39 +80,26 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
         logFault.abort(error);
       }
     });
-    const launcher = join(this.#options.temporaryDirectory, `launcher-${++this.#launchers}`);
-    const started = await startBuilder(task, fifo.writeEnd, launcher);
-    fifo.closeWriteEnd();
-    if ("fault" in started) return { type: "notStarted", message: started.fault };
-    const outcome = await this.#exit(started.process, started.pid, stop);
-    await endProcesses({
-      leader: started.pid,
-      directory: task.workDirectory,
-      uid: task.user?.uid,
-    });
+    const { temporaryDirectory, grace = 5000 } = this.#options;
+    const command: BuilderCommand = {
+      builder: task.derivation.builder,
+      args: task.derivation.args,
+      env: task.env,
+      workDirectory: task.workDirectory,
+      user: task.user,
+      launcher: join(temporaryDirectory, `launcher-${++this.#launchers}`),
+    };
+    const onStarted = (): void => fifo.closeWriteEnd();
+    const outcome = await this.#runner
+      .run(command, fifo.path, { stop, grace, onStarted })
+      .catch(async (error: unknown) => {
+        // Whoever should have ended them may be gone itself.
+        await endProcesses({ leader: undefined, directory: task.workDirectory });
+        throw error;
+      });
     await drain(fifo, task);
-    rmSync(launcher, { force: true });
     stop.throwIfAborted();
     return outcome;
-  }
-
-  /** How the builder ended; once `stop` is aborted it is asked to, and after the grace time made to. */
-  #exit(child: ChildProcess, pid: number, stop: AbortSignal): Promise<BuildOutcome> {
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
-      const end = (): void => {
-        signalGroup(pid, "SIGTERM");
-        timer = setTimeout(() => signalGroup(pid, "SIGKILL"), this.#options.grace ?? 5000);
-      };
-      child.once("exit", (code, signal) => {
-        clearTimeout(timer);
-        stop.removeEventListener("abort", end);
-        if (signal === null) resolve({ type: "exited", code: code ?? 0 });
-        else resolve({ type: "signaled", signal });
-      });
-      if (stop.aborted) end();
-      else stop.addEventListener("abort", end, { once: true });
-    });
   }
 }
 

@@ -11,60 +11,103 @@ import { KilnError } from "../util/kiln-error.ts";
 
 /** What the processes of one build have in common. */
 export interface Marks {
-  /** Process id of the builder, which leads its session and process group; undefined when that is not known any more. */
-  readonly leader: number | undefined;
+  /** The builder, which leads its session and process group; undefined when it is not known any more. */
+  readonly leader: Leader | undefined;
   /** The build directory on this machine; undefined when only the user counts. */
   readonly directory: string | undefined;
   /** A user id that nobody else uses now. */
   readonly uid?: number | undefined;
 }
 
+/** A builder that was started from here. While it is not disposed of, its session is known to be its own. */
+export class Leader implements Disposable {
+  readonly pid: number;
+  /** In clock ticks since the machine started; undefined when the process was gone at once. */
+  readonly startTime: number | undefined;
+  /** On a clock that never jumps, in milliseconds. */
+  readonly #begun = performance.now();
+
+  constructor(pid: number) {
+    this.pid = pid;
+    this.startTime = readStat(pid)?.startTime;
+    leaders.add(pid);
+  }
+
+  /** So young that process ids cannot have been given out again since its start. */
+  get isYoung(): boolean {
+    return performance.now() - this.#begun < 1000;
+  }
+
+  [Symbol.dispose](): void {
+    leaders.delete(this.pid);
+  }
+}
+
+/** The builders under way. What is in the session of one of them is not a part of another build. */
+const leaders = new Set<number>();
+
 interface ProcessStat {
   readonly group: number;
   readonly session: number;
-  readonly dead: boolean;
+  readonly startTime: number;
+  readonly isDead: boolean;
 }
 
 /** /proc as it is now; what is read of a process is read once. */
 class ProcessTable {
   readonly pids: readonly number[];
+  /** The process id given out last. */
+  readonly #last: number;
   readonly #stats = new Map<number, ProcessStat | undefined>();
   readonly #environments = new Map<number, Buffer>();
 
   constructor() {
     const names = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name));
-    this.pids = names.map(Number).filter((pid) => pid !== process.pid);
+    this.pids = names.map(Number).filter((pid) => pid !== process.pid && pid !== process.ppid);
+    const load = readFileSync("/proc/loadavg", "latin1");
+    this.#last = Number(load.slice(load.lastIndexOf(" ")));
+  }
+
+  /** Living processes that carry one of the marks. */
+  find(marks: Marks): number[] {
+    return this.pids.filter((pid) => this.#mayBelong(pid, marks) && this.#belongs(pid, marks));
+  }
+
+  /** A quick look that spares most processes a closer one. */
+  #mayBelong(pid: number, { leader }: Marks): boolean {
+    if (leader === undefined || !leader.isYoung) return true;
+    const isLater = pid >= leader.pid;
+    return this.#last >= leader.pid ? isLater : isLater || pid <= this.#last;
+  }
+
+  #belongs(pid: number, { leader, directory, uid }: Marks): boolean {
+    const stat = this.#stat(pid);
+    if (stat === undefined || stat.isDead) return false;
+    if (uid !== undefined && uidOf(pid) === uid) return true;
+    if (leader !== undefined) {
+      if (stat.group === leader.pid || stat.session === leader.pid) return true;
+      if (leader.startTime !== undefined && stat.startTime < leader.startTime) return false;
+    }
+    if (directory === undefined || leaders.has(stat.session)) return false;
+    return (
+      this.#environment(pid).includes(`=${directory}`) ||
+      isWithin(linkOf(`/proc/${pid}/cwd`), directory)
+    );
   }
 
   /** Undefined when the process is gone. */
-  stat(pid: number): ProcessStat | undefined {
+  #stat(pid: number): ProcessStat | undefined {
     if (!this.#stats.has(pid)) this.#stats.set(pid, readStat(pid));
     return this.#stats.get(pid);
   }
 
-  environment(pid: number): Buffer {
+  #environment(pid: number): Buffer {
     let environment = this.#environments.get(pid);
     if (environment === undefined) {
       environment = readOf(pid, "environ");
       this.#environments.set(pid, environment);
     }
     return environment;
-  }
-
-  /** Living processes that carry one of the marks. */
-  find(marks: Marks): number[] {
-    return this.pids.filter((pid) => {
-      const stat = this.stat(pid);
-      if (stat === undefined || stat.dead) return false;
-      const { leader, directory, uid } = marks;
-      if (leader !== undefined && (stat.group === leader || stat.session === leader)) return true;
-      if (uid !== undefined && uidOf(pid) === uid) return true;
-      if (directory === undefined) return false;
-      return (
-        this.environment(pid).includes(`=${directory}`) ||
-        isWithin(linkOf(`/proc/${pid}/cwd`), directory)
-      );
-    });
   }
 }
 
@@ -91,7 +134,7 @@ function processTable(): Promise<ProcessTable> {
  * @throws KilnError `process.survived` when one cannot be killed within `patience` milliseconds.
  */
 export async function endProcesses(marks: Marks, patience = 10_000): Promise<void> {
-  if (marks.leader !== undefined) signalGroup(marks.leader, "SIGKILL");
+  if (marks.leader !== undefined) signalGroup(marks.leader.pid, "SIGKILL");
   if (process.platform !== "linux") return; // no /proc to look at
   const deadline = performance.now() + patience;
   for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
@@ -131,12 +174,13 @@ function signalTo(pid: number, signal: NodeJS.Signals): void {
 function readStat(pid: number): ProcessStat | undefined {
   const text = readOf(pid, "stat").toString("latin1");
   // "pid (name) state ppid group session …"; the name may hold anything, also parentheses.
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  if (fields.length < 4) return undefined;
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ", 20);
+  if (fields.length < 20) return undefined;
   return {
     group: Number(fields[2]),
     session: Number(fields[3]),
-    dead: fields[0] === "Z" || fields[0] === "X",
+    startTime: Number(fields[19]),
+    isDead: fields[0] === "Z" || fields[0] === "X",
   };
 }
 

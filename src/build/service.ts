@@ -147,6 +147,7 @@ export class BuildService implements AsyncDisposable {
       log: options.log ?? (() => undefined),
     };
     this.#cleanedUp = removeLeftovers(closeInterruptedBuilds(this.#shop), this.#shop);
+    if (this.#shop.mode === "daemon") options.executors.native.warm?.();
     const { retention = 0 } = options;
     this.#forgetting = retention > 0 ? keepForgetting(this.#shop, retention) : undefined;
   }
@@ -278,7 +279,8 @@ export class BuildService implements AsyncDisposable {
       await log?.beyond(start, signal);
       const isFinished = log === undefined || log.finished;
       const read = await readLogFile(logPath(this.#shop.logDirectory, id, drvPath), start, wanted);
-      if (read === undefined) return { bytes: Buffer.alloc(0), eof: true };
+      if (read === undefined && isFinished) return { bytes: Buffer.alloc(0), eof: true };
+      if (read === undefined) continue;
       if (isFinished && start > read.size) {
         throw new KilnError("log.range", `log of ${drvPath}: start byte ${start} out of range`);
       }

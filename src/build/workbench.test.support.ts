@@ -17,6 +17,7 @@ import { outputObjectName, storePathOf } from "../format/path-digest.ts";
 import { parseStoreDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { hashTree } from "../files/dump.ts";
 import type { BuildMessage } from "../rpc/protocol.ts";
+import type { Durability } from "../store/database/open.ts";
 import { Store } from "../store/store.ts";
 import { temporaryDirectory } from "../util/temp.ts";
 import { BuiltinExecutor } from "./builtin-executor.ts";
@@ -86,6 +87,8 @@ export function shellDerivation(
   };
 }
 
+type Options = Partial<BuildServiceOptions> & { readonly native?: Executor };
+
 export class Workbench implements AsyncDisposable {
   readonly folder: string;
   readonly directory: StoreDirectory;
@@ -93,13 +96,15 @@ export class Workbench implements AsyncDisposable {
   store: Store;
   service: BuildService;
   readonly #remove: AsyncDisposable;
-  readonly #options: Partial<BuildServiceOptions> & { readonly native?: Executor };
+  readonly #options: Options;
+  readonly #durability: Durability;
 
   private constructor(
     temporary: { readonly path: string } & AsyncDisposable,
     store: Store,
-    options: Partial<BuildServiceOptions> & { readonly native?: Executor },
+    { options, durability }: { readonly options: Options; readonly durability: Durability },
   ) {
+    this.#durability = durability;
     this.#remove = temporary;
     this.folder = temporary.path;
     this.store = store;
@@ -108,12 +113,13 @@ export class Workbench implements AsyncDisposable {
     this.service = this.#newService();
   }
 
-  static async open(
-    options: Partial<BuildServiceOptions> & { readonly native?: Executor } = {},
-  ): Promise<Workbench> {
+  static async open(options: Options = {}, durability: Durability = "process"): Promise<Workbench> {
     const temporary = await temporaryDirectory(tmpdir(), "kiln-build-");
     mkdirSync(join(temporary.path, "builds"));
-    return new Workbench(temporary, await openStore(temporary.path), options);
+    return new Workbench(temporary, await openStore(temporary.path, durability), {
+      options,
+      durability,
+    });
   }
 
   /** Closes service and store and opens them again. */
@@ -125,7 +131,7 @@ export class Workbench implements AsyncDisposable {
   /** Opens store and service anew, without having ended what the service was doing. */
   async reopen(): Promise<void> {
     await this.store.close();
-    this.store = await openStore(this.folder);
+    this.store = await openStore(this.folder, this.#durability);
     this.service = this.#newService();
   }
 
@@ -211,7 +217,9 @@ export class Workbench implements AsyncDisposable {
     const known = new Set<string>(this.store.list());
     const inStore = readdirSync(this.directory)
       .filter((name) => name !== ".kiln" && !known.has(`${this.directory}/${name}`))
-      .concat(readdirSync(this.store.temporaryDirectory).filter((name) => !/^fifo-/.test(name)));
+      .concat(
+        readdirSync(this.store.temporaryDirectory).filter((name) => !name.startsWith("fifo-")),
+      );
     return [...inStore, ...readdirSync(join(this.folder, "builds"))];
   }
 
@@ -267,11 +275,11 @@ export function states({ events }: Finished): Record<string, string> {
 /** The name of an output's object. */
 export const nameOfOutput: typeof outputObjectName = outputObjectName;
 
-function openStore(folder: string): Promise<Store> {
+function openStore(folder: string, durability: Durability): Promise<Store> {
   return Store.open({
     directory: parseStoreDirectory(join(folder, "store")),
     database: join(folder, "db.sqlite"),
-    durability: "process",
+    durability,
   });
 }
 

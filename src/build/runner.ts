@@ -1,0 +1,153 @@
+/**
+ * Builders are not the daemon's own children but those of a small process beside it, for two reasons. Starting a program copies the
+ * memory map of the process that starts it, and holds it up meanwhile: cheap for a small process, not for a daemon. And should
+ * the daemon be killed, somebody is left to end its builders.
+ */
+import { fork, type ChildProcess } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { KilnError } from "../util/kiln-error.ts";
+import type { BuildOutcome } from "./executor.ts";
+import type { BuilderCommand } from "./start-builder.ts";
+
+export interface StartMessage {
+  readonly type: "start";
+  readonly id: number;
+  readonly command: BuilderCommand;
+  /** A FIFO to write the builder's output into. */
+  readonly output: string;
+}
+
+/** To the runner: start a builder; ask one to end, and make it after so many milliseconds. */
+export type ToRunner =
+  | StartMessage
+  | { readonly type: "stop"; readonly id: number; readonly grace: number };
+
+/** From the runner. After anything but `started`, no process of the build is left. */
+export type FromRunner =
+  | { readonly type: "started"; readonly id: number }
+  | { readonly type: "fault"; readonly id: number; readonly fault: string }
+  | {
+      readonly type: "ended";
+      readonly id: number;
+      readonly code: number | null;
+      readonly signal: NodeJS.Signals | null;
+    }
+  | {
+      readonly type: "failed";
+      readonly id: number;
+      readonly code: string;
+      readonly message: string;
+    };
+
+interface Waiting {
+  readonly started: () => void;
+  readonly ended: PromiseWithResolvers<BuildOutcome>;
+}
+
+export class Runner implements AsyncDisposable {
+  #process: ChildProcess | undefined;
+  #next = 1;
+  readonly #waiting = new Map<number, Waiting>();
+
+  /** Starts the process, so that the first builder need not wait for it. */
+  warm(): void {
+    if (this.#process !== undefined) return;
+    const path = fileURLToPath(import.meta.url).replace(/(runner)(\.[a-z]+)$/, "$1-process$2");
+    const child = fork(path, [], {
+      detached: true, // a terminal's Ctrl-C is for the daemon
+      env: {},
+      execArgv: ["--disable-warning=ExperimentalWarning", "--max-semi-space-size=1"],
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    child.on("message", (message: FromRunner) => this.#hear(message));
+    child.once("exit", () => this.#lose(child));
+    child.once("error", () => this.#lose(child));
+    child.unref();
+    child.channel?.unref();
+    this.#process = child;
+  }
+
+  /**
+   * Runs a builder. Resolves when it has ended and no process of its build that can be found is left.
+   *
+   * @param onStarted called when the builder has opened `output`, a FIFO, or never will
+   * @throws KilnError `process.…`
+   */
+  async run(
+    command: BuilderCommand,
+    output: string,
+    { stop, grace, onStarted }: { stop: AbortSignal; grace: number; onStarted: () => void },
+  ): Promise<BuildOutcome> {
+    this.warm();
+    const id = this.#next++;
+    const ended = Promise.withResolvers<BuildOutcome>();
+    this.#waiting.set(id, { started: onStarted, ended });
+    const end = (): void => this.#tell({ type: "stop", id, grace });
+    this.#process?.channel?.ref();
+    try {
+      this.#tell({ type: "start", id, command, output });
+      if (stop.aborted) end();
+      stop.addEventListener("abort", end, { once: true });
+      return await ended.promise;
+    } finally {
+      stop.removeEventListener("abort", end);
+      this.#waiting.delete(id);
+      if (this.#waiting.size === 0) this.#process?.channel?.unref();
+      onStarted();
+    }
+  }
+
+  /** Ends the process. Nobody must wait for a builder any more. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const child = this.#process;
+    if (child === undefined) return;
+    this.#process = undefined;
+    child.ref();
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    if (child.connected) child.disconnect();
+    if (child.exitCode === null && child.signalCode === null) await exited;
+  }
+
+  #tell(message: ToRunner): void {
+    this.#process?.send(message, (error) => {
+      if (error !== null) this.#fail(message.id, error);
+    });
+  }
+
+  #hear(message: FromRunner): void {
+    const waiting = this.#waiting.get(message.id);
+    if (waiting === undefined) return;
+    switch (message.type) {
+      case "started":
+        waiting.started();
+        break;
+      case "fault":
+        waiting.ended.resolve({ type: "notStarted", message: message.fault });
+        break;
+      case "failed":
+        waiting.ended.reject(new KilnError(message.code, message.message, { kind: "internal" }));
+        break;
+      case "ended":
+        waiting.ended.resolve(
+          message.signal === null
+            ? { type: "exited", code: message.code ?? 0 }
+            : { type: "signaled", signal: message.signal },
+        );
+    }
+  }
+
+  #fail(id: number, cause?: unknown): void {
+    this.#waiting.get(id)?.ended.reject(
+      new KilnError("process.runner", "the process that runs builders has ended", {
+        kind: "internal",
+        cause,
+      }),
+    );
+  }
+
+  #lose(child: ChildProcess): void {
+    if (this.#process === child) this.#process = undefined;
+    for (const id of this.#waiting.keys()) this.#fail(id);
+  }
+}
