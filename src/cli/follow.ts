@@ -10,11 +10,13 @@ export async function followBuild(
   client: StoreClient,
   buildID: string,
   onEvent: (event: BuildEvent) => void,
+  logs?: "all" | "tail",
 ): Promise<void> {
+  const tell = (message: EventMessage): void => {
+    if (isEvent(message)) onEvent(message);
+  };
   try {
-    await client.watch(buildID, (message) => {
-      if (isEvent(message)) onEvent(message);
-    });
+    await client.watch(buildID, tell, { logs });
   } catch (error) {
     if (!hasCode(error, "socket.interrupted")) throw error;
     throw new KilnError("socket.interrupted", `lost the daemon during build ${shortID(buildID)}`, {

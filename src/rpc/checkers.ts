@@ -201,7 +201,7 @@ const kilnResult: z.ZodType<protocol.KilnResultMessage> = z.looseObject({
   name: z.string(),
   state: z.string(),
   status: status.nullable(),
-  reason: z.looseObject({ code: z.string(), detail: z.unknown() }).nullable(),
+  reason: z.looseObject({ code: z.string(), detail: z.unknown().optional() }).nullable(),
   startedAt: nullable,
   endedAt: nullable,
   durationMs: z.number().nullable(),
@@ -303,7 +303,11 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
   },
   "kiln.watch": {
     needsParams: true,
-    params: z.object({ buildID: text, after: optional(count) }),
+    params: z.object({
+      buildID: text,
+      after: optional(count),
+      logs: optional(z.enum(["all", "tail"])),
+    }),
     result: z.null(),
   },
 };

@@ -43,6 +43,8 @@ export interface ExportOptions extends AbortOptions {
 export interface WatchOptions extends AbortOptions {
   /** The `seq` of the last event that is known; default 0: from the beginning. */
   readonly after?: number | undefined;
+  /** Also `log` events: all, or only the newest lines a few times a second; default none. */
+  readonly logs?: "all" | "tail" | undefined;
 }
 
 /** A list of builds or results may be longer than what zb would read. */
@@ -182,14 +184,14 @@ export class StoreClient implements AsyncDisposable {
     onEvent: (event: EventMessage) => void,
     options: WatchOptions = {},
   ): Promise<void> {
-    const { after = 0, signal } = options;
+    const { after = 0, logs, signal } = options;
     let watch: string | undefined;
     using _ = this.onNotification((method, params) => {
       if (method !== eventMethod || !isEvent(params) || params.watch !== watch) return;
       onEvent(params.event);
     });
     const onID = (id: string): void => void (watch = id);
-    const result = await this.#peer.call("kiln.watch", { buildID, after }, { signal, onID });
+    const result = await this.#peer.call("kiln.watch", { buildID, after, logs }, { signal, onID });
     checkResult("kiln.watch", result);
   }
 

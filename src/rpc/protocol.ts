@@ -299,6 +299,8 @@ export interface Methods {
     params: BuildParams & {
       /** The `seq` of the last event that is known. Default 0: all from the beginning. */
       readonly after?: number | undefined;
+      /** Also `log` events: all that the builders write, or only the newest lines a few times a second. Default: none. */
+      readonly logs?: "all" | "tail" | undefined;
     };
     result: null;
   };

@@ -128,7 +128,7 @@ class Run {
       const lines = this.#view.apply(event);
       this.reporter?.event(event, lines);
     };
-    if (connection.hello !== undefined) await followBuild(client, buildID, onEvent);
+    if (connection.hello !== undefined) await followBuild(client, buildID, onEvent, this.#logs());
     else await pollBuild(client, { id: buildID, targets, storeDir }, onEvent);
     this.#build = undefined;
     this.reporter.close();
@@ -162,25 +162,32 @@ class Run {
     if (this.#flags.outLink !== undefined) makeOutLinks(this.#flags.outLink, found);
   }
 
+  /** All of the logs where they are wanted; the tree shows the newest line of each. */
+  #logs(): "all" | "tail" | undefined {
+    if (this.#flags.printBuildLogs === true) return "all";
+    return this.#kind() === "tree" ? "tail" : undefined;
+  }
+
+  #kind(): "tree" | "plain" | "quiet" | "json" {
+    const { json, quiet, progress = "auto" } = this.#flags;
+    if (json === true) return "json";
+    const wish = quiet === true ? "quiet" : progress;
+    return progressKind(wish, this.#context.env, process.stderr.isTTY);
+  }
+
   #exitCode(): number {
     if (this.interruptedBy !== undefined) return exitCodeOfSignal(this.interruptedBy);
     return ["built", "substituted", "reused"].includes(this.#view.state) ? 0 : 1;
   }
 
   async #makeReporter(operands: readonly string[]): Promise<Reporter> {
-    const {
-      json,
-      quiet,
-      printBuildLogs: logs = false,
-      verbose = false,
-      color = "auto",
-    } = this.#flags;
-    if (json === true) return new JsonReporter(process.stdout, { logs });
+    const { printBuildLogs: logs = false, verbose = false, color = "auto" } = this.#flags;
+    const kind = this.#kind();
+    if (kind === "json") return new JsonReporter(process.stdout, { logs });
     const { env } = this.#context;
     const stream = process.stderr;
-    const wish = quiet === true ? "quiet" : (this.#flags.progress ?? "auto");
     return await makeReporter({
-      kind: progressKind(wish, env, stream.isTTY),
+      kind,
       view: this.#view,
       style: makeStyle({ colour: wantsColour(color, env, stream.isTTY), ascii: wantsAscii(env) }),
       stream,
