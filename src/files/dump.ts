@@ -17,6 +17,8 @@ export interface DumpOptions {
    * nor is what lies in a directory that was left out.
    */
   readonly filter?: (entry: { readonly path: string; readonly type: EntryType }) => boolean;
+  /** Whether a file counts as executable although it need not be so on disk; `path` is as for {@link filter}, "" for the root. */
+  readonly executable?: (path: string, isExecutable: boolean) => boolean;
   /** About how long the chunks are, in bytes; default 128 KiB. */
   readonly chunkSize?: number;
 }
@@ -32,7 +34,7 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  *   read, `nar.name` for a name that is not UTF-8, or another `file.…` or `disk.…`
  */
 export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
-  const { chunkSize = 128 * 1024, filter } = options;
+  const { chunkSize = 128 * 1024, filter, executable } = options;
   const chunks: Buffer[] = [];
   const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize });
   const small = Buffer.allocUnsafe(smallFile + 1);
@@ -60,7 +62,13 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
         writer.symlink(entryName(step), readLink(step));
         break;
       case "file":
-        yield* dumpFile(step, writer, chunks, chunkSize, small);
+        yield* dumpFile(step, writer, chunks, {
+          chunkSize,
+          small,
+          isExecutable: (isExecutable) =>
+            executable?.([...names, entryName(step)].slice(1).join("/"), isExecutable) ??
+            isExecutable,
+        });
         break;
       case "other":
         throw badType(step);
@@ -89,8 +97,15 @@ function* dumpFile(
   step: WalkStep,
   writer: NarWriter,
   chunks: Buffer[],
-  chunkSize: number,
-  small: Buffer,
+  {
+    chunkSize,
+    small,
+    isExecutable,
+  }: {
+    readonly chunkSize: number;
+    readonly small: Buffer;
+    readonly isExecutable: (isExecutable: boolean) => boolean;
+  },
 ): Generator<Buffer, void, void> {
   const path = (): string => step.parent.pathOf(step.name);
   const fd = attempt("open", path, () => openSync(step.parent.at(step.name), readFlags));
@@ -98,7 +113,7 @@ function* dumpFile(
     const stats = fstatSync(fd);
     if (!stats.isFile()) throw badType(step);
     if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
-    writer.file(entryName(step), (stats.mode & 0o111) !== 0, stats.size);
+    writer.file(entryName(step), isExecutable((stats.mode & 0o111) !== 0), stats.size);
     let missing = stats.size;
     while (missing > 0) {
       // One byte more than there should be would be noticed.

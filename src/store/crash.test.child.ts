@@ -1,12 +1,10 @@
 /**
- * A process that uses a store and kills itself at a given step. A step is a call that changes something on disk: of `node:fs`, or
- * of SQLite. Run as `node crash.test.child.ts FOLDER STEP`; prints what was acknowledged.
+ * A process that uses a store and kills itself at a given step. Run as `node crash.test.child.ts FOLDER STEP`; prints what was acknowledged.
  */
 import fs from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { DatabaseSync, StatementSync } from "node:sqlite";
 import { defaultStoreDirectory, type StorePath } from "../format/store-path.ts";
+import { dieAtStep } from "./crash-steps.test.support.ts";
 import { sample, textSample, importInto, streamOf, type Sample } from "./store.test.support.ts";
 
 /** One line of output. */
@@ -90,46 +88,4 @@ async function main(): Promise<void> {
 
 function say(line: Acknowledged): void {
   fs.writeSync(1, `${JSON.stringify(line)}\n`);
-}
-
-function dieAtStep(last: number): void {
-  let step = 0;
-  const count = (): void => {
-    if (++step === last) process.kill(process.pid, "SIGKILL");
-  };
-  const names = [
-    "chmodSync",
-    "chownSync",
-    "fchmodSync",
-    "fsyncSync",
-    "futimesSync",
-    "lchownSync",
-    "lutimesSync",
-    "mkdirSync",
-    "mkdtempSync",
-    "openSync",
-    "renameSync",
-    "rmdirSync",
-    "symlinkSync",
-    "unlinkSync",
-    "utimesSync",
-  ] as const;
-  for (const name of names) countCalls(fs, name, count);
-  countCalls(fs, "fsync", count);
-  countCalls(DatabaseSync.prototype, "exec", count);
-  countCalls(StatementSync.prototype, "run", count);
-  syncBuiltinESMExports();
-}
-
-/** Dies before the call and, once it is done, after it. */
-function countCalls<K extends string>(
-  target: Record<K, (...args: never[]) => unknown>,
-  name: K,
-  count: () => void,
-): void {
-  const original = target[name];
-  target[name] = function (this: unknown, ...args: never[]): unknown {
-    count();
-    return Reflect.apply(original, this, args);
-  };
 }

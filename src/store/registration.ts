@@ -1,19 +1,14 @@
 /** Registering what lies in the store directory already: an installer has put it there. */
-import { createHash } from "node:crypto";
-import { lstatSync } from "node:fs";
-import { dumpNar } from "../files/dump.ts";
 import { freeze } from "../files/freeze.ts";
-import { inSlices } from "../files/slices.ts";
 import { sameAddress } from "../format/content-address.ts";
-import { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import { directoryOf } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { checkClaim, type Survey } from "./address.ts";
 import { missingReference, notContentAddressed } from "./database/objects.ts";
 import { countEntries } from "./syncer.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
+import { verifyTree } from "./verification.ts";
 
 /** Registers an object after a look at every byte of it; what is registered just so already is left as it is. */
 export async function registerObject(parts: StoreParts, info: ObjectInfo): Promise<void> {
@@ -36,7 +31,7 @@ export async function registerObject(parts: StoreParts, info: ObjectInfo): Promi
     });
   }
   const tree = parts.files.pathOf(storePath);
-  await verify(parts, info, tree);
+  await verifyTree(info, tree, parts.buffers);
   const missing = references.find((path) => path !== storePath && !parts.objects.has(path));
   if (missing !== undefined) throw missingReference(storePath, missing);
   using _kept = parts.roots.protect(references);
@@ -47,34 +42,6 @@ export async function registerObject(parts: StoreParts, info: ObjectInfo): Promi
   await parts.database.durably(() => parts.objects.insert([info], Date.now() + 1));
   _hidden[Symbol.dispose]();
   parts.onAdded(info, "register");
-}
-
-async function verify(parts: StoreParts, info: ObjectInfo, tree: string): Promise<void> {
-  const survey = await surveyTree(tree);
-  if (survey.narSize !== info.narSize || !survey.narHash.equals(info.narHash)) {
-    throw new KilnError(
-      "store.mismatch",
-      `${info.storePath} has the NAR hash ${survey.narHash.base32()} and ${survey.narSize} bytes, not ${info.narHash.base32()} and ${info.narSize}`,
-      { path: info.storePath },
-    );
-  }
-  await checkClaim(info, survey, tree, parts.buffers);
-}
-
-async function surveyTree(tree: string): Promise<Survey> {
-  const hash = createHash("sha256");
-  let narSize = 0;
-  await inSlices(dumpNar(tree), (chunk) => {
-    hash.update(chunk);
-    narSize += chunk.length;
-  });
-  const stats = lstatSync(tree);
-  return {
-    narHash: Hash.of("sha256", hash.copy().digest()),
-    narSize,
-    sourceHash: Hash.of("sha256", hash.update("|").digest()),
-    file: stats.isFile() ? { executable: (stats.mode & 0o111) !== 0 } : undefined,
-  };
 }
 
 function isSame(a: ObjectInfo, b: ObjectInfo): boolean {

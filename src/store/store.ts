@@ -22,6 +22,8 @@ import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../fo
 import { stringToBytes } from "../util/byte-string.ts";
 import { hasCode } from "../util/kiln-error.ts";
 import { KeyedMutex } from "../util/keyed-mutex.ts";
+import { adoptObjects, type AdoptOptions, type AdoptReport } from "./adopt.ts";
+import type { ZbDatabase } from "./adopt/zb-database.ts";
 import { claimNames, type Claimed } from "./claims.ts";
 import { closureOf } from "./database/closure.ts";
 import { IntentTable } from "./database/intents.ts";
@@ -271,13 +273,30 @@ export class Store implements AsyncDisposable {
     return this.#parts.roots.protect(paths);
   }
 
-  /** Gives the store back, when what is being removed is gone. Whoever uses it must have ended; a second call does nothing. */
-  async close(): Promise<void> {
+  /**
+   * Makes this store's what zb has in the store directory: objects, realisations and builds, all at once or, when this throws,
+   * nothing. Nobody else may use the store meanwhile.
+   *
+   * @throws KilnError `zb.directory`, `database.…`, the signal's reason
+   */
+  adopt(zb: ZbDatabase, options: AdoptOptions = {}): Promise<AdoptReport> {
+    return adoptObjects(this.#parts, zb, options);
+  }
+
+  /**
+   * Gives the store back, when what is being removed is gone. Whoever uses it must have ended; a second call does nothing.
+   * `whileLocked` is called between the end of the database and that of the lock.
+   */
+  async close(whileLocked?: () => void): Promise<void> {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
     await this.database.settled();
     this.database.close();
-    this.#lock.release();
+    try {
+      whileLocked?.();
+    } finally {
+      this.#lock.release();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

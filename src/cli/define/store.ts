@@ -1,5 +1,6 @@
 /** The commands that look into the store and change it. */
 import { Option } from "commander";
+import type { AdoptFlags } from "../commands/store-adopt.ts";
 import type {
   DeleteFlags,
   ExportFlags,
@@ -11,6 +12,22 @@ import type { CommandTree } from "../command-tree.ts";
 
 export function defineStore(tree: CommandTree): void {
   const store = tree.group(tree.root, "store", "inspect the store");
+  tree
+    .leaf<AdoptFlags>(store, "adopt", {
+      description: "take over a store of zb's, after verifying its objects",
+      load: async () => (await import("../commands/store-adopt.ts")).storeAdopt,
+    })
+    .addOption(new Option("--zb-db <path>", "zb's database, as /opt/zb/var/zb/db.sqlite"))
+    .addOption(new Option("--db <path>", "Kiln's database (default: in the place of zb's)"))
+    .addOption(new Option("--log-directory <dir>", "directory of zb's build logs"))
+    .addOption(
+      new Option(
+        "--real-store <dir>",
+        "directory that holds the objects, if not the store directory",
+      ),
+    )
+    .addOption(new Switch("--json", "print as JSON"));
+
   const object = tree.group(store, "object", "inspect and transfer store objects");
 
   tree

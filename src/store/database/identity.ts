@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { defaultStoreDirectory } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { restore } from "./error.ts";
 import type { DatabaseOptions } from "./open.ts";
@@ -22,7 +23,7 @@ export function identify(
   const tables = sql.prepare("select name from sqlite_master where type = 'table'").all();
   const names = new Set(tables.map((row) => row["name"]));
   const created = names.size === 0 && application === 0;
-  if (!created && application !== applicationID) throw foreign(path, names);
+  if (!created && application !== applicationID) throw foreign(path, names, options.directory);
   if (created && options.storeID !== undefined) throw lost(path, options.directory, "is empty");
   if (created) {
     // Both must come before the first table is written.
@@ -108,12 +109,13 @@ function migrate(sql: DatabaseSync, migration: Migration, directory: string | un
   }
 }
 
-function foreign(path: string, tables: ReadonlySet<unknown>): KilnError {
+function foreign(path: string, tables: ReadonlySet<unknown>, directory: string): KilnError {
   if (tables.has("paths") && tables.has("drv_hashes")) {
+    const store = directory === defaultStoreDirectory ? "" : ` --store ${directory}`;
     return new KilnError("database.foreign", `database ${path} belongs to zb`, {
       kind: "internal",
       path,
-      hint: `to take the store over, run: kiln store adopt ${path}`,
+      hint: `to take the store over, run: kiln store adopt${store} --zb-db ${path}`,
     });
   }
   return new KilnError("database.foreign", `database ${path} belongs to another program`, {

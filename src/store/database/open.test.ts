@@ -63,7 +63,8 @@ test("zb's database is refused, untouched, with the command that takes it over",
     () => StoreDatabase.open(file, { directory }),
     (error) =>
       hasCode(error, "database.foreign") &&
-      error.hint === `to take the store over, run: kiln store adopt ${file}`,
+      error.hint ===
+        `to take the store over, run: kiln store adopt --store ${directory} --zb-db ${file}`,
   );
   assert.deepEqual(readFileSync(file), before);
 });
