@@ -5,7 +5,7 @@
  * a log file could be cut off by the builder. Making one takes a process, so they are made several at a time and used again.
  */
 import { execFile } from "node:child_process";
-import { closeSync, constants, openSync } from "node:fs";
+import { chmodSync, closeSync, constants, openSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -28,6 +28,8 @@ export class Fifo implements Disposable {
 
   constructor(path: string, onData: (chunk: Buffer) => void, giveBack: (isClean: boolean) => void) {
     this.path = path;
+    // A builder may have changed that, where it is the same user.
+    chmodSync(path, 0o622);
     // Without a reader the other end would wait; without a writer reading would end at once.
     const readEnd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {

@@ -1,0 +1,220 @@
+/**
+ * Builders in sandboxes: each sees its inputs, its build directory and what every sandbox has, and nothing else of this machine.
+ *
+ * How that is done is in `sandbox/`: `support.ts` finds out what works here, `slot.ts` is a place where a sandbox is put together,
+ * `layout.ts` and `mounts.ts` say what is in it, `launcher.ts` and `init.sh` make and end it.
+ */
+import { chownSync, existsSync, mkdirSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import type { Derivation } from "../format/derivation/derivation.ts";
+import { objectNameOf, type StoreDirectory, type StorePath } from "../format/store-path.ts";
+import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
+import { FifoPool } from "./fifo-pool.ts";
+import { type Assembly, assemble } from "./sandbox/assembly.ts";
+import { faultOf, printCommand, refusalOf, unsettable } from "./sandbox/command.ts";
+import {
+  BuildGroup,
+  findHierarchies,
+  groupPrefix,
+  type Hierarchies,
+  sweepGroups,
+} from "./sandbox/control-groups.ts";
+import { idsFor } from "./sandbox/identity.ts";
+import { type Ended, launch, type Launch } from "./sandbox/launcher.ts";
+import type { ResolvedPath } from "./sandbox/layout.ts";
+import { endSandboxes, unmountBelow } from "./sandbox/leftovers.ts";
+import { limitBehind, processLimits, type SandboxLimits } from "./sandbox/limits.ts";
+import { certificateFile, openNetwork, withProxy } from "./sandbox/network.ts";
+import {
+  choosePaths,
+  isBelow,
+  objectBehind,
+  resolvePath,
+  type SandboxPath,
+} from "./sandbox/paths.ts";
+import type { Policy } from "./sandbox/proxy.ts";
+import type { Slot } from "./sandbox/slot.ts";
+import { SlotPool } from "./sandbox/slots.ts";
+import type { WorkingSupport } from "./sandbox/support.ts";
+
+export interface SandboxExecutorOptions {
+  /** What `probeSandbox` found. */
+  readonly support: WorkingSupport;
+  readonly storeDirectory: StoreDirectory;
+  /** Where the objects lie on this machine. */
+  readonly realDirectory: string;
+  /** A folder of this daemon's own, on the file system and mount of the store. It is made if it is missing. */
+  readonly slotsDirectory: string;
+  /** As `checkSandboxPaths` has them. */
+  readonly paths?: readonly SandboxPath[];
+  /** All objects a store object needs, itself included: for sandbox paths that come from the store. */
+  readonly closureOf?: (path: StorePath) => Iterable<StorePath>;
+  readonly limits?: SandboxLimits;
+  /** Where builders with a network may connect to; default: anywhere but this machine. */
+  readonly network?: Policy;
+  /** Milliseconds between SIGTERM and SIGKILL when a build is cancelled; default 5,000. */
+  readonly grace?: number;
+  readonly log?: (level: "info" | "warn", text: string) => void;
+}
+
+export class SandboxExecutor implements Executor, AsyncDisposable {
+  readonly name = "sandbox";
+  readonly workDirectoryInside = "/build";
+  readonly #options: SandboxExecutorOptions;
+  readonly #slots: SlotPool;
+  readonly #fifos: FifoPool;
+  /** Looked for only where there are limits: it may move this process to another group. */
+  readonly #hierarchies: Hierarchies;
+
+  private constructor(options: SandboxExecutorOptions) {
+    this.#options = options;
+    const { memory, processes } = options.limits ?? {};
+    const isLimited = memory !== undefined || processes !== undefined;
+    this.#hierarchies = isLimited ? findHierarchies() : {};
+    sweepGroups(this.#hierarchies);
+    this.#slots = new SlotPool(options.slotsDirectory, (text) => options.log?.("warn", text));
+    this.#fifos = new FifoPool(options.slotsDirectory);
+  }
+
+  /** Clears away what a predecessor left in the slots directory: processes at once, files in the background. */
+  static async open(options: SandboxExecutorOptions): Promise<SandboxExecutor> {
+    mkdirSync(options.slotsDirectory, { recursive: true, mode: 0o700 });
+    // Mounting follows no links.
+    const slotsDirectory = realpathSync(options.slotsDirectory);
+    await endSandboxes(slotsDirectory);
+    unmountBelow(slotsDirectory, options.support.tools.umount);
+    return new SandboxExecutor({ ...options, slotsDirectory });
+  }
+
+  async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
+    signal.throwIfAborted();
+    const { builder, args } = task.derivation;
+    const network = wantsNetwork(task.derivation);
+    const command = { builder, args, env: network ? withProxy(task.env) : task.env };
+    const fault = faultOf(command);
+    if (fault !== undefined) return notStarted(builder, fault);
+    await using held = await this.#slots.take();
+    const { slot } = held;
+    const { support } = this.#options;
+    const ids = idsFor(support, task.user, slot.number);
+    if (support.mode === "root") chownSync(task.workDirectory, ids.outside.uid, ids.outside.gid);
+    const { storeDirectory, realDirectory } = this.#options;
+    await assemble(slot, {
+      storeDirectory,
+      realDirectory,
+      network,
+      identity: ids.inside,
+      ...this.#visible(task, network),
+      workDirectory: task.workDirectory,
+      command: printCommand(command),
+    });
+    const start = { ...ids.outside, network, variables: unsettable(command) };
+    const ended = await this.#launch(slot, task, start, signal);
+    if (ended.type === "notStarted") {
+      const isMissing = ended.code === 127;
+      return notStarted(builder, isMissing ? "no such file or directory" : refusalOf(command));
+    }
+    if (ended.type === "exited" && ended.code === 0) {
+      for (const { logical, real } of task.outputs.values())
+        slot.moveOut(objectNameOf(logical), real);
+    }
+    return ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#fifos[Symbol.asyncDispose]();
+    await this.#slots[Symbol.asyncDispose]();
+  }
+
+  async #launch(
+    slot: Slot,
+    task: BuildTask,
+    start: Pick<Launch, "uid" | "gid" | "variables"> & { readonly network: boolean },
+    signal: AbortSignal,
+  ): Promise<Ended> {
+    const { support, grace = 5000, limits = {} } = this.#options;
+    const name = `${groupPrefix}${process.pid}-${slot.number}`;
+    await using group = BuildGroup.make(name, limits, this.#hierarchies);
+    await using opened = new AsyncDisposableStack();
+    const logFault = new AbortController();
+    const stop = AbortSignal.any([signal, logFault.signal]);
+    using fifo = await this.#fifos.take((chunk) => {
+      if (logFault.signal.aborted) return;
+      try {
+        task.log.write(chunk);
+      } catch (error) {
+        logFault.abort(error);
+      }
+    });
+    const running = launch(
+      {
+        ...support,
+        ...start,
+        directory: slot.directory,
+        output: fifo.writeEnd,
+        cgroups: group.doors,
+        resourceLimits: processLimits(limits, this.#hierarchies),
+        network: start.network
+          ? async (pid) => void opened.use(await this.#network(pid))
+          : undefined,
+        grace,
+      },
+      stop,
+    );
+    fifo.closeWriteEnd();
+    const ended = await running;
+    await fifo.ended;
+    stop.throwIfAborted();
+    const reached = limitBehind(ended, group.hit(), limits);
+    if (reached !== undefined) throw reached;
+    return ended;
+  }
+
+  #network(pid: number): Promise<AsyncDisposable> {
+    const { support, network } = this.#options;
+    const { mode, tools } = support;
+    const policy: Policy = { environment: process.env, ...network };
+    return openNetwork(pid, { mode, nsenter: tools.nsenter, policy });
+  }
+
+  /** What the builder gets to see of the store and of the host. */
+  #visible(task: BuildTask, network: boolean): Pick<Assembly, "objects" | "paths"> {
+    const { storeDirectory, realDirectory, closureOf } = this.#options;
+    const objects = new Set(task.inputs.map(objectNameOf));
+    const paths: ResolvedPath[] = [];
+    for (const path of choosePaths(this.#options.paths ?? [], task.systemDeps)) {
+      const object = objectBehind(path, storeDirectory);
+      if (object !== undefined) {
+        for (const needed of closureOf?.(object.path) ?? [object.path]) {
+          objects.add(objectNameOf(needed));
+        }
+      }
+      if (isBelow(path.inside, storeDirectory)) continue;
+      const real = object && join(realDirectory, objectNameOf(object.path), object.sub);
+      paths.push(resolvePath(path, real));
+    }
+    return { objects, paths: network ? [...paths, ...networkFiles(paths)] : paths };
+  }
+}
+
+/** As in zb: whose output is known beforehand, and who says so. */
+function wantsNetwork({ outputs, env }: Derivation): boolean {
+  return outputs.get("out")?.type === "fixed" || env.get("__network") === "1";
+}
+
+/** Files of the host that programs need to use a network, but for those that the operator has chosen. */
+function networkFiles(chosen: readonly ResolvedPath[]): ResolvedPath[] {
+  const wanted = {
+    "/etc/services": existsSync("/etc/services") ? "/etc/services" : undefined,
+    "/etc/ssl/certs/ca-certificates.crt": certificateFile(process.env),
+  };
+  return Object.entries(wanted).flatMap(([inside, source]) => {
+    const isTaken = chosen.some((path) => path.inside === inside || isBelow(inside, path.inside));
+    if (source === undefined || isTaken) return [];
+    return { inside, type: "file" as const, source: realpathSync(source) };
+  });
+}
+
+function notStarted(builder: string, reason: string): BuildOutcome {
+  return { type: "notStarted", message: `fork/exec ${builder}: ${reason}` };
+}

@@ -1,0 +1,119 @@
+# Process 1 of a sandbox: makes it, starts the builder in it, reaps what the builder leaves, and takes everything down at its end.
+#
+# Runs in new namespaces (mount, pid, ipc, uts, net, cgroup; as a plain user also in a user namespace whose root it is) with the
+# host's root directory, which it keeps: it must find its tools until the end. Its output is the builder's log, its errors are the
+# daemon's. Descriptor 3 is a line to the daemon: orders come in, news go out, and its end means that nobody wants this any more.
+#
+# It is told by its environment, because a command line can be read by anybody:
+#   SLOT         the directory of this build: root/ (to become /), fstab, command, holder (a FIFO)
+#   MODE         root | user: who set the namespaces up
+#   INNER        1: the builder gets a user namespace of its own; 0: it does not, where there are none
+#   BUILD_UID    the builder's ids outside of that namespace
+#   BUILD_GID
+#   NETWORK      1: wait until the daemon has seen to the network
+#   LAST LOADER LIBRARY LIBRARY2   files of the shell that becomes the builder; all but the first may be empty
+#   LAST_OPTIONS its options
+#   SH MOUNT IP HOSTNAME SETPRIV NSENTER UNSHARE PRLIMIT   programs; IP, HOSTNAME and PRLIMIT may be empty
+#   LIMITS       options for PRLIMIT
+# Arguments are variables (NAME=VALUE) for the builder that a shell cannot set, and that mean nothing to any program in between.
+set -eu
+
+# /proc is still the host's: this is our number there, by which the daemon can end us.
+read -r pid _ </proc/self/stat
+echo "pid $pid" >&3
+
+if [ -n "$IP" ]; then "$IP" link set lo up 3<&-; fi
+if [ "$NETWORK" = 1 ]; then
+  echo network >&3
+  read -r order <&3
+  [ "$order" = go ]
+fi
+
+# Every line from the daemon asks the builder to end; no more lines: end it. (kill -1 spares only us and who says it. It is said
+# again and again because we may be starting the next program just now.)
+(
+  while read -r _ <&3; do kill -TERM -1 || :; done
+  while :; do
+    kill -KILL -1 || :
+    sleep 0.1
+  done
+) >/dev/null 2>&1 &
+
+# A user namespace cannot be made once our root is no longer the real one: this process makes it now, and stops.
+if [ "$INNER" = 1 ]; then
+  "$UNSHARE" --user "$SH" -c 'echo; kill -STOP $$' >"$SLOT/holder" 3<&- &
+  holder=$!
+fi
+naming=
+if [ -n "$HOSTNAME" ]; then
+  "$HOSTNAME" localhost 3<&- &
+  naming=$!
+elif [ "$MODE" = root ]; then
+  echo localhost >/proc/sys/kernel/hostname
+fi
+# -n and --no-canonicalize: nothing of the host is asked or written, and a thousand mounts take no longer than they have to.
+"$MOUNT" -n --no-canonicalize --all --fstab "$SLOT/fstab" 3<&-
+[ -z "$naming" ] || wait "$naming"
+[ "$INNER" = 0 ] || read -r _ <"$SLOT/holder"
+
+# Makes it the root of this mount namespace: from here on `.` is what the builder will call /, and / is still the host's.
+cd "$SLOT/root"
+"$MOUNT" -n --no-canonicalize --move . / 3<&-
+
+if [ "$INNER" = 1 ]; then
+  echo "1000 $BUILD_UID 1" >"./proc/$holder/uid_map"
+  [ "$MODE" = root ] || echo deny >"./proc/$holder/setgroups"
+  echo "100 $BUILD_GID 1" >"./proc/$holder/gid_map"
+  exec 9<"./proc/$holder/ns/user"
+  # It has the builder's user id and the host's root directory: it must be gone before the builder comes.
+  kill -KILL "$holder"
+  wait "$holder" 2>/dev/null || :
+  enter="--user=/proc/self/fd/9 --root=. --wd=./build"
+  if [ "$MODE" = root ]; then enter="$enter --setuid=1000 --setgid=100"; else enter="$enter --preserve-credentials"; fi
+  drop="--no-new-privs --inh-caps=-all"
+  join=$NSENTER
+else
+  enter="--root=. --wd=/build --setuid=$BUILD_UID --setgid=$BUILD_GID"
+  drop="--no-new-privs --inh-caps=-all --bounding-set=-all,+sys_chroot,+setuid,+setgid"
+  join=$UNSHARE
+fi
+
+# The last link of the chain is the host's shell, started inside, where no file of the host exists, from open descriptors. Only it
+# sees the builder's environment: whatever that makes a program do, it does as the builder.
+exec 4<"$SLOT/command" 8<"$LAST"
+last=/proc/self/fd/8
+if [ -n "$LIBRARY2" ]; then
+  exec 6<"$LIBRARY" 7<"$LIBRARY2"
+  last="--preload /proc/self/fd/6:/proc/self/fd/7 $last"
+elif [ -n "$LIBRARY" ]; then
+  exec 6<"$LIBRARY"
+  last="--preload /proc/self/fd/6 $last"
+fi
+if [ -n "$LOADER" ]; then
+  exec 5<"$LOADER"
+  last="/proc/self/fd/5 $last"
+fi
+# It leaves by a signal nobody else uses when there is no builder to become: 64 if it is missing, 63 if it cannot be executed.
+# shellcheck disable=SC2016
+start='
+. /proc/self/fd/4
+exec 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
+[ -e "$1" ] || kill -64 $$
+[ -f "$1" ] && [ -x "$1" ] || kill -63 $$
+trap "case \$? in 127) kill -64 \$\$ ;; *) kill -63 \$\$ ;; esac" EXIT
+exec "$@"'
+[ $# = 0 ] || set -- /usr/bin/env -i "$@"
+[ -z "$LIMITS" ] || set -- "$@" "$PRLIMIT" $LIMITS --
+set -- "$@" "$SETPRIV" $drop -- "$join" $enter -- $last $LAST_OPTIONS -c "$start" kiln
+
+ended=$SLOT/ended
+unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS SH MOUNT IP HOSTNAME SETPRIV
+unset NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
+echo started >&3
+# Only a shell that waits in the foreground leaves SIGINT alone; and only its words tell a signal from a status above 128.
+exec 2>"$ended"
+set +e
+(exec "$@" 2>&1 3<&-)
+code=$?
+if [ -s "$ended" ]; then echo "signaled $code" >&3; else echo "exited $code" >&3; fi
+exit 0

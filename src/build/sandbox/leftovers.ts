@@ -1,0 +1,67 @@
+/** What a daemon that was killed may have left in its slots directory: processes that are about to end, and files. */
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as wait } from "node:timers/promises";
+import { KilnError } from "../../util/kiln-error.ts";
+import { MountTable } from "./mount-table.ts";
+
+/**
+ * Ends every sandbox whose slot is below `directory`. They end by themselves with their daemon, within some milliseconds; this
+ * waits for it, and sees to it.
+ *
+ * @throws KilnError `process.survived`
+ */
+export async function endSandboxes(directory: string): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    const found = sandboxProcesses(directory);
+    if (found.length === 0) return;
+    if (tries > 200) {
+      const message = `processes ${found.join(", ")} of an earlier daemon cannot be killed`;
+      throw new KilnError("process.survived", message, { kind: "internal" });
+    }
+    for (const pid of found) kill(pid);
+    await wait(10);
+  }
+}
+
+/**
+ * Takes away what is mounted below `directory` in our own view. Kiln mounts nothing there; whoever did, no file behind such a mount
+ * may be removed with what Kiln left.
+ *
+ * @throws KilnError `sandbox.mounted`
+ */
+export function unmountBelow(directory: string, umount: string): void {
+  for (const path of MountTable.read().below(directory).toReversed()) {
+    try {
+      execFileSync(umount, ["-n", "--lazy", "--", path], { stdio: "ignore" });
+    } catch (error) {
+      const message = `something is mounted at ${path}, among what an earlier daemon left`;
+      throw new KilnError("sandbox.mounted", message, { hint: `umount ${path}`, cause: error });
+    }
+  }
+}
+
+/** First processes of sandboxes, which have been told the slot by their environment, and what waits for them. */
+function sandboxProcesses(directory: string): number[] {
+  const mark = Buffer.from(`\0SLOT=${directory}/`);
+  return readdirSync("/proc")
+    .filter((name) => /^[1-9]\d*$/.test(name))
+    .filter((pid) => environment(pid).includes(mark))
+    .map(Number);
+}
+
+function environment(pid: string): Buffer {
+  try {
+    return Buffer.concat([Buffer.from("\0"), readFileSync(`/proc/${pid}/environ`)]);
+  } catch {
+    return Buffer.alloc(0); // gone, or somebody else's
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone.
+  }
+}
