@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, lstatSync, statSync } from "node:fs";
+import { existsSync, lstatSync, renameSync, statSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
@@ -85,7 +85,8 @@ describe("kiln serve", () => {
   test("listens on the socket that systemd passes, and leaves it there", async () => {
     await using place = new Place();
     const socket = join(place.directory, "systemd.sock");
-    const listener = createServer().listen(socket);
+    const made = join(place.directory, "made.sock");
+    const listener = createServer().listen(made);
     await once(listener, "listening");
     const { fd } = (listener as unknown as { _handle: { fd: number } })._handle;
     const command =
@@ -94,6 +95,9 @@ describe("kiln serve", () => {
       env: { PATH: process.env["PATH"], HOME: place.directory, ZB_STORE_DIR: place.store },
       stdio: ["ignore", "inherit", "pipe", fd],
     });
+    // This process must not accept what is meant for the daemon, and its close would remove the name.
+    renameSync(made, socket);
+    listener.close();
     let log = "";
     daemon.stderr!.on("data", (chunk: Buffer) => (log += chunk.toString()));
     await using client = await StoreClient.connect(socket);
@@ -103,7 +107,6 @@ describe("kiln serve", () => {
     const [code] = (await once(daemon, "exit")) as [number | null];
     assert.equal(code, 0, log);
     assert.ok(existsSync(socket));
-    listener.close();
   });
 
   test("keeps its objects apart from its store directory with --real-store", async () => {

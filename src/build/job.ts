@@ -163,7 +163,10 @@ class Job {
     }
     for (const path of systemDepsOf(env)) {
       if (!sandboxPaths.has(path)) {
-        throw internal("build.systemDeps", `system dependency ${path} is not available here`);
+        throw internal(
+          "build.systemDeps",
+          `system dependency ${path} is not available here: kiln serve --sandbox-path=${path} offers it`,
+        );
       }
     }
     for (const source of inputSources) {

@@ -20,6 +20,15 @@ test("a handler takes the first signal, the second one leaves", () => {
   assert.deepEqual([handled, left], [["SIGINT"], [130]]);
 });
 
+test("a reader that goes away during the first signal's work is no second signal", () => {
+  const left: number[] = [];
+  const interrupts = new Interrupts((code) => left.push(code));
+  using _handling = interrupts.handle(() => {});
+  interrupts.receive("SIGINT");
+  interrupts.receive("SIGPIPE");
+  assert.deepEqual(left, []);
+});
+
 test("a handler that was disposed of is not called", () => {
   const left: number[] = [];
   const interrupts = new Interrupts((code) => left.push(code));

@@ -35,6 +35,8 @@ export class Interrupts {
   }
 
   receive(signal: Signal): void {
+    // What is being taken down may still have something to say to a reader that went away.
+    if (signal === "SIGPIPE" && this.#count > 0) return;
     this.#count++;
     if (this.#handler === undefined || this.#count > 1) this.#leave(exitCodes[signal]);
     else this.#handler(signal);

@@ -63,7 +63,10 @@ export function failureText(result: ResultView): string {
     result.durationMs > 0 ? ` after ${duration(result.durationMs, { precise: true })}` : "";
   if (result.state === "cancelled" || result.state === "interrupted")
     return `${result.state}${took}`;
-  return `${result.failure?.message ?? "failed"}${took}`;
+  const { failure } = result;
+  // A builder's failure is told by its log; for the others the code is what to look up.
+  const code = failure === null || failure.kind === "builder" ? "" : ` [${failure.code}]`;
+  return `${failure?.message ?? "failed"}${took}${code}`;
 }
 
 /** How much log there is: `(1,128,446 lines, 86 MiB)`; sizes alone where lines are not known. */
