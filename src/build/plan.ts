@@ -71,8 +71,9 @@ export function makePlan(
     const { node } = result;
     const action = result.isDone ? "done" : actionOf(drvPath, result, needed);
     const inputs = [...node.derivation.inputDerivations.keys()];
-    const doubts = action === "done" ? new Set<StorePath>() : doubtsOf(inputs, plan, unsettled);
-    unsettled.set(drvPath, action === "none" ? doubts : new Set());
+    const isCertain = action === "done" || fixedOutput(node.derivation) !== undefined;
+    const doubts = isCertain ? none : doubtsOf(inputs, plan, unsettled);
+    unsettled.set(drvPath, action === "none" ? doubts : none);
     const waitsFor = action === "build" ? new Set(inputs) : action === "reuse" ? doubts : none;
     const { drvHash, outputs, isPresent, choice } = result;
     plan.set(drvPath, { node, action, drvHash, outputs, isPresent, waitsFor, choice });
@@ -120,9 +121,10 @@ function find(node: GraphNode, search: Search): Found {
   for (const [equivalence, path] of choice.adopted) search.chosen.set(equivalence, path);
   const outputs = new Map<string, StorePath>();
   for (const [i, name] of node.outputs.entries()) {
+    // It may have been chosen before, as a part of something else.
     const equivalence = classes[i];
-    const path = equivalence && choice.adopted.get(equivalence);
-    if (path !== undefined) outputs.set(name, path);
+    const path = equivalence && search.chosen.get(equivalence);
+    if (path !== undefined && path !== null) outputs.set(name, path);
   }
   const isPresent = present.type === "found";
   return { node, drvHash, outputs, isPresent, isDone: false, choice: present };
