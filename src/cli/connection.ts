@@ -79,6 +79,14 @@ export async function openStore(
   return { ...(await open(located, context, wishes)), settings: located.settings };
 }
 
+/** @throws KilnError `daemon.foreign` when it is zb's daemon, which has no way to do `what` */
+export function kilnOnly(connection: StoreConnection, what: string): void {
+  if (connection.hello !== undefined) return;
+  throw new KilnError("daemon.foreign", `the daemon is zb's, which cannot ${what} for a client`, {
+    hint: "stop it, or run kiln serve in its place",
+  });
+}
+
 /** The daemon at the socket; undefined when nobody named the socket and nobody answers there. */
 async function connectDaemon(
   settings: Settings,

@@ -8,7 +8,7 @@ import {
 import { parseStorePath } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { checkedExport } from "../checked-export.ts";
-import { openStore, type StoreConnection } from "../connection.ts";
+import { kilnOnly, openStore, type StoreConnection } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
 import { openInput, readAll, writeOutput } from "../files.ts";
@@ -131,11 +131,4 @@ export async function objectRegister(
   kilnOnly(connection, "register objects");
   for (const info of infos)
     await connection.client.call("kiln.register", { info: printObjectInfo(info) });
-}
-
-function kilnOnly(connection: StoreConnection, what: string): void {
-  if (connection.hello !== undefined) return;
-  throw new KilnError("daemon.foreign", `the daemon is zb's, which cannot ${what} for a client`, {
-    hint: "stop it, or run kiln serve in its place",
-  });
 }

@@ -1,14 +1,25 @@
 /** The commands that look into the store and change it. */
-import { Option } from "commander";
+import { type Command, Option } from "commander";
 import type { AdoptFlags } from "../commands/store-adopt.ts";
+import type { ClosureFlags, ListFlags, TreeFlags, WhyFlags } from "../commands/store-graph.ts";
 import type {
   DeleteFlags,
   ExportFlags,
   InfoFlags,
   RegisterFlags,
 } from "../commands/store-object.ts";
-import { Switch } from "../arguments.ts";
+import { Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
+import { choice, parseInteger } from "../go-values.ts";
+
+const objectHelp = "store paths, or files that lead there";
+
+function withListing(command: Command): Command {
+  return command
+    .addOption(valued("--sort <by>", "path or size (default: path)", choice("path", "size")))
+    .addOption(new Switch("--paths", "print paths only"))
+    .addOption(new Switch("--json", "print as JSON lines"));
+}
 
 export function defineStore(tree: CommandTree): void {
   const store = tree.group(tree.root, "store", "inspect the store");
@@ -26,6 +37,42 @@ export function defineStore(tree: CommandTree): void {
         "directory that holds the objects, if not the store directory",
       ),
     )
+    .addOption(new Switch("--json", "print as JSON"));
+
+  const load = async (): Promise<typeof import("../commands/store-graph.ts")> =>
+    await import("../commands/store-graph.ts");
+  withListing(
+    tree.leaf<ListFlags>(store, "list", {
+      description: "list the objects in the store, with their sizes",
+      load: async () => (await load()).storeList,
+    }),
+  );
+  withListing(
+    tree.leaf<ClosureFlags>(store, "closure", {
+      description: "list objects and all they refer to",
+      load: async () => (await load()).storeClosure,
+    }),
+  )
+    .argument("<objects...>", objectHelp)
+    .addOption(new Switch("--referrers", "what refers to them, instead"));
+  tree
+    .leaf<TreeFlags>(store, "tree", {
+      description: "show what objects refer to, as a tree",
+      load: async () => (await load()).storeTree,
+    })
+    .argument("<objects...>", objectHelp)
+    .addOption(valued("--depth <number>", "levels to show (default: all)", parseInteger))
+    .addOption(new Switch("--referrers", "what refers to them, instead"))
+    .addOption(new Switch("--json", "print as JSON lines"));
+  tree
+    .leaf<WhyFlags>(store, "why-depends", {
+      description: "show how an object comes to depend on another one",
+      load: async () => (await load()).storeWhyDepends,
+    })
+    .argument("<object>", objectHelp)
+    .argument("<dependency>", objectHelp)
+    .addOption(new Switch("-a, --all", "all ways, not only the shortest"))
+    .addOption(new Switch("--files", "also the files in which the references are"))
     .addOption(new Switch("--json", "print as JSON"));
 
   const object = tree.group(store, "object", "inspect and transfer store objects");

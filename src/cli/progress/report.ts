@@ -149,5 +149,5 @@ function criticalPath(view: BuildView, style: Style): string {
   const names = view.criticalPath.map((step) => view.nameOf(step.drvPath));
   const long = view.criticalPath.reduce((sum, step) => sum + step.durationMs, 0);
   if (names.length < 2 || long < 1000) return "";
-  return `; critical path ${names.join(` ${style.arrow} `)} ${Math.round(long / 1000)}s`;
+  return `; critical path ${names.join(` ${style.arrow} `)} ${(long / 1000).toFixed(long < 10_000 ? 1 : 0)}s`;
 }

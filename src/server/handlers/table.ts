@@ -12,10 +12,12 @@ import { getBuildResult } from "./get-build-result.ts";
 import { getBuild } from "./get-build.ts";
 import { info } from "./info.ts";
 import { kilnBuilds } from "./kiln-builds.ts";
+import { kilnClosure } from "./kiln-closure.ts";
 import { kilnDelete } from "./kiln-delete.ts";
 import { kilnHello } from "./kiln-hello.ts";
 import { kilnImportReport } from "./kiln-import-report.ts";
 import { kilnMissing } from "./kiln-missing.ts";
+import { kilnObjects } from "./kiln-objects.ts";
 import { kilnRegister } from "./kiln-register.ts";
 import { kilnResults } from "./kiln-results.ts";
 import { kilnWatch } from "./kiln-watch.ts";
@@ -40,6 +42,8 @@ const handlers: { readonly [M in Method]: Handler<M> } = {
   "kiln.importReport": kilnImportReport,
   "kiln.delete": kilnDelete,
   "kiln.register": kilnRegister,
+  "kiln.objects": kilnObjects,
+  "kiln.closure": kilnClosure,
   "kiln.builds": kilnBuilds,
   "kiln.results": kilnResults,
   "kiln.watch": kilnWatch,
