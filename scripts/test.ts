@@ -40,7 +40,7 @@ for (const [isolation, group] of [
       "--test",
       `--test-isolation=${isolation}`,
       "--test-concurrency=2",
-      "--test-timeout=600000",
+      "--test-timeout=240000",
       "--test-reporter=./scripts/reporter.ts",
       "--test-reporter-destination=stdout",
       ...group,
