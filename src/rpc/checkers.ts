@@ -185,6 +185,8 @@ const importReport: z.ZodType<protocol.ImportReportMessage> = z.looseObject({
   message: z.string().optional(),
 });
 
+const listedObject = z.looseObject({ path: storePath, narSize: z.number() });
+
 const buildSummary: z.ZodType<protocol.BuildSummaryMessage> = z.looseObject({
   id: z.string(),
   status,
@@ -290,6 +292,18 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
     needsParams: true,
     params: z.object({ info: text }),
     result: z.null(),
+  },
+  "kiln.objects": {
+    needsParams: false,
+    params: z.object({ after: optional(storePath), limit: optional(count) }),
+    result: z.looseObject({ objects: z.array(listedObject) }),
+  },
+  "kiln.closure": {
+    needsParams: true,
+    params: z.object({ paths: storePaths, referrers: flag }),
+    result: z.looseObject({
+      objects: z.array(listedObject.extend({ references: z.array(storePath) })),
+    }),
   },
   "kiln.builds": {
     needsParams: false,

@@ -119,6 +119,19 @@ export interface ImportReportMessage {
   readonly message?: string | undefined;
 }
 
+/** An object in a list. */
+export interface ListedObjectMessage {
+  readonly path: StorePath;
+  /** Bytes of its NAR. */
+  readonly narSize: number;
+}
+
+/** An object of a closure. */
+export interface ObjectNodeMessage extends ListedObjectMessage {
+  /** Those in the closure, sorted. */
+  readonly references: readonly StorePath[];
+}
+
 /** A build in a list. */
 export interface BuildSummaryMessage {
   readonly id: string;
@@ -283,6 +296,24 @@ export interface Methods {
       readonly info: string;
     };
     result: null;
+  };
+  "kiln.objects": {
+    params: {
+      /** Those after this path. Default: from the beginning. */
+      readonly after?: StorePath | undefined;
+      /** Default and most: 10,000. */
+      readonly limit?: number | undefined;
+    };
+    /** Sorted by path; fewer than `limit` at the end. */
+    result: { readonly objects: readonly ListedObjectMessage[] };
+  };
+  "kiln.closure": {
+    params: PathsParams & {
+      /** What refers to the paths, instead of what they refer to. Default false. */
+      readonly referrers?: boolean | undefined;
+    };
+    /** Sorted by path. */
+    result: { readonly objects: readonly ObjectNodeMessage[] };
   };
   "kiln.builds": {
     params: {

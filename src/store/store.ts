@@ -27,6 +27,13 @@ import type { ZbDatabase } from "./adopt/zb-database.ts";
 import { claimNames, type Claimed } from "./claims.ts";
 import { closureOf } from "./database/closure.ts";
 import { IntentTable } from "./database/intents.ts";
+import {
+  listObjects,
+  objectGraph,
+  type GraphOptions,
+  type ListedObject,
+  type ObjectNode,
+} from "./database/object-graph.ts";
 import { ObjectTable } from "./database/objects.ts";
 import { StoreDatabase, type Durability } from "./database/open.ts";
 import { Reserve } from "./database/reserve.ts";
@@ -180,6 +187,20 @@ export class Store implements AsyncDisposable {
   /** The objects that refer to `path`, without itself, sorted. */
   referrers(path: StorePath): StorePath[] {
     return this.#parts.objects.referrers(path);
+  }
+
+  /**
+   * `paths` and all they refer to (or that refers to them) with sizes and references, sorted.
+   *
+   * @throws KilnError `store.missing`
+   */
+  graph(paths: readonly StorePath[], options: GraphOptions = {}): ObjectNode[] {
+    return objectGraph(this.database, paths, options);
+  }
+
+  /** Up to `limit` registered objects with their sizes, sorted: those after the path `after`, or from the beginning. */
+  page(after: StorePath | undefined, limit: number): ListedObject[] {
+    return listObjects(this.database, after ?? "", limit);
   }
 
   /** All registered objects, sorted. */

@@ -39,18 +39,16 @@ export function defineStore(tree: CommandTree): void {
     )
     .addOption(new Switch("--json", "print as JSON"));
 
-  const load = async (): Promise<typeof import("../commands/store-graph.ts")> =>
-    await import("../commands/store-graph.ts");
   withListing(
     tree.leaf<ListFlags>(store, "list", {
       description: "list the objects in the store, with their sizes",
-      load: async () => (await load()).storeList,
+      load: async () => (await import("../commands/store-graph.ts")).storeList,
     }),
   );
   withListing(
     tree.leaf<ClosureFlags>(store, "closure", {
       description: "list objects and all they refer to",
-      load: async () => (await load()).storeClosure,
+      load: async () => (await import("../commands/store-graph.ts")).storeClosure,
     }),
   )
     .argument("<objects...>", objectHelp)
@@ -58,7 +56,7 @@ export function defineStore(tree: CommandTree): void {
   tree
     .leaf<TreeFlags>(store, "tree", {
       description: "show what objects refer to, as a tree",
-      load: async () => (await load()).storeTree,
+      load: async () => (await import("../commands/store-graph.ts")).storeTree,
     })
     .argument("<objects...>", objectHelp)
     .addOption(valued("--depth <number>", "levels to show (default: all)", parseInteger))
@@ -67,7 +65,7 @@ export function defineStore(tree: CommandTree): void {
   tree
     .leaf<WhyFlags>(store, "why-depends", {
       description: "show how an object comes to depend on another one",
-      load: async () => (await load()).storeWhyDepends,
+      load: async () => (await import("../commands/store-graph.ts")).storeWhyDepends,
     })
     .argument("<object>", objectHelp)
     .argument("<dependency>", objectHelp)

@@ -111,7 +111,8 @@ function graphOf(
   return graph;
 }
 
-function requireAll(database: StoreDatabase, paths: readonly StorePath[]): void {
+/** @throws KilnError `store.missing` when one of `paths` is not registered */
+export function requireAll(database: StoreDatabase, paths: readonly StorePath[]): void {
   const missing = database
     .prepare(
       `select value from json_each(?)

@@ -1,0 +1,103 @@
+/** What commands ask a store about its objects. */
+import { realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import {
+  parsePathInDirectory,
+  parseStorePath,
+  storePathFor,
+  type StoreDirectory,
+  type StorePath,
+} from "../format/store-path.ts";
+import type { ListedObjectMessage, ObjectNodeMessage } from "../rpc/protocol.ts";
+import { hasCode, KilnError } from "../util/kiln-error.ts";
+import { kilnOnly, type StoreConnection } from "./connection.ts";
+import { ObjectGraph } from "./object-graph.ts";
+
+/**
+ * The object that a person means: its path, a path inside of it, or a file that leads there, as `result`. `real` is where the store
+ * directory lies on this machine.
+ *
+ * @throws KilnError `path.invalid`
+ */
+export function objectMeant(directory: StoreDirectory, real: string, text: string): StorePath {
+  return (
+    within(directory, text) ??
+    within(directory, resolve(text)) ??
+    insideReal(directory, real, text) ??
+    parseStorePath(text)
+  );
+}
+
+function within(directory: StoreDirectory, path: string): StorePath | undefined {
+  try {
+    return parsePathInDirectory(directory, path).path;
+  } catch (error) {
+    if (hasCode(error, "path.invalid")) return undefined;
+    throw error;
+  }
+}
+
+function insideReal(directory: StoreDirectory, real: string, text: string): StorePath | undefined {
+  try {
+    const [path, start] = [realpathSync(text), `${realpathSync(real)}/`];
+    const [name = ""] = path.startsWith(start) ? path.slice(start.length).split("/") : [];
+    return storePathFor(directory, name);
+  } catch {
+    return undefined; // it leads nowhere, or to no object
+  }
+}
+
+/** As {@link objectMeant}, for the operands of a command. */
+export function objectsMeant(
+  { hello }: StoreConnection,
+  directory: StoreDirectory,
+  operands: readonly string[],
+): StorePath[] {
+  const real = hello?.realStoreDirectory ?? directory;
+  return operands.map((text) => objectMeant(directory, real, text));
+}
+
+/** All objects, by path. */
+export async function allObjects(connection: StoreConnection): Promise<ListedObjectMessage[]> {
+  kilnOnly(connection, "list objects");
+  const objects: ListedObjectMessage[] = [];
+  const limit = 10_000;
+  for (;;) {
+    const after = objects.at(-1)?.path;
+    const page = await connection.client.call("kiln.objects", {
+      limit,
+      ...(after === undefined ? {} : { after }),
+    });
+    objects.push(...page.objects);
+    if (page.objects.length < limit) return objects;
+  }
+}
+
+/**
+ * Objects with all they refer to, or with all that refers to them.
+ *
+ * @throws KilnError `store.missing`
+ */
+export async function fetchGraph(
+  connection: StoreConnection,
+  paths: readonly StorePath[],
+  { referrers = false }: { readonly referrers?: boolean } = {},
+): Promise<ObjectGraph> {
+  const { client, hello } = connection;
+  if (hello !== undefined) {
+    const { objects } = await client.call("kiln.closure", { paths, referrers });
+    return new ObjectGraph(objects);
+  }
+  // zb's daemon is asked about each object.
+  if (referrers) kilnOnly(connection, "find referrers");
+  const objects: ObjectNodeMessage[] = [];
+  const reached = new Set(paths);
+  for (const path of reached) {
+    const { info } = await client.call("zb.info", { path });
+    if (info === null)
+      throw new KilnError("store.missing", `${path} is not in the store`, { path });
+    objects.push({ path, narSize: info.narSize, references: info.references });
+    for (const reference of info.references) reached.add(reference);
+  }
+  return new ObjectGraph(objects);
+}

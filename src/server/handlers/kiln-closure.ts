@@ -1,0 +1,6 @@
+import type { Handler } from "../context.ts";
+
+/** Objects and all they refer to, or all that refers to them. */
+export const kilnClosure: Handler<"kiln.closure"> = async ({ paths, referrers }, { store }) => ({
+  objects: store.graph(paths, { referrers: referrers ?? false }),
+});

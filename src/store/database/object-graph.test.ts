@@ -1,0 +1,43 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { StorePath } from "../../format/store-path.ts";
+import { importInto, sample, streamOf, testStore } from "../store.test.support.ts";
+
+test("a graph has sizes and references, downwards and upwards; a page has sizes", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const bottom = sample(directory, "bottom", "bottom");
+  const left = sample(directory, "left", "left", [bottom.storePath]);
+  const right = sample(directory, "right", "right", [bottom.storePath]);
+  const top = sample(directory, "top", "top", [left.storePath, right.storePath]);
+  const other = sample(directory, "other", "other");
+  await importInto(store, streamOf(bottom, left, right, top, other));
+  const node = ({ storePath, narSize }: typeof top, references: readonly StorePath[]): object => ({
+    path: storePath,
+    narSize,
+    references,
+  });
+  const byPath = (a: object, b: object): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+  assert.deepEqual(
+    store.graph([top.storePath]),
+    [
+      node(bottom, []),
+      node(left, [bottom.storePath]),
+      node(right, [bottom.storePath]),
+      node(top, top.references),
+    ].toSorted(byPath),
+  );
+  assert.deepEqual(
+    store.graph([left.storePath], { referrers: true }),
+    [node(left, []), node(top, [left.storePath])].toSorted(byPath),
+  );
+  const all = [...store.list()];
+  const first = store.page(undefined, 3);
+  assert.deepEqual(
+    [...first, ...store.page(first.at(-1)?.path, 3)].map(({ path }) => path),
+    all,
+  );
+  assert.equal(first[0]?.narSize, store.info(all[0]!)?.narSize);
+  const absent = sample(directory, "absent", "absent").storePath;
+  assert.throws(() => store.graph([absent]), { code: "store.missing", path: absent });
+});
