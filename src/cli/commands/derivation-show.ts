@@ -119,9 +119,19 @@ async function contentsOf(stream: AsyncIterable<Buffer>): Promise<Map<string, Bu
 function jsonOf(directory: StoreDirectory, text: Text): string {
   const own = text.drvPath === undefined ? directory : directoryOf(text.drvPath);
   const derivation = parseNamed(own, text.name, text.file, text.bytes);
-  // zb's encoder escapes what could end a script element.
-  return JSON.stringify(derivationToJson(derivation, text.drvPath)).replaceAll(
+  const json = derivationToJson(derivation, text.drvPath);
+  // As zb's encoder: null for an empty list, and escapes for what could end a script element.
+  const written = JSON.stringify({
+    ...json,
+    args: nullIfEmpty(json.args),
+    inputSrcs: nullIfEmpty(json.inputSrcs),
+  });
+  return written.replaceAll(
     /[<>&\u2028\u2029]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
+}
+
+function nullIfEmpty(list: readonly string[]): readonly string[] | null {
+  return list.length === 0 ? null : list;
 }
