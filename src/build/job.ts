@@ -13,6 +13,7 @@ import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
+import { signRealization } from "../store/realization-signatures.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Build } from "./build.ts";
 import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
@@ -312,9 +313,11 @@ class Job {
 
   /** Writes down what the outputs are, so that it lasts, and only then says so. */
   async #record(drvHash: Hash, infos: ReadonlyMap<string, ObjectInfo>): Promise<void> {
-    const { realizations, store, table, clock } = this.#shop;
+    const { realizations, store, table, clock, signingKeys } = this.#shop;
     const { choices } = this.#build;
-    const found = realizationsOf(drvHash, infos, () => choices.producersOfInputs(this.#derivation));
+    const found = realizationsOf(drvHash, infos, () =>
+      choices.producersOfInputs(this.#derivation),
+    ).map((realization) => signRealization(realization, signingKeys));
     choices.check(found);
     const outputs = this.#outputsOf(infos);
     const endedAt = clock.now();

@@ -14,9 +14,11 @@ import type {
   BuildSummaryMessage,
   KilnResultMessage,
 } from "../rpc/protocol.ts";
+import type { SigningKey } from "../format/signature.ts";
 import { type BuildRow, BuildTable, type ResultRow } from "../store/database/builds.ts";
 import { lightly } from "../store/database/lightly.ts";
 import { equivalenceClass, RealizationTable } from "../store/database/realizations.ts";
+import { isValidSignature } from "../store/realization-signatures.ts";
 import type { Store } from "../store/store.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { type Clock, systemClock } from "../util/clock.ts";
@@ -70,8 +72,10 @@ export interface BuildServiceOptions {
   readonly retention?: number | undefined;
   /** For those who watch; default `daemon`. */
   readonly mode?: "daemon" | "embedded" | undefined;
-  /** Whether a signature under a realisation is valid; default: none is. */
+  /** Whether a signature under a realisation is valid; default: whether it is. */
   readonly checkSignature?: SignatureCheck;
+  /** Each of them signs every new realisation; default none. */
+  readonly signingKeys?: readonly SigningKey[] | undefined;
   readonly buffers?: MachoBufferCreator | undefined;
   /** This machine's system; default: what it is. */
   readonly host?: string;
@@ -141,7 +145,8 @@ export class BuildService implements AsyncDisposable {
       logDirectory: options.logDirectory,
       buildDirectory: options.buildDirectory,
       allowKeepFailed: options.allowKeepFailed,
-      checkSignature: options.checkSignature ?? (() => false),
+      checkSignature: options.checkSignature ?? isValidSignature,
+      signingKeys: options.signingKeys ?? [],
       buffers: options.buffers,
       clock: options.clock ?? systemClock,
       log: options.log ?? (() => undefined),

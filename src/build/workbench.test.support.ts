@@ -95,12 +95,12 @@ export class Workbench implements AsyncDisposable {
   readonly logged: string[] = [];
   store: Store;
   service: BuildService;
-  readonly #remove: AsyncDisposable;
+  readonly #remove: Partial<AsyncDisposable>;
   readonly #options: Options;
   readonly #durability: Durability;
 
   private constructor(
-    temporary: { readonly path: string } & AsyncDisposable,
+    temporary: { readonly path: string } & Partial<AsyncDisposable>,
     store: Store,
     { options, durability }: { readonly options: Options; readonly durability: Durability },
   ) {
@@ -115,7 +115,16 @@ export class Workbench implements AsyncDisposable {
 
   static async open(options: Options = {}, durability: Durability = "process"): Promise<Workbench> {
     const temporary = await temporaryDirectory(tmpdir(), "kiln-build-");
-    mkdirSync(join(temporary.path, "builds"));
+    return await Workbench.openIn(temporary, options, durability);
+  }
+
+  /** In a folder that may hold what another workbench has left there. It goes with this one. */
+  static async openIn(
+    temporary: { readonly path: string } & Partial<AsyncDisposable>,
+    options: Options = {},
+    durability: Durability = "process",
+  ): Promise<Workbench> {
+    mkdirSync(join(temporary.path, "builds"), { recursive: true });
     return new Workbench(temporary, await openStore(temporary.path, durability), {
       options,
       durability,
@@ -125,11 +134,6 @@ export class Workbench implements AsyncDisposable {
   /** Closes service and store and opens them again. */
   async restart(): Promise<void> {
     await this.service.close();
-    await this.reopen();
-  }
-
-  /** Opens store and service anew, without having ended what the service was doing. */
-  async reopen(): Promise<void> {
     await this.store.close();
     this.store = await openStore(this.folder, this.#durability);
     this.service = this.#newService();
@@ -138,7 +142,7 @@ export class Workbench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.service.close();
     await this.store.close();
-    await this.#remove[Symbol.asyncDispose]();
+    await this.#remove[Symbol.asyncDispose]?.();
   }
 
   /** Puts a file into the store. */

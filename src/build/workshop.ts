@@ -1,4 +1,5 @@
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import type { SigningKey } from "../format/signature.ts";
 import type { BuildTable } from "../store/database/builds.ts";
 import type { RealizationTable } from "../store/database/realizations.ts";
 import type { Store } from "../store/store.ts";
@@ -41,6 +42,8 @@ export interface Workshop {
   readonly buildDirectory: string;
   readonly allowKeepFailed: boolean;
   readonly checkSignature: SignatureCheck;
+  /** Each of them signs every new realisation. */
+  readonly signingKeys: readonly SigningKey[];
   readonly buffers: MachoBufferCreator | undefined;
   readonly clock: Clock;
   readonly log: Log;

@@ -27,19 +27,26 @@ export class KeyedMutex {
 }
 
 /** Resolves when somebody takes the new last entry of `queue` out and calls it; on abort the entry leaves by itself. */
-export function waitInLine(queue: (() => void)[], signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const enter = (): void => {
-      signal?.removeEventListener("abort", leave);
-      resolve();
-    };
-    const leave = (): void => {
-      queue.splice(queue.indexOf(enter), 1);
-      reject(signal?.reason as Error);
-    };
-    queue.push(enter);
-    signal?.addEventListener("abort", leave, { once: true });
-  });
+export async function waitInLine(
+  queue: (() => void)[],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let isIn = false;
+  const enter = (): void => {
+    isIn = true;
+    resolve();
+  };
+  const leave = (): void => {
+    if (isIn) return; // it came in just before
+    queue.splice(queue.indexOf(enter), 1);
+    resolve();
+  };
+  queue.push(enter);
+  signal?.addEventListener("abort", leave, { once: true });
+  await promise;
+  signal?.removeEventListener("abort", leave);
+  if (!isIn) signal?.throwIfAborted();
 }
 
 /** A Disposable that acts at its first disposal only. */

@@ -1,0 +1,46 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { KilnError } from "../util/kiln-error.ts";
+import type { BuildOutcome } from "./executor.ts";
+import { shortfallOf, shortfallOfError } from "./failure.ts";
+
+const lines: [outcome: BuildOutcome, line: string | undefined][] = [
+  [{ type: "exited", code: 0 }, undefined],
+  [{ type: "exited", code: 2 }, "*** Build failed: exit status 2"],
+  [{ type: "signaled", signal: "SIGKILL" }, "*** Build failed: signal: killed"],
+  [{ type: "signaled", signal: "SIGSEGV" }, "*** Build failed: signal: segmentation fault"],
+  [{ type: "signaled", signal: "SIGRTMIN" }, "*** Build failed: signal: SIGRTMIN"],
+  [{ type: "notStarted", message: "fork/exec /x: no" }, "*** Build failed: fork/exec /x: no"],
+  [{ type: "failed", code: "fetch.http", message: "404" }, "*** Build failed: builtin:x failed"],
+  [
+    { type: "failed", code: "builtin.unknown", message: 'builtin "x" not found' },
+    '*** Build failed: builtin "x" not found',
+  ],
+];
+for (const [outcome, line] of lines) {
+  test(`${JSON.stringify(outcome)} ends the log with ${line ?? "nothing"}`, () => {
+    assert.equal(shortfallOf(outcome, "builtin:x")?.logLine, line);
+  });
+}
+
+const errors: [error: unknown, state: string, line: string][] = [
+  [new KilnError("ca.mismatch", "wrong", { kind: "builder" }), "failed", "*** Build failed: wrong"],
+  [new KilnError("store.missing", "gone"), "error", "zb internal error: build /d: gone"],
+  [new Error("a defect"), "error", "zb internal error: build /d: a defect"],
+  [
+    new KilnError("build.cancelled", "cancelled by x", { kind: "internal" }),
+    "cancelled",
+    "*** Build failed: cancelled by x",
+  ],
+  [
+    new KilnError("build.interrupted", "the end", { kind: "internal" }),
+    "interrupted",
+    "*** Build failed: the end",
+  ],
+];
+for (const [error, state, line] of errors) {
+  test(`${String(error)} makes a result ${state}`, () => {
+    const shortfall = shortfallOfError(error, "/d");
+    assert.deepEqual([shortfall.state, shortfall.logLine], [state, line]);
+  });
+}

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { derivationPath } from "../format/derivation/print.ts";
+import { sha256 } from "../format/hash.ts";
+import { parseStoreDirectory, parseStorePath, type StorePath } from "../format/store-path.ts";
+import { compareDerivations } from "./reasons.ts";
+import { type Made, shellDerivation, type ShellOptions } from "./workbench.test.support.ts";
+
+const directory = parseStoreDirectory("/s");
+const source = (digit: string, name = "src"): StorePath =>
+  parseStorePath(`/s/${digit.repeat(32)}-${name}`);
+const input = (variant: string): Made => {
+  const derivation = shellDerivation(directory, "lib", "", { env: { V: variant } });
+  return { drvPath: derivationPath(derivation), derivation };
+};
+
+const table: [what: string, old: ShellOptions, now: ShellOptions, difference: object][] = [
+  ["nothing", {}, {}, {}],
+  ["a variable", { env: { A: "1" } }, { env: { A: "2" } }, { changes: ['env.A "1" -> "2"'] }],
+  ["a variable that is gone", { env: { A: "1" } }, {}, { changes: ['env.A "1" -> unset'] }],
+  [
+    "a source",
+    { sources: { s: source("1") } },
+    { sources: { s: source("2") } },
+    { inputs: ["src"] },
+  ],
+  [
+    "another source",
+    { sources: { s: source("1") } },
+    { sources: { s: source("1", "other") } },
+    { inputs: ["src", "other"], changes: ['env.s "src" -> "other"'] },
+  ],
+  ["an input", { inputs: { l: input("1") } }, { inputs: { l: input("2") } }, { inputs: ["lib"] }],
+  ["the arguments", { args: ["a"] }, { args: ["b"] }, { changes: ["args"] }],
+  ["the builder", {}, { builder: "/bin/bash" }, { changes: ['builder "/bin/sh" -> "/bin/bash"'] }],
+  [
+    "the outputs",
+    { fixed: { method: "flat", hash: sha256("1") } },
+    { fixed: { method: "flat", hash: sha256("2") } },
+    { changes: ["outputs"] },
+  ],
+];
+for (const [what, old, now, difference] of table) {
+  test(`derivations that differ in ${what} are told apart by it`, () => {
+    const [a, b] = [old, now].map((options) => shellDerivation(directory, "x", "script", options));
+    assert.ok(a && b);
+    assert.deepEqual(compareDerivations(a, b), difference);
+  });
+}
