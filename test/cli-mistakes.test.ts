@@ -1,6 +1,5 @@
 // Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
 import assert from "node:assert/strict";
-import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Place, shellTargets } from "./support/cli.ts";
@@ -218,16 +217,4 @@ describe("a mistake", () => {
     assert.match(ended.stderr, /KilnError: no file nope\n +at /);
     assert.equal(ended.code, 1);
   });
-
-  test(
-    "a socket that may not be used is said clearly",
-    { skip: process.getuid?.() === 0 && "root may use every socket" },
-    async () => {
-      await using place = new Place();
-      writeFileSync(join(place.directory, "s"), "");
-      chmodSync(join(place.directory, "s"), 0);
-      const ended = await place.run(["--store-socket", join(place.directory, "s"), "ps"]);
-      assert.equal(ended.code, 1);
-    },
-  );
 });
