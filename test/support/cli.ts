@@ -4,9 +4,10 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { removeTree } from "../../src/files/remove-tree.ts";
 import { type Ended, kilnProgram } from "./world.ts";
 
 export interface RunOptions {
@@ -113,7 +114,7 @@ export class Place implements AsyncDisposable {
       child.kill("SIGKILL");
       await once(child, "exit");
     }
-    rmSync(this.directory, { recursive: true, force: true });
+    await removeTree(this.directory); // also what a plain user cannot simply remove: read-only folders of a store
   }
 }
 
