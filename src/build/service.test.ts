@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import {
+  chmodSync,
   existsSync,
   lstatSync,
   readdirSync,
@@ -10,7 +11,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { hashBytes, sha256 } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
@@ -214,6 +215,7 @@ describe("realising", () => {
     const file = join(bench().pathOf(first.build, victim.drvPath), "f");
     // The file system's clock is coarse: what is altered within its tick cannot be told from what was not.
     for (const until = Date.now() + 30; Date.now() < until;) await new Promise(setImmediate);
+    chmodSync(dirname(file), 0o755);
     rmSync(file);
     writeFileSync(file, "wrong");
     const second = await bench().realize(victim);

@@ -25,9 +25,14 @@ export async function temporaryDirectory(
   };
 }
 
+/** What the first attempt is still removing may be gone meanwhile. */
 async function makeFoldersWritable(folder: string): Promise<void> {
-  await chmod(folder, 0o700);
-  const entries = await readdir(folder, { withFileTypes: true });
-  const folders = entries.filter((entry) => entry.isDirectory());
-  for (const { name } of folders) await makeFoldersWritable(join(folder, name));
+  try {
+    await chmod(folder, 0o700);
+    const entries = await readdir(folder, { withFileTypes: true });
+    const folders = entries.filter((entry) => entry.isDirectory());
+    for (const { name } of folders) await makeFoldersWritable(join(folder, name));
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+  }
 }
