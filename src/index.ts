@@ -73,6 +73,8 @@ export {
 } from "./format/object-info.ts";
 export type { ObjectInfo, RpcObjectInfo } from "./format/object-info.ts";
 export type { ExportTrailer } from "./format/export-stream.ts";
+export { SigningKey } from "./format/signature.ts";
+export type { PublicKey } from "./format/realization.ts";
 export { parseStoreDirectory, parseStorePath } from "./format/store-path.ts";
 export type { StoreDirectory, StorePath } from "./format/store-path.ts";
 export { hasCode, KilnError } from "./util/kiln-error.ts";

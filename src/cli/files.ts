@@ -26,11 +26,12 @@ export async function readAll(input: AsyncIterable<Buffer>): Promise<Buffer> {
 
 /**
  * Writes bytes to a file (`-`: standard output). A file appears when it is complete; what fails leaves nothing. Things that are no
- * files, as /dev/null or a pipe, are written to as they are.
+ * files, as /dev/null or a pipe, are written to as they are. `mode` is that of a new file, before the umask.
  */
 export async function writeOutput(
   name: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  mode: number = 0o666,
 ): Promise<void> {
   if (name === "-") {
     await writeAll(process.stdout, chunks);
@@ -38,7 +39,7 @@ export async function writeOutput(
   }
   const inPlace = await isSpecial(name);
   const target = inPlace ? name : `${name}.${process.pid}.part`;
-  const fd = openSync(target, inPlace ? "w" : "wx");
+  const fd = openSync(target, inPlace ? "w" : "wx", mode);
   const file = createWriteStream(target, { fd, autoClose: false });
   try {
     await writeAll(file, chunks);

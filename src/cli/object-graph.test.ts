@@ -13,7 +13,7 @@ function graphOf(references: Readonly<Record<string, string>>): ObjectGraph {
     Object.entries(references).map(([name, others], i) => ({
       path: path(name),
       narSize: 1000 * 2 ** i,
-      references: [...others].map(path),
+      references: others.split("").map(path),
     })),
   );
 }

@@ -5,6 +5,7 @@ import { CommandTree } from "./command-tree.ts";
 import type { CommandContext } from "./context.ts";
 import { defineBuilding } from "./define/building.ts";
 import { defineInspecting } from "./define/inspecting.ts";
+import { defineKeys } from "./define/keys.ts";
 import { defineServing } from "./define/serving.ts";
 import { defineStore } from "./define/store.ts";
 
@@ -18,6 +19,7 @@ export function makeProgram(context: CommandContext): CommandTree {
   defineBuilding(tree);
   defineInspecting(tree);
   defineStore(tree);
+  defineKeys(tree);
   defineServing(tree);
   return tree;
 }

@@ -145,13 +145,13 @@ describe("a signature", () => {
 describe("key files", () => {
   test("are zb's", () => {
     const text =
-      '{\n  "format": "ed25519",\n  "key": "+NMDNfvjCmdT9mLr9zadYQXwF/mPLsToMw36yX7w6HA="\n}\n';
+      '{\n\t"format": "ed25519",\n\t"key": "+NMDNfvjCmdT9mLr9zadYQXwF/mPLsToMw36yX7w6HA="\n}\n';
     const read = SigningKey.parse(text);
     assert.deepEqual(read.publicKey, publicKey);
     assert.equal(read.print(), text);
     assert.equal(
       read.printPublic(),
-      '{\n  "format": "ed25519",\n  "publicKey": "lQkivSdlrDBjwgE/VNmPefTRYAH3Yklhkb1m12JRlHA="\n}\n',
+      '{\n\t"format": "ed25519",\n\t"publicKey": "lQkivSdlrDBjwgE/VNmPefTRYAH3Yklhkb1m12JRlHA="\n}\n',
     );
   });
 

@@ -191,5 +191,5 @@ function parseKeyFile(text: string): { format?: unknown; key?: unknown } {
 }
 
 function printFile(value: object): string {
-  return `${JSON.stringify(value, undefined, 2)}\n`;
+  return `${JSON.stringify(value, undefined, "\t")}\n`;
 }

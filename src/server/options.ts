@@ -1,6 +1,7 @@
 /** What a server can be told. Everything but the two places has a default. */
 import type { BuildUser } from "../build/executor.ts";
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import type { SigningKey } from "../format/signature.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 export type { BuildUser };
@@ -50,6 +51,8 @@ export interface ServerOptions {
   readonly jobs?: number | undefined;
   /** Who runs builders, one of them each; default: the server's own user runs all. */
   readonly buildUsers?: readonly BuildUser[] | undefined;
+  /** Each of them signs what new builds make of their derivations; default none. */
+  readonly signingKeys?: readonly SigningKey[] | undefined;
   /** Called for each new build. */
   readonly buildContext?: ((buildID: string) => BuildScope) | undefined;
   /** How long builds and their logs are kept after their end, in milliseconds; default, and for 0 or less: for ever. */

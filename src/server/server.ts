@@ -284,6 +284,7 @@ function openBuilds(store: Store, options: ServerOptions): BuildService {
     allowKeepFailed: options.allowKeepFailed ?? false,
     sandboxPaths: options.sandboxPaths?.keys() ?? [],
     buildUsers: options.buildUsers ?? [],
+    signingKeys: options.signingKeys,
     buildContext: options.buildContext,
     retention: options.buildLogRetention,
     mode: options.mode ?? "embedded",

@@ -1,6 +1,7 @@
 /** Signatures over the realisations that the store knows; what is signed is in format/signature.ts. */
 import type * as document from "../format/realization.ts";
 import { verifySignature, type SigningKey } from "../format/signature.ts";
+import { hasCode } from "../util/kiln-error.ts";
 import {
   partsOfClass,
   type EquivalenceClass,
@@ -8,7 +9,7 @@ import {
   type RealizationSignature,
 } from "./database/realizations.ts";
 
-/** The realisation with a signature by each of `keys`. */
+/** The realisation with a signature by each of `keys`; without one when JSON cannot hold it, so that it cannot be signed. */
 export function signRealization(
   realization: Realization,
   keys: readonly SigningKey[],
@@ -16,7 +17,13 @@ export function signRealization(
   if (keys.length === 0) return realization;
   const output = classOf(realization.equivalence);
   const signed = documentOf(realization);
-  const signatures = keys.map((key) => key.sign(output, signed));
+  let signatures: RealizationSignature[];
+  try {
+    signatures = keys.map((key) => key.sign(output, signed));
+  } catch (error) {
+    if (hasCode(error, "realization.invalid")) return realization;
+    throw error;
+  }
   return { ...realization, signatures: [...realization.signatures, ...signatures] };
 }
 

@@ -13,6 +13,7 @@ import type { CommandContext } from "../context.ts";
 import { closeInherited } from "../inherited.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
 import { logLine, type ServeLog } from "../serve-log.ts";
+import { readSigningKey } from "../signing-keys.ts";
 import { type Environment, type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 
 export interface ServeFlags {
@@ -29,6 +30,7 @@ export interface ServeFlags {
   readonly realStore?: string;
   readonly sandbox?: boolean;
   readonly sandboxPath?: readonly string[];
+  readonly signingKey?: readonly string[];
   readonly socketGroup?: string;
   readonly socketMode?: number;
   readonly systemd?: boolean;
@@ -152,6 +154,7 @@ function serverOptions(
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
     disableSandbox: true,
+    signingKeys: (flags.signingKey ?? []).map(readSigningKey),
     sandboxPaths: sandboxPaths(flags.sandboxPath ?? [], flags.implicitSystemDep ?? []),
     coresPerBuild: flags.coresPerBuild,
     jobs: flags.jobs,

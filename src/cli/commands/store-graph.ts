@@ -154,6 +154,9 @@ function sayObjects(objects: readonly Listed[], flags: ListFlags, context: Comma
 
 /** By path, or the largest first. */
 function sorted<T extends Listed>(objects: readonly T[], by: "path" | "size" = "path"): T[] {
-  const byPath = (a: T, b: T): number => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0);
-  return objects.toSorted(by === "path" ? byPath : (a, b) => b.narSize - a.narSize || byPath(a, b));
+  return objects.toSorted((a, b) => (by === "size" ? b.narSize - a.narSize : 0) || byPath(a, b));
+}
+
+function byPath(a: Listed, b: Listed): number {
+  return a.path < b.path ? -1 : Number(a.path > b.path);
 }

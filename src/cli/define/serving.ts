@@ -49,6 +49,9 @@ export function defineServing(tree: CommandTree): void {
     .addOption(
       repeated("--sandbox-path <paths>", "INSIDE[=HOST] … that builders may ask for (repeatable)"),
     )
+    .addOption(
+      repeated("--signing-key <file>", "key file that signs what builds make (repeatable)"),
+    )
     .addOption(new Option("--socket-group <group>", "group that may use the socket"))
     .addOption(
       valued("--socket-mode <mode>", "permissions of the socket (default: 0660)", parseMode),
