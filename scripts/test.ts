@@ -2,12 +2,17 @@
 //   node scripts/test.ts                 all
 //   node scripts/test.ts vectors         the conformance vectors alone (KILN_VECTORS=DIR takes them from elsewhere)
 //   node scripts/test.ts FILE…           these files
-// Pure tests (src/) share one process, which is much faster; those in test/ get a process each.
-import { spawnSync } from "node:child_process";
+// Pure tests (src/) share one process, which is much faster; those in test/ get a process each, two at a time; those in
+// test/timed/, which measure, run alone.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+
+/** A process that takes longer hangs, and is ended with all it has started. */
+const limit = 5 * 60_000;
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const asked = process.argv.slice(2);
@@ -27,31 +32,63 @@ if (files.length === 0 || unknown.length > 0) {
 const scratch = mkdtempSync(join(tmpdir(), "kiln-test-"));
 const countsFile = join(scratch, "counts");
 writeFileSync(countsFile, "");
-let broken = false;
-for (const [isolation, group] of [
-  ["none", files.filter((file) => file.startsWith("src/"))],
-  ["process", files.filter((file) => file.startsWith("test/"))],
-] as const) {
-  if (group.length === 0) continue;
-  const ended = spawnSync(
+let broken = 0;
+
+/** Runs these files in one process and prints what it said when it has ended. */
+async function run(group: readonly string[]): Promise<void> {
+  if (group.length === 0) return;
+  const child = spawn(
     process.execPath,
     [
       "--disable-warning=ExperimentalWarning",
       "--test",
-      `--test-isolation=${isolation}`,
-      "--test-concurrency=2",
-      "--test-timeout=240000",
+      "--test-isolation=none",
       "--test-reporter=./scripts/reporter.ts",
       "--test-reporter-destination=stdout",
       ...group,
     ],
     {
-      stdio: ["ignore", "inherit", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, KILN_TEST_COUNTS: countsFile },
+      detached: true,
     },
   );
-  broken ||= ended.status !== 0;
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => said.push(chunk));
+  }
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    process.kill(-child.pid!, "SIGKILL");
+  }, limit);
+  const [code] = (await once(child, "exit")) as [number | null];
+  clearTimeout(timer);
+  // What a test has left running may hold the pipes open.
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  process.stdout.write(Buffer.concat(said));
+  if (code === 0) return;
+  broken++;
+  if (late) console.log(`✗ ${group.join(" ")}: not finished after ${limit / 60_000} minutes`);
 }
+
+/** The files one after the other, on as many lanes. */
+async function inTurn(queue: string[], lanes: number): Promise<void> {
+  await Promise.all(
+    Array.from({ length: lanes }, async () => {
+      for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run([file]);
+    }),
+  );
+}
+
+const isTimed = (file: string): boolean => file.startsWith("test/timed/");
+await run(files.filter((file) => file.startsWith("src/")));
+await inTurn(
+  files.filter((file) => file.startsWith("test/") && !isTimed(file)),
+  2,
+);
+await inTurn(files.filter(isTimed), 1);
+
 const total = { passed: 0, failed: 0, skipped: 0 };
 for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean)) {
   const counts = JSON.parse(line) as typeof total;
@@ -60,6 +97,7 @@ for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean))
   total.skipped += counts.skipped;
 }
 rmSync(scratch, { recursive: true });
-if (broken && total.failed === 0) total.failed = 1;
+// A process that died without counting is a failure, too.
+total.failed = Math.max(total.failed, broken);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-process.exit(broken || total.passed === 0 ? 1 : 0);
+process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

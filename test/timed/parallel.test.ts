@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { derivationPath } from "../src/format/derivation/print.ts";
-import { StoreClient } from "../src/rpc/client.ts";
-import { finishedBuild } from "./support/builds.ts";
-import { exportOf, shell } from "./support/derivations.ts";
-import { kilnProgram, needsWorld, World } from "./support/world.ts";
+import { derivationPath } from "../../src/format/derivation/print.ts";
+import { StoreClient } from "../../src/rpc/client.ts";
+import { finishedBuild } from "../support/builds.ts";
+import { exportOf, shell } from "../support/derivations.ts";
+import { kilnProgram, needsWorld, World } from "../support/world.ts";
 
 test(
   "64 builders that sleep 0.2 s end in under 1.6 s with --jobs 16, never more than 16 at once",
