@@ -61,6 +61,8 @@ export interface BenchBuild {
   readonly fixed?: boolean;
   /** Cancelled when this is in the log. */
   readonly cancelAt?: string;
+  /** Cancelled after so many milliseconds. */
+  readonly cancelAfter?: number;
 }
 
 /** How a build ended, and what it left. */
@@ -193,9 +195,7 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
     log: {
       write(chunk) {
         log += Buffer.from(chunk).toString("latin1");
-        if (wanted.cancelAt !== undefined && log.includes(wanted.cancelAt)) {
-          cancel.abort(new KilnError("build.cancelled", "cancelled", { kind: "internal" }));
-        }
+        if (wanted.cancelAt !== undefined && log.includes(wanted.cancelAt)) stop();
       },
     },
     progress() {},
@@ -203,6 +203,9 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
     ...(options.user && { user: options.user }),
   };
   const start = performance.now();
+  const stop = (): void =>
+    cancel.abort(new KilnError("build.cancelled", "cancelled", { kind: "internal" }));
+  const timer = wanted.cancelAfter === undefined ? undefined : setTimeout(stop, wanted.cancelAfter);
   const ended = await executor.run(task, cancel.signal).then(
     (outcome) => ({ outcome }),
     (thrown: unknown) => {
@@ -210,6 +213,7 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
       return { error: { code, message } };
     },
   );
+  clearTimeout(timer);
   const durationMs = performance.now() - start;
   const left = processesOf(logical);
   const output = entryAt(real);

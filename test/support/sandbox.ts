@@ -1,7 +1,14 @@
 /** Sandboxed builds for tests: in each of the modes in which a daemon may run. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, chownSync, mkdtempSync, realpathSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -100,12 +107,18 @@ export class Bench implements AsyncDisposable {
     await gone;
   }
 
+  /** Ends it in order. */
+  async stop(): Promise<void> {
+    if (this.process.exitCode !== null || this.process.signalCode !== null) return;
+    const gone = once(this.process, "exit");
+    this.process.stdin?.end();
+    await gone;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.process.exitCode === null && this.process.signalCode === null) {
-      const gone = once(this.process, "exit");
-      this.process.stdin?.end();
-      await gone;
-    }
+    // A test that failed may have left builds running.
+    if (this.#answers.size > 0) await this.kill();
+    await this.stop();
     await removeTree(this.folder);
   }
 
@@ -115,7 +128,10 @@ export class Bench implements AsyncDisposable {
     lines.on("line", (line) => {
       const message = JSON.parse(line) as { id?: number; result?: unknown };
       if (message.id === undefined) ready.resolve();
-      else this.#answers.get(message.id)?.(message.result);
+      else {
+        this.#answers.get(message.id)?.(message.result);
+        this.#answers.delete(message.id);
+      }
     });
     this.process.setMaxListeners(0);
     this.process.once("exit", () => ready.reject(new Error(`no bench: ${this.#errors}`)));
@@ -128,4 +144,28 @@ function newFolder(mode: DaemonMode): string {
   chmodSync(folder, 0o755);
   if (mode.runAs !== undefined) chownSync(folder, mode.runAs, mode.runAs);
   return folder;
+}
+
+/** Processes with this text in their environment. */
+export function processesWith(text: string): number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, "latin1").includes(text);
+      } catch {
+        return false; // gone, or hidden from us
+      }
+    })
+    .map(Number);
+}
+
+/** Waits until `holds`; how long that took, in milliseconds. */
+export async function waitUntil(holds: () => boolean, patience = 10_000): Promise<number> {
+  const start = performance.now();
+  while (!holds()) {
+    if (performance.now() - start > patience) throw new Error(`not within ${patience} ms: ${holds.toString()}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return performance.now() - start;
 }

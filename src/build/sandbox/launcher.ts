@@ -7,11 +7,11 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { Duplex, type Readable } from "node:stream";
-import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { constants } from "node:os";
 import { inheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { KnownProcess } from "./known-process.ts";
 import type { ShellImage, Tools } from "./tools.ts";
 
 /** Who makes the namespaces. `root` is that of the host; a plain user is root of a user namespace meanwhile. */
@@ -89,12 +89,17 @@ class RunningSandbox implements AsyncDisposable {
   #isClosed = false;
   #complaint = "";
   #isStopping = false;
-  #timers: NodeJS.Timeout[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  /** Process 1. */
+  #init: KnownProcess | undefined;
 
   constructor(child: ChildProcess, grace: number) {
     this.#child = child;
     this.#grace = grace;
     child.on("error", (error) => (this.#complaint = error.message));
+    child.once("exit", (_, signal) => {
+      if (signal !== null) this.kill(); // it was killed, and what it waited for may live
+    });
     const control = child.stdio[3];
     if (!(control instanceof Duplex)) throw setupFailed(this.#complaint);
     this.#control = control;
@@ -135,19 +140,15 @@ class RunningSandbox implements AsyncDisposable {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.#control.write("end\n");
-    this.#after(this.#grace, () => this.kill());
+    if (this.#news.includes("started")) this.#timer = setTimeout(() => this.kill(), this.#grace);
+    else this.kill();
   }
 
   /** Ends every process of the sandbox. */
   kill(): void {
-    this.#isStopping = true;
     this.#control.end();
-    // Who waits for that word may have been killed by the builder, where both are the same user.
-    this.#after(500, () => {
-      const init = this.#init;
-      if (init !== undefined) killProcess(init);
-      else this.#child.kill("SIGKILL");
-    });
+    if (this.#init === undefined) this.#child.kill("SIGKILL");
+    else this.#init.kill();
   }
 
   async ended(): Promise<Ended> {
@@ -165,26 +166,17 @@ class RunningSandbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isClosed) this.kill();
     await this.#closed;
-    for (const timer of this.#timers) clearTimeout(timer);
+    clearTimeout(this.#timer);
     // The end of `unshare` is the end of process 1, which the kernel ends last, unless `unshare` was killed itself.
-    const init = this.#init;
-    if (this.#child.signalCode !== null && init !== undefined) await gone(init);
-  }
-
-  /** Process 1, by its number out here. */
-  get #init(): number | undefined {
-    const line = this.#news.find((news) => news.startsWith("pid "));
-    return line === undefined ? undefined : Number(line.slice(4));
+    if (this.#child.signalCode !== null) await this.#init?.gone();
   }
 
   #tell(line: string): void {
+    const pid = /^pid (\d+)$/.exec(line)?.[1];
+    if (pid !== undefined) this.#init = new KnownProcess(Number(pid));
     this.#news.push(line);
     this.#newsArrived.resolve();
     this.#newsArrived = Promise.withResolvers();
-  }
-
-  #after(milliseconds: number, act: () => void): void {
-    this.#timers.push(setTimeout(act, milliseconds));
   }
 }
 
@@ -294,24 +286,4 @@ function readLines(stream: Readable, onLine: (line: string) => void): void {
     rest = lines.pop() ?? "";
     lines.forEach(onLine);
   });
-}
-
-function killProcess(pid: number): boolean {
-  try {
-    return process.kill(pid, "SIGKILL");
-  } catch {
-    return false;
-  }
-}
-
-/** @throws KilnError `process.survived` */
-async function gone(pid: number): Promise<void> {
-  for (let tries = 0; killProcess(pid); tries++) {
-    if (tries > 1000) {
-      throw new KilnError("process.survived", `process ${pid} cannot be killed`, {
-        kind: "internal",
-      });
-    }
-    await wait(10);
-  }
 }

@@ -1,8 +1,8 @@
 /** What a daemon that was killed may have left in its slots directory: processes that are about to end, and files. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
-import { setTimeout as wait } from "node:timers/promises";
 import { KilnError } from "../../util/kiln-error.ts";
+import { KnownProcess } from "./known-process.ts";
 import { MountTable } from "./mount-table.ts";
 
 /**
@@ -12,16 +12,7 @@ import { MountTable } from "./mount-table.ts";
  * @throws KilnError `process.survived`
  */
 export async function endSandboxes(directory: string): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    const found = sandboxProcesses(directory);
-    if (found.length === 0) return;
-    if (tries > 200) {
-      const message = `processes ${found.join(", ")} of an earlier daemon cannot be killed`;
-      throw new KilnError("process.survived", message, { kind: "internal" });
-    }
-    for (const pid of found) kill(pid);
-    await wait(10);
-  }
+  await Promise.all(sandboxProcesses(directory).map((pid) => new KnownProcess(pid).gone()));
 }
 
 /**
@@ -55,13 +46,5 @@ function environment(pid: string): Buffer {
     return Buffer.concat([Buffer.from("\0"), readFileSync(`/proc/${pid}/environ`)]);
   } catch {
     return Buffer.alloc(0); // gone, or somebody else's
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It is gone.
   }
 }
