@@ -7,6 +7,7 @@ import {
   type EquivalenceClass,
   equivalenceClass,
   type Realization,
+  type ReferenceClass,
 } from "../store/database/realizations.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { RealizationSnapshot } from "./choose-realization.ts";
@@ -19,6 +20,8 @@ export class Choices implements Facts {
   readonly done: Map<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }> = new Map();
   readonly chosen: Map<EquivalenceClass, StorePath | null> = new Map();
   readonly #snapshot: RealizationSnapshot;
+  /** References of what was chosen, looked up once: every closure is walked again for each derivation above it. */
+  readonly #references = new Map<EquivalenceClass, readonly ReferenceClass[]>();
 
   constructor(snapshot: RealizationSnapshot) {
     this.#snapshot = snapshot;
@@ -93,11 +96,21 @@ export class Choices implements Facts {
     for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
       const [path, producer] = top;
       if (producer === undefined) continue; // what a source refers to are sources
-      for (const reference of this.#snapshot.references(producer, path)) {
+      for (const reference of this.#referencesOf(producer, path)) {
         visit(reference.path, reference.producer);
       }
     }
     return producers;
+  }
+
+  #referencesOf(producer: EquivalenceClass, path: StorePath): readonly ReferenceClass[] {
+    if (this.chosen.get(producer) !== path) return this.#snapshot.references(producer, path);
+    let references = this.#references.get(producer);
+    if (references === undefined) {
+      references = this.#snapshot.references(producer, path);
+      this.#references.set(producer, references);
+    }
+    return references;
   }
 }
 

@@ -36,7 +36,7 @@ test("a closure is read once for each derivation, however often it is used", asy
   assert.equal(read.length, 4);
 });
 
-test("a graph has inputs first, and knows who uses what", () => {
+test("a graph has inputs first, and knows which outputs are used", () => {
   const low = make("low", { outputs: ["dev", "doc", "out"] });
   const user = make("user", { inputs: { a: low, b: [low, "dev"] } });
   const graph = makeGraph(mapOf(user, low), new Map([[user.drvPath, ["out"]]]));
@@ -49,7 +49,6 @@ test("a graph has inputs first, and knows who uses what", () => {
     nodes.map(({ outputs }) => outputs),
     [["dev", "out"], ["out"]],
   );
-  assert.deepEqual(nodes[0]?.dependents, [user.drvPath]);
 });
 
 test("derivations that may turn out equal count their used outputs together", () => {

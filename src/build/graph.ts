@@ -19,8 +19,6 @@ export interface GraphNode {
    * these outputs is taken from an earlier build and another is made anew, they would not fit together.
    */
   readonly outputs: readonly string[];
-  /** Derivations of the build that use an output of this one. */
-  readonly dependents: readonly StorePath[];
 }
 
 export interface DerivationGraph {
@@ -76,16 +74,12 @@ export function makeGraph(
     throw new KilnError("build.cycle", `a cycle: ${names.join(" -> ")}`);
   }
   const used = new UsedOutputs();
-  const dependents = new Map<StorePath, StorePath[]>();
   for (const drvPath of sorted.order) {
     const derivation = get(drvPath);
     checkRealizable(derivation);
     used.declare(drvPath, derivation);
     for (const [input, outputs] of derivation.inputDerivations) {
       used.use(input, outputs, derivation.name);
-      const list = dependents.get(input);
-      if (list === undefined) dependents.set(input, [drvPath]);
-      else list.push(drvPath);
     }
   }
   for (const [drvPath, outputs] of wanted) used.use(drvPath, outputs, "the request");
@@ -95,7 +89,6 @@ export function makeGraph(
       drvPath,
       derivation: get(drvPath),
       outputs: used.of(drvPath),
-      dependents: dependents.get(drvPath) ?? [],
     },
   ]);
   return { wanted, nodes: new Map(nodes) };

@@ -7,7 +7,6 @@
  */
 import { lstatSync } from "node:fs";
 import type { Derivation } from "../format/derivation/derivation.ts";
-import { derivationHash } from "../format/derivation/hash.ts";
 import { expandDerivation } from "../format/derivation/placeholders.ts";
 import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
@@ -20,6 +19,7 @@ import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
 import { lastLines, logPath } from "./build-log.ts";
 import { realizationsOf } from "./choices.ts";
 import { chooseRealizations } from "./choose-realization.ts";
+import { rememberedHash } from "./derivation-hash.ts";
 import { builderEnvironment } from "./environment.ts";
 import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor } from "./expansion.ts";
@@ -70,7 +70,7 @@ class Job {
 
   async run(): Promise<Ended> {
     try {
-      const drvHash = derivationHash(this.#derivation, (input, output) =>
+      const drvHash = rememberedHash(this.#derivation, (input, output) =>
         this.#build.choices.outputOf(input, output),
       );
       this.#result.drvHash = drvHash;

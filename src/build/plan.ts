@@ -9,11 +9,11 @@
  */
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { outputPathOf } from "../format/derivation/derivation.ts";
-import { derivationHash } from "../format/derivation/hash.ts";
 import type { Hash } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { type Choice, chooseRealizations, type RealizationSnapshot } from "./choose-realization.ts";
+import { rememberedHash } from "./derivation-hash.ts";
 import type { DerivationGraph, GraphNode } from "./graph.ts";
 
 /** Output paths by output name. */
@@ -142,7 +142,7 @@ function hashOf(derivation: Derivation, found: ReadonlyMap<StorePath, Found>): H
       if (known === undefined || outputs.some((output) => !known.has(output))) return undefined;
     }
   }
-  return derivationHash(derivation, (input, output) => found.get(input)?.outputs?.get(output));
+  return rememberedHash(derivation, (input, output) => found.get(input)?.outputs?.get(output));
 }
 
 function findNeeded(graph: DerivationGraph, found: ReadonlyMap<StorePath, Found>): Set<StorePath> {

@@ -188,11 +188,16 @@ describe("a builder as a plain process", () => {
   test("gets arguments and variables that are not UTF-8 byte for byte", async () => {
     const odd = bytesToString(Buffer.from("a'\xff\n b", "latin1"));
     const { log, outcome } = await run("", {
-      args: ["-c", 'printf "[%s][%s]" "$1" "$VALUE"', "sh", odd],
+      args: [
+        "-c",
+        'printf "[%s][%s]" "$1" "$VALUE"; [ -e /proc/$$/fd/3 ] || echo closed',
+        "sh",
+        odd,
+      ],
       env: { VALUE: odd },
     });
     assert.deepEqual(outcome, done);
-    assert.equal(log, "[a'\xff\n b][a'\xff\n b]");
+    assert.equal(log, "[a'\xff\n b][a'\xff\n b]closed\n");
   });
 
   const endings: [name: string, script: string, outcome: BuildOutcome][] = [

@@ -43,6 +43,8 @@ export class Leader implements Disposable {
   }
 }
 
+const hasProc = process.platform === "linux";
+
 /** The builders under way. What is in the session of one of them is not a part of another build. */
 const leaders = new Set<number>();
 
@@ -135,10 +137,9 @@ function processTable(): Promise<ProcessTable> {
  */
 export async function endProcesses(marks: Marks, patience = 10_000): Promise<void> {
   if (marks.leader !== undefined) signalGroup(marks.leader.pid, "SIGKILL");
-  if (process.platform !== "linux") return; // no /proc to look at
   const deadline = performance.now() + patience;
   for (let pause = 1; ; pause = Math.min(pause * 2, 50)) {
-    const found = (await processTable()).find(marks);
+    const found = hasProc ? (await processTable()).find(marks) : groupOf(marks);
     if (found.length === 0) return;
     if (performance.now() > deadline) {
       throw new KilnError("process.survived", `processes ${found.join(", ")} cannot be killed`, {
@@ -150,9 +151,20 @@ export async function endProcesses(marks: Marks, patience = 10_000): Promise<voi
   }
 }
 
+/** Where there is no /proc to look at: the group, if anything is left of it. */
+function groupOf({ leader }: Marks): number[] {
+  if (leader === undefined) return [];
+  try {
+    process.kill(-leader.pid, 0);
+    return [-leader.pid];
+  } catch {
+    return [];
+  }
+}
+
 /** Kills every process that has the file at `path` open. */
 export function killHoldersOf(path: string): void {
-  if (process.platform !== "linux") return;
+  if (!hasProc) return;
   for (const pid of new ProcessTable().pids) {
     if (openFiles(pid).includes(path)) signalTo(pid, "SIGKILL");
   }

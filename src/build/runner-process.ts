@@ -4,7 +4,7 @@
  * It outlives its daemon by the moment it takes to end all builders. Its umask is theirs, and it has no open file that could reach
  * them.
  */
-import { closeSync, constants, openSync, rmSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { KilnError } from "../util/kiln-error.ts";
 import { closeInheritedDescriptors } from "../util/inherited-descriptors.ts";
 import { endProcesses, Leader, signalGroup } from "./process-tree.ts";
@@ -34,7 +34,7 @@ process.on("disconnect", () => void endAll());
 
 async function run(message: StartMessage): Promise<void> {
   const { id, command, output } = message;
-  const { workDirectory, user, launcher } = command;
+  const { workDirectory, user } = command;
   const build: Running = {
     directory: workDirectory,
     uid: user?.uid,
@@ -51,7 +51,6 @@ async function run(message: StartMessage): Promise<void> {
   } finally {
     build.leader?.[Symbol.dispose]();
     running.delete(id);
-    rmSync(launcher, { force: true });
   }
 
   async function ended({ id }: StartMessage, build: Running): Promise<FromRunner> {

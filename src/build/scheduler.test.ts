@@ -26,7 +26,6 @@ function planOf(
           drvPath: drvPath(name),
           derivation: shellDerivation(directory, name, ""),
           outputs: ["out"],
-          dependents: [],
         },
         action,
         drvHash: undefined,

@@ -1,7 +1,7 @@
 /** Starting a builder exactly as its derivation says. */
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { Buffer } from "node:buffer";
-import { writeFileSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, unlinkSync, writeFileSync } from "node:fs";
 import { stringToBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { BuildUser } from "./executor.ts";
@@ -14,7 +14,7 @@ export interface BuilderCommand {
   readonly env: ReadonlyMap<string, string>;
   readonly workDirectory: string;
   readonly user: BuildUser | undefined;
-  /** Where a script can be written, if one is needed. */
+  /** Where a script can be written for a moment, if one is needed. */
   readonly launcher: string;
 }
 
@@ -43,7 +43,7 @@ const faults: Readonly<Record<string, string>> = {
  * @throws KilnError `process.spawn` when it is this machine that cannot
  */
 export async function startBuilder(command: BuilderCommand, output: number): Promise<Started> {
-  const { builder, args, env, launcher } = command;
+  const { builder, args, env } = command;
   if (!builder.startsWith("/")) {
     return { fault: `fork/exec ${builder}: the builder is not an absolute path` };
   }
@@ -51,17 +51,10 @@ export async function startBuilder(command: BuilderCommand, output: number): Pro
   if (texts.some((text) => text.includes("\0"))) {
     return { fault: `fork/exec ${builder}: ${faults["EINVAL"]}` };
   }
-  const isDirect = texts.every((text) => text.isWellFormed());
-  if (!isDirect) writeFileSync(launcher, launcherScript(command), { mode: 0o644 });
-  const [file, argv] = isDirect ? [builder, args] : ["/bin/sh", [launcher]];
   try {
-    const child = spawn(file, argv, {
-      cwd: command.workDirectory,
-      detached: true,
-      env: environmentOf(isDirect ? env : new Map()),
-      stdio: ["ignore", output, output],
-      ...command.user,
-    });
+    const child = texts.every((text) => text.isWellFormed())
+      ? spawnIn(command, { file: builder, args, env, stdio: ["ignore", output, output] })
+      : spawnByScript(command, output);
     if (child.pid !== undefined) return { process: child, pid: child.pid };
     const error = await new Promise((resolve) => child.once("error", resolve));
     throw error;
@@ -76,14 +69,41 @@ export async function startBuilder(command: BuilderCommand, output: number): Pro
   }
 }
 
-/** Node gives a child its own NODE_V8_COVERAGE unless the variable is mentioned. */
-function environmentOf(env: ReadonlyMap<string, string>): NodeJS.ProcessEnv {
-  return Object.fromEntries([["NODE_V8_COVERAGE", undefined], ...env]);
+function spawnIn(
+  { workDirectory, user }: BuilderCommand,
+  program: {
+    readonly file: string;
+    readonly args: readonly string[];
+    readonly env: ReadonlyMap<string, string>;
+    readonly stdio: StdioOptions;
+  },
+): ChildProcess {
+  const { file, args, stdio } = program;
+  // Node gives a child its own NODE_V8_COVERAGE unless the variable is mentioned.
+  const env = Object.fromEntries([["NODE_V8_COVERAGE", undefined], ...program.env]);
+  return spawn(file, args, { cwd: workDirectory, detached: true, env, stdio, ...user });
 }
 
-/** Node passes texts as UTF-8; other bytes can only reach a program through a script that holds them. */
-function launcherScript({ builder, args, env }: BuilderCommand): Buffer {
+/**
+ * Node passes texts as UTF-8; other bytes can only reach a program through a script that holds them. The shell gets it as an open file,
+ * since who runs it may not be allowed where it lies.
+ */
+function spawnByScript(command: BuilderCommand, output: number): ChildProcess {
+  const { launcher } = command;
+  writeFileSync(launcher, scriptFor(command));
+  const script = openSync(launcher, "r");
+  try {
+    fchmodSync(script, 0o644);
+    unlinkSync(launcher);
+    const stdio: StdioOptions = ["ignore", output, output, script];
+    return spawnIn(command, { file: "/bin/sh", args: ["/dev/fd/3"], env: new Map(), stdio });
+  } finally {
+    closeSync(script);
+  }
+}
+
+function scriptFor({ builder, args, env }: BuilderCommand): Buffer {
   const words = [...env].map(([name, value]) => `${name}=${value}`);
   const quoted = [...words, builder, ...args].map((word) => `'${word.replaceAll("'", `'\\''`)}'`);
-  return stringToBytes(`exec /usr/bin/env -i ${quoted.join(" ")}\n`);
+  return stringToBytes(`exec 3<&-\nexec /usr/bin/env -i ${quoted.join(" ")}\n`);
 }
