@@ -47,7 +47,9 @@ function importsOf(folder: string): { file: string; target: string }[] {
   assert.ok(files.length > 0, `there is no file in src/${folder}`);
   return files.flatMap((file) => {
     const text = readFileSync(posix.join(source, file), "utf8");
-    const imports = text.matchAll(/^(?!\s*(?:\*|\/\/)).*\b(?:from|import(?:\s*\()?)\s*"(\.[^"]*)"/gm);
+    const imports = text.matchAll(
+      /^(?!\s*(?:\*|\/\/)).*\b(?:from|import(?:\s*\()?)\s*"(\.[^"]*)"/gm,
+    );
     return Array.from(imports, ([, path = ""]) => ({
       file,
       target: posix.join(posix.dirname(file), path),
