@@ -22,6 +22,7 @@ import { createInterface } from "node:readline";
 import { builderEnvironment } from "../../src/build/environment.ts";
 import type { BuildOutcome, BuildTask, BuildUser } from "../../src/build/executor.ts";
 import { type BuildLimits, LimitedExecutor } from "../../src/build/limited-executor.ts";
+import { ProcessExecutor } from "../../src/build/process-executor.ts";
 import { SandboxExecutor } from "../../src/build/sandbox-executor.ts";
 import type { SandboxLimits } from "../../src/build/sandbox/limits.ts";
 import { checkSandboxPaths, type SandboxPathOptions } from "../../src/build/sandbox/paths.ts";
@@ -46,6 +47,8 @@ export interface BenchOptions {
   readonly storeDirectory?: string;
   /** Does not close what it was given, as a library would not. */
   readonly keepDescriptors?: boolean;
+  /** Builds without a sandbox, for comparison; the store directory is then the real one. */
+  readonly plain?: boolean;
   /** Builders with a network reach this machine, too. */
   readonly allowLocal?: boolean;
 }
@@ -98,11 +101,10 @@ export type BenchCall =
 const [, , folder = "", optionsText = "{}"] = process.argv;
 const options = JSON.parse(optionsText) as BenchOptions;
 if (options.keepDescriptors !== true) closeInheritedDescriptors();
-const storeDirectory =
-  options.storeDirectory === undefined
-    ? defaultStoreDirectory
-    : parseStoreDirectory(options.storeDirectory);
 const realDirectory = join(folder, "store");
+const storeDirectory = options.plain
+  ? parseStoreDirectory(realDirectory)
+  : parseStoreDirectory(options.storeDirectory ?? defaultStoreDirectory);
 const slotsDirectory = join(realDirectory, ".kiln", "sandbox");
 const scratch = join(realDirectory, ".kiln", "tmp");
 for (const path of [slotsDirectory, scratch, join(folder, "builds")]) {
@@ -130,14 +132,20 @@ const sandbox = await SandboxExecutor.open({
   ...(options.allowLocal === true && { network: { allows: () => true, environment: {} } }),
   log: (_, text) => process.stderr.write(`${text}\n`),
 });
-const executor = new LimitedExecutor(sandbox, options.limits ?? {});
+const plain = new ProcessExecutor({
+  storeDirectory,
+  realDirectory,
+  temporaryDirectory: scratch,
+  claim: async () => await Promise.resolve({ async [Symbol.asyncDispose]() {} }),
+});
+const executor = new LimitedExecutor(options.plain ? plain : sandbox, options.limits ?? {});
 process.stdout.write(`${JSON.stringify({ ready: true, mode: support.mode })}\n`);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, call } = JSON.parse(line) as { id: number; call: BenchCall };
   void answer(id, call);
 }
-await executor[Symbol.asyncDispose]();
+await Promise.all([sandbox, plain].map((one) => one[Symbol.asyncDispose]()));
 
 async function answer(id: number, call: BenchCall): Promise<void> {
   const result =

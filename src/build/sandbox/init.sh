@@ -22,8 +22,14 @@ set -eu
 read -r pid _ </proc/self/stat
 echo "pid $pid" >&3
 
-if [ -n "$IP" ]; then "$IP" link set lo up 3<&-; fi
+helpers=
+if [ -n "$IP" ]; then
+  "$IP" link set lo up 3<&- &
+  helpers=$!
+fi
 if [ "$NETWORK" = 1 ]; then
+  [ -z "$helpers" ] || wait $helpers
+  helpers=
   echo network >&3
   read -r order <&3
   [ "$order" = go ]
@@ -44,16 +50,15 @@ if [ "$INNER" = 1 ]; then
   "$UNSHARE" --user "$SH" -c 'echo; kill -STOP $$' >"$SLOT/holder" 3<&- &
   holder=$!
 fi
-naming=
-if [ -n "$HOSTNAME" ]; then
-  "$HOSTNAME" localhost 3<&- &
-  naming=$!
-elif [ "$MODE" = root ]; then
+if [ "$MODE" = root ]; then
   echo localhost >/proc/sys/kernel/hostname
+elif [ -n "$HOSTNAME" ]; then
+  "$HOSTNAME" localhost 3<&- &
+  helpers="$helpers $!"
 fi
 # -n and --no-canonicalize: nothing of the host is asked or written, and a thousand mounts take no longer than they have to.
 "$MOUNT" -n --no-canonicalize --all --fstab "$SLOT/fstab" 3<&-
-[ -z "$naming" ] || wait "$naming"
+for helper in $helpers; do wait "$helper"; done
 [ "$INNER" = 0 ] || read -r _ <"$SLOT/holder"
 
 # Makes it the root of this mount namespace: from here on `.` is what the builder will call /, and / is still the host's.
@@ -70,11 +75,9 @@ if [ "$INNER" = 1 ]; then
   wait "$holder" 2>/dev/null || :
   enter="--user=/proc/self/fd/9 --root=. --wd=./build"
   if [ "$MODE" = root ]; then enter="$enter --setuid=1000 --setgid=100"; else enter="$enter --preserve-credentials"; fi
-  drop="--no-new-privs --inh-caps=-all"
   join=$NSENTER
 else
   enter="--root=. --wd=/build --setuid=$BUILD_UID --setgid=$BUILD_GID"
-  drop="--no-new-privs --inh-caps=-all --bounding-set=-all,+sys_chroot,+setuid,+setgid"
   join=$UNSHARE
 fi
 
@@ -104,7 +107,9 @@ trap "case \$? in 127) kill -64 \$\$ ;; *) kill -63 \$\$ ;; esac" EXIT
 exec "$@"'
 [ $# = 0 ] || set -- /usr/bin/env -i "$@"
 [ -z "$LIMITS" ] || set -- "$@" "$PRLIMIT" $LIMITS --
-set -- "$@" "$SETPRIV" $drop -- "$join" $enter -- $last $LAST_OPTIONS -c "$start" kiln
+# Without a namespace of its own the builder could get root's powers back, were they not taken away for good.
+[ "$INNER" = 1 ] || set -- "$@" "$SETPRIV" --bounding-set=-all,+sys_chroot,+setuid,+setgid --
+set -- "$@" "$join" $enter -- $last $LAST_OPTIONS -c "$start" kiln
 
 ended=$SLOT/ended
 unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS SH MOUNT IP HOSTNAME SETPRIV

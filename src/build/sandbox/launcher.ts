@@ -74,6 +74,9 @@ export async function launch(options: Launch, signal: AbortSignal): Promise<Ende
       sandbox.go();
     }
     return await sandbox.ended();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+    return { type: "signaled", signal: "SIGKILL" };
   } finally {
     signal.removeEventListener("abort", stop);
   }
@@ -215,7 +218,7 @@ function start(options: Launch): ChildProcess {
   const namespaces = [...user, "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup"];
   const unshare = [tools.unshare, ...namespaces, "--fork", "--kill-child"];
   const init = [program, initScript, ...variables];
-  const words = [...dieWithUs(tools), ...enterCgroups(options), ...unshare, ...init];
+  const words = [...constrain(tools), ...enterCgroups(options), ...unshare, ...init];
   return spawnClean(words, { env, output: options.output });
 }
 
@@ -230,8 +233,9 @@ function lastShell({ tools, variables = [] }: Launch): ShellImage {
   });
 }
 
-function dieWithUs({ setpriv }: Tools): string[] {
-  return [setpriv, "--pdeathsig=KILL", "--"];
+/** What all that follows inherits: the death signal, and that no program it starts gains anything. */
+function constrain({ setpriv }: Tools): string[] {
+  return [setpriv, "--pdeathsig=KILL", "--no-new-privs", "--inh-caps=-all", "--"];
 }
 
 /** The build's control groups must be entered before its cgroup namespace is made, and by nobody later than its first process. */
