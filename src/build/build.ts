@@ -5,8 +5,8 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { BuildRow } from "../store/database/builds.ts";
 import { lightly } from "../store/database/lightly.ts";
-import { equivalenceClass, type Realization } from "../store/database/realizations.ts";
-import { KilnError } from "../util/kiln-error.ts";
+import type { Realization } from "../store/database/realizations.ts";
+import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
 import { EventLog } from "./event-log.ts";
@@ -16,8 +16,8 @@ import { type Expand, expansionOf } from "./expansion.ts";
 import type { Shortfall } from "./failure.ts";
 import type { DerivationGraph } from "./graph.ts";
 import { carryOut } from "./job.ts";
-import { makePlan, type Outputs, type Plan, type PlannedDerivation } from "./plan.ts";
-import { reasonFor } from "./reasons.ts";
+import type { Outputs, Plan, PlannedDerivation } from "./plan.ts";
+import { Planner } from "./planner.ts";
 import { Reporter } from "./reporter.ts";
 import { Result } from "./result.ts";
 import { carryOutPlan, type Ended } from "./scheduler.ts";
@@ -49,6 +49,7 @@ export class Build {
   readonly events: EventLog;
   readonly results: Map<StorePath, Result> = new Map();
   readonly #shop: Workshop;
+  readonly #planner: Planner;
   readonly #report: Reporter;
   /** Keeps what it uses in the store until it ends. */
   readonly #kept = new DisposableStack();
@@ -65,6 +66,7 @@ export class Build {
       checkSignature: shop.checkSignature,
     });
     this.choices = new Choices(this.snapshot);
+    this.#planner = new Planner(request.graph, this, shop);
     this.events = new EventLog(request.id, shop.clock);
     this.#report = new Reporter(this, shop);
     this.#row = {
@@ -95,7 +97,7 @@ export class Build {
     this.#report.started();
     let failure: KilnError | undefined;
     try {
-      const plan = await this.#plan();
+      const plan = await this.#planner.soundPlan(this.signal);
       this.#explain(plan);
       this.#report.planned(plan);
       this.#warmUp(plan);
@@ -220,38 +222,12 @@ export class Build {
     }
   }
 
-  /** Plans until everything that would be reused has been found to be whole. */
-  async #plan(): Promise<Plan> {
-    for (;;) {
-      const plan = this.#makePlan();
-      const damaged = await this.#findDamage(plan);
-      this.signal.throwIfAborted();
-      if (damaged.length === 0) return plan;
-      for (const path of damaged) this.snapshot.markDamaged(path);
-    }
-  }
-
   /** An output is not what was assumed. */
   #replan(): Plan {
-    const plan = this.#makePlan();
+    const plan = this.#planner.plan();
     this.#explain(plan);
     this.#report.replanned(plan);
     return this.#settle(plan);
-  }
-
-  #makePlan(): Plan {
-    return makePlan(this.request.graph, this.snapshot, this.choices).plan;
-  }
-
-  async #findDamage(plan: Plan): Promise<StorePath[]> {
-    const damaged: StorePath[] = [];
-    for (const { action, outputs } of plan.values()) {
-      if (action !== "reuse") continue;
-      for (const path of outputs?.values() ?? []) {
-        if (!(await this.#shop.store.isIntact(path))) damaged.push(path);
-      }
-    }
-    return damaged;
   }
 
   /** Notes why things are built. */
@@ -259,7 +235,7 @@ export class Build {
     for (const planned of plan.values()) {
       if (planned.action !== "build") continue;
       const result = this.result(planned);
-      result.reason ??= this.#reasonFor(planned, plan);
+      result.reason ??= this.#planner.reasonFor(planned, plan, this.request.reuse);
     }
   }
 
@@ -304,19 +280,6 @@ export class Build {
     this.#kept.use(this.#shop.store.protect(outputs.values()));
   }
 
-  #reasonFor(planned: PlannedDerivation, plan: Plan): Result["reason"] {
-    const { table, realizations, reader, store } = this.#shop;
-    return reasonFor(planned, plan, {
-      policy: this.request.reuse,
-      lastBuilt: (name) => table.lastBuilt(name),
-      derivation: (drvPath) => (store.has(drvPath) ? reader.readNow(drvPath) : undefined),
-      knownPaths: ({ drvHash, node }) =>
-        drvHash === undefined
-          ? []
-          : node.outputs.flatMap((output) => realizations.paths(equivalenceClass(drvHash, output))),
-    });
-  }
-
   /** How long a derivation of this name usually takes, in milliseconds. */
   estimate(name: string): number | null {
     return median(this.#shop.table.durations(name, 5));
@@ -324,7 +287,7 @@ export class Build {
 
   async #end(failure: KilnError | undefined): Promise<void> {
     const { store, table, clock, log } = this.#shop;
-    let state: BuildState = failure === undefined ? this.#finalState() : "error";
+    let state = this.#finalState(failure);
     let expansion: string | undefined;
     let fault = failure?.message;
     const isSuccess = wireStatus(state) === "success";
@@ -348,12 +311,13 @@ export class Build {
     this.#report.finished(row);
   }
 
-  #finalState(): BuildState {
+  #finalState(failure: KilnError | undefined): BuildState {
+    if (failure !== undefined) return stoppedBy(failure) ?? "error";
     const state = worstOf([...this.results.values()].map((result) => result.state));
     if (!this.signal.aborted || wireStatus(state) !== "success") return state;
-    // Nothing ran when it was ended; that something was left out tells whether it came too late.
+    // Nothing ran when it was ended; that something was left out tells whether that came in time.
     const isIncomplete = [...this.results.values()].some((result) => result.state === "skipped");
-    return isIncomplete ? stoppedState(this.signal) : state;
+    return isIncomplete ? (stoppedBy(this.signal.reason) ?? "cancelled") : state;
   }
 }
 
@@ -366,8 +330,8 @@ function isSettled({ action, isPresent, waitsFor }: PlannedDerivation): boolean 
   return action === "reuse" ? waitsFor.size === 0 : action === "none" && isPresent;
 }
 
-function stoppedState({ reason }: AbortSignal): "cancelled" | "interrupted" {
-  return reason instanceof KilnError && reason.code === "build.interrupted"
-    ? "interrupted"
-    : "cancelled";
+/** What a build is that ended for this reason, if it was stopped. */
+function stoppedBy(reason: unknown): "cancelled" | "interrupted" | undefined {
+  if (hasCode(reason, "build.cancelled")) return "cancelled";
+  return hasCode(reason, "build.interrupted") ? "interrupted" : undefined;
 }

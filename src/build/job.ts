@@ -25,11 +25,12 @@ import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts"
 import { outputPaths, replacementsFor } from "./expansion.ts";
 import { missingOutput, type Shortfall, shortfallOf, shortfallOfError } from "./failure.ts";
 import { OutputPlaces } from "./outputs/places.ts";
-import { finishFloatingOutputs, verifyFixedOutput } from "./outputs/register.ts";
+import { registerOutputs } from "./outputs/register.ts";
 import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
+import { checkRequirements, systemDepsOf } from "./requirements.ts";
 import type { Result } from "./result.ts";
 import type { Ended } from "./scheduler.ts";
-import { builtinSystem, canBuildFor } from "./system.ts";
+import { builtinSystem } from "./system.ts";
 import type { Workshop } from "./workshop.ts";
 
 /** Reuses or builds one derivation whose inputs are there. */
@@ -135,46 +136,17 @@ class Job {
     if (reused !== undefined) return reused;
     const executor = isBuiltin ? this.#shop.executors.builtin : this.#shop.executors.native;
     this.#build.begin(this.#result, executor, held?.user);
-    this.#check();
-    const inputs = this.#inputs();
-    using _kept = this.#shop.store.protect(inputs);
-    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock });
-    await this.#record(drvHash, infos);
-    return { outputs: this.#outputsOf(infos) };
-  }
-
-  /** What can be said before anything is run. */
-  #check(): void {
-    const { system, env, inputSources } = this.#derivation;
-    const { host, sandboxPaths, store } = this.#shop;
-    if (!canBuildFor(system, host)) {
-      throw internal(
-        "build.system",
-        `a ${system} system is required, but host is a ${host} system`,
-      );
-    }
-    const deps = env.get(systemDepsVariable) ?? "";
     const placeholders = replacementsFor(
       this.#derivation,
       this.#build.choices,
       outputPaths(this.#drvPath, this.#derivation),
     );
-    if ([...placeholders.keys()].some((placeholder) => deps.includes(placeholder))) {
-      throw internal("build.systemDeps", `${systemDepsVariable} contains placeholders`);
-    }
-    for (const path of systemDepsOf(env)) {
-      if (!sandboxPaths.has(path)) {
-        throw internal(
-          "build.systemDeps",
-          `system dependency ${path} is not available here: kiln serve --sandbox-path=${path} offers it`,
-        );
-      }
-    }
-    for (const source of inputSources) {
-      const file = store.realPath(source);
-      if (store.has(source) && lstatSync(file, { throwIfNoEntry: false }) !== undefined) continue;
-      throw internal("store.missing", `input ${source} is not in the store`);
-    }
+    checkRequirements(this.#derivation, [...placeholders.keys()], this.#shop);
+    const inputs = this.#inputs();
+    using _kept = this.#shop.store.protect(inputs);
+    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock });
+    await this.#record(drvHash, infos);
+    return { outputs: this.#outputsOf(infos) };
   }
 
   /** Closure of all inputs. */
@@ -285,30 +257,27 @@ class Job {
       logical,
       tree: real,
     }));
-    const options = { inputs, buffers, signal: this.#signal };
-    const [only] = made;
-    const declared = this.#derivation.outputs.get("out");
-    if (only !== undefined && declared?.type === "fixed") {
-      const { tree, info } = await verifyFixedOutput(only, declared.ca, options);
-      await store.publish(tree, info, { lock });
-      this.#build.added(info);
-      return new Map([["out", info]]);
-    }
-    const finished = await finishFloatingOutputs(made, options);
-    const list = [...finished.values()];
-    const statuses = await store.publishAll(list);
-    for (const [i, { info }] of list.entries()) {
-      if (statuses[i] === "added") this.#build.added(info);
-    }
-    return new Map(Array.from(finished, ([name, { info }]) => [name, info]));
+    const { infos, added } = await registerOutputs(made, this.#derivation, {
+      store,
+      inputs,
+      lock,
+      buffers,
+      signal: this.#signal,
+    });
+    for (const info of added) this.#build.added(info);
+    return infos;
   }
 
   async #keepFailed(directory: BuildDirectory, error: unknown): Promise<void> {
     const isFailure =
       error instanceof Refusal || (error instanceof KilnError && error.kind === "builder");
     if (!isFailure || !this.#build.request.keepFailed || !this.#shop.allowKeepFailed) return;
-    await directory.keep();
-    this.#keptAt = directory.path;
+    try {
+      await directory.keep();
+      this.#keptAt = directory.path;
+    } catch (fault) {
+      this.#shop.log("warn", KilnError.from(fault).message);
+    }
   }
 
   /** Writes down what the outputs are, so that it lasts, and only then says so. */
@@ -354,14 +323,4 @@ class Job {
       equivalenceClass(drvHash, output),
     );
   }
-}
-
-const systemDepsVariable = "__buildSystemDeps";
-
-function systemDepsOf(env: ReadonlyMap<string, string>): string[] {
-  return (env.get(systemDepsVariable) ?? "").split(/\s+/).filter((word) => word !== "");
-}
-
-function internal(code: string, message: string): KilnError {
-  return new KilnError(code, message, { kind: "internal" });
 }

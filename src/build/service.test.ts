@@ -707,6 +707,17 @@ describe("cancelling", () => {
     assert.deepEqual(states(await second), { again: "built" });
   });
 
+  test("before anything has begun leaves nothing to show but that", async () => {
+    const controller = new AbortController();
+    controller.abort();
+    await using own = await Workbench.open({ buildContext: () => ({ signal: controller.signal }) });
+    const made = await own.shell("early", "echo > $out");
+    const done = await own.realize(made);
+    assert.equal(done.build.status, "error");
+    assert.deepEqual(done.build.results, []);
+    assert.equal(own.service.summaries(1)[0]?.state, "cancelled");
+  });
+
   test("of what is over, or unknown, does nothing", async () => {
     const made = await bench().shell("over", "echo > $out");
     const { id } = await bench().realize(made);

@@ -1,7 +1,6 @@
 /** The builds of a store: those that run, and what is known of those that ran. */
 import { v7 as uuid7 } from "uuid";
 import type { Derivation } from "../format/derivation/derivation.ts";
-import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import {
   derivationNameOf,
   directoryOf,
@@ -14,74 +13,18 @@ import type {
   BuildSummaryMessage,
   KilnResultMessage,
 } from "../rpc/protocol.ts";
-import type { SigningKey } from "../format/signature.ts";
-import { type BuildRow, BuildTable, type ResultRow } from "../store/database/builds.ts";
 import { lightly } from "../store/database/lightly.ts";
-import { equivalenceClass, RealizationTable } from "../store/database/realizations.ts";
-import { isValidSignature } from "../store/realization-signatures.ts";
-import type { Store } from "../store/store.ts";
-import { compareBytes } from "../util/byte-string.ts";
-import { type Clock, systemClock } from "../util/clock.ts";
-import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { Limiter } from "../util/limiter.ts";
 import { Build, type BuildRequest } from "./build.ts";
-import { logPath, maxLogChunk, readLogFile } from "./build-log.ts";
-import { BuildUsers } from "./build-users.ts";
-import { DerivationReader } from "./derivation-reader.ts";
 import type { BuildEvent, BuildTarget } from "./events.ts";
-import type { BuildUser } from "./executor.ts";
 import { makeGraph, readClosure, type Wanted } from "./graph.ts";
 import { keepForgetting } from "./log-retention.ts";
+import { BuildRecords } from "./records.ts";
 import { closeInterruptedBuilds, removeLeftovers } from "./recover.ts";
-import { finalEvents } from "./replay.ts";
-import type { ReusePolicy, SignatureCheck } from "./snapshot.ts";
-import { countStates } from "./summary.ts";
-import { hostSystem } from "./system.ts";
-import {
-  buildMessage,
-  kilnResultMessage,
-  resultMessage,
-  type SignaturesOf,
-  summaryMessage,
-  unknownBuild,
-  unknownResult,
-} from "./views.ts";
-import type { Executors, Log, Workshop } from "./workshop.ts";
+import type { ReusePolicy } from "./snapshot.ts";
+import { type BuildServiceOptions, openWorkshop, type Workshop } from "./workshop.ts";
 
-export interface BuildServiceOptions {
-  readonly store: Store;
-  readonly executors: Executors;
-  /** Builders at the same time. */
-  readonly jobs: number;
-  /** A hint to builders. */
-  readonly coresPerBuild: number;
-  /** Where builders' logs go. */
-  readonly logDirectory: string;
-  /** Parent of the builders' directories. */
-  readonly buildDirectory: string;
-  /** Whether a request may ask to keep the directories of failed builders. */
-  readonly allowKeepFailed: boolean;
-  /** Host paths that derivations may name in `__buildSystemDeps`; default none. */
-  readonly sandboxPaths?: Iterable<string>;
-  /** Who runs builders, one of them each; default: this process's user runs all. */
-  readonly buildUsers?: readonly BuildUser[];
-  /** Called for each new build; the build ends when the signal aborts. */
-  readonly buildContext?: ((buildID: string) => { readonly signal?: AbortSignal }) | undefined;
-  /** How long ended builds and their logs are kept, in milliseconds; default, and for 0 or less: for ever. */
-  readonly retention?: number | undefined;
-  /** For those who watch; default `daemon`. */
-  readonly mode?: "daemon" | "embedded" | undefined;
-  /** Whether a signature under a realisation is valid; default: whether it is. */
-  readonly checkSignature?: SignatureCheck;
-  /** Each of them signs every new realisation; default none. */
-  readonly signingKeys?: readonly SigningKey[] | undefined;
-  readonly buffers?: MachoBufferCreator | undefined;
-  /** This machine's system; default: what it is. */
-  readonly host?: string;
-  readonly clock?: Clock;
-  readonly log?: Log | undefined;
-}
+export type { BuildServiceOptions } from "./workshop.ts";
 
 interface CommonRequest {
   /** Which earlier realisations may be used; default all. */
@@ -113,6 +56,7 @@ export class BuildService implements AsyncDisposable {
   /** Builders at the same time. */
   readonly jobs: number;
   readonly #shop: Workshop;
+  readonly #records: BuildRecords;
   readonly #options: BuildServiceOptions;
   /** Those that run, and those that ended last. */
   readonly #builds = new Map<string, Build>();
@@ -126,31 +70,10 @@ export class BuildService implements AsyncDisposable {
 
   /** Ends, in the database, builds that were under way when the process before died. */
   constructor(options: BuildServiceOptions) {
-    const { store } = options;
     this.jobs = options.jobs;
     this.#options = options;
-    this.#shop = {
-      store,
-      reader: new DerivationReader(store),
-      table: new BuildTable(store.database),
-      realizations: new RealizationTable(store.database),
-      executors: options.executors,
-      places: new Limiter(options.jobs),
-      users: new BuildUsers(options.buildUsers ?? []),
-      derivationLocks: new KeyedMutex(),
-      host: options.host ?? hostSystem(),
-      mode: options.mode ?? "daemon",
-      coresPerBuild: options.coresPerBuild,
-      sandboxPaths: new Set(options.sandboxPaths),
-      logDirectory: options.logDirectory,
-      buildDirectory: options.buildDirectory,
-      allowKeepFailed: options.allowKeepFailed,
-      checkSignature: options.checkSignature ?? isValidSignature,
-      signingKeys: options.signingKeys ?? [],
-      buffers: options.buffers,
-      clock: options.clock ?? systemClock,
-      log: options.log ?? (() => undefined),
-    };
+    this.#shop = openWorkshop(options);
+    this.#records = new BuildRecords(this.#shop, this.#builds);
     this.#cleanedUp = removeLeftovers(closeInterruptedBuilds(this.#shop), this.#shop);
     if (this.#shop.mode === "daemon") options.executors.native.warm?.();
     const { retention = 0 } = options;
@@ -210,16 +133,12 @@ export class BuildService implements AsyncDisposable {
 
   /** How a build is doing, as `zb.getBuild` says it. */
   build(id: string): BuildMessage {
-    const found = this.#find(id);
-    if (found === undefined) return unknownBuild(id);
-    return buildMessage(found.row, found.results(), this.#signatures());
+    return this.#records.build(id);
   }
 
   /** How one derivation of a build is doing, as `zb.getBuildResult` says it. */
   result(id: string, drvPath: StorePath): BuildResultMessage {
-    const row = this.#find(id)?.result(drvPath);
-    const message = row && resultMessage(row, this.#signatures());
-    return message ?? unknownResult(drvPath);
+    return this.#records.result(id, drvPath);
   }
 
   /**
@@ -228,23 +147,45 @@ export class BuildService implements AsyncDisposable {
    * @throws KilnError `build.unknown`
    */
   results(id: string): KilnResultMessage[] {
-    const found = this.#find(id);
-    if (found === undefined) throw unknown(id);
-    const signatures = this.#signatures();
-    return found.results().map((row) => kilnResultMessage(row, signatures));
+    return this.#records.results(id);
   }
 
   /** Ids of the builds that ended, or else began, last; the latest first. */
   recentIDs(limit: number): string[] {
-    return this.#shop.table.recentIDs(limit);
+    return this.#records.recentIDs(limit);
   }
 
   /** The same builds in short. */
   summaries(limit: number): BuildSummaryMessage[] {
-    return this.recentIDs(limit).flatMap((id) => {
-      const found = this.#find(id);
-      return found === undefined ? [] : [summaryMessage(found.row, found.counts())];
-    });
+    return this.#records.summaries(limit);
+  }
+
+  /**
+   * Some bytes of a builder's log, see {@link BuildRecords.readLog}.
+   *
+   * @throws KilnError `log.range`, `log.unknown`; the reason of `signal`
+   */
+  readLog(
+    id: string,
+    drvPath: StorePath,
+    start: number,
+    end: number | undefined,
+    signal?: AbortSignal,
+  ): Promise<{ bytes: Buffer; eof: boolean }> {
+    return this.#records.readLog(id, drvPath, start, end, signal);
+  }
+
+  /**
+   * The events of a build after number `after`; ends with the build. Of a build that is not in memory any more, the last ones.
+   *
+   * @throws KilnError `build.unknown`; the reason of `signal`
+   */
+  watch(
+    id: string,
+    after: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<BuildEvent, void, undefined> {
+    return this.#records.watch(id, after, signal);
   }
 
   /** Ends a build; nothing happens when it does not run. `who` is named in the records. */
@@ -256,65 +197,6 @@ export class BuildService implements AsyncDisposable {
   /** Resolves when the build does not run any more. */
   async ended(id: string): Promise<void> {
     await this.#running.get(id)?.ended;
-  }
-
-  /**
-   * Some bytes of a builder's log, from byte `start` to before byte `end` at most. While the builder runs, waits until there is at least
-   * one. `eof` tells that a finished log has no more bytes; it is false with the last ones if no more were asked for.
-   *
-   * @throws KilnError `log.range`, `log.unknown`; the reason of `signal`
-   */
-  async readLog(
-    id: string,
-    drvPath: StorePath,
-    start: number,
-    end: number | undefined,
-    signal?: AbortSignal,
-  ): Promise<{ bytes: Buffer; eof: boolean }> {
-    if (start < 0 || (end !== undefined && end <= start)) {
-      throw new KilnError("log.range", `there are no bytes from ${start} to before ${end}`);
-    }
-    const wanted = Math.min((end ?? Infinity) - start, maxLogChunk);
-    for (;;) {
-      const row = this.#find(id)?.result(drvPath);
-      if (row === undefined || row.state === "waiting" || row.state === "skipped") {
-        throw new KilnError("log.unknown", `build ${id} has no result for ${drvPath}`);
-      }
-      const log = this.#builds.get(id)?.results.get(drvPath)?.log;
-      await log?.beyond(start, signal);
-      const isFinished = log === undefined || log.finished;
-      const read = await readLogFile(logPath(this.#shop.logDirectory, id, drvPath), start, wanted);
-      if (read === undefined && isFinished) return { bytes: Buffer.alloc(0), eof: true };
-      if (read === undefined) continue;
-      if (isFinished && start > read.size) {
-        throw new KilnError("log.range", `log of ${drvPath}: start byte ${start} out of range`);
-      }
-      if (read.bytes.length === 0 && !isFinished) continue;
-      return { bytes: read.bytes, eof: isFinished && read.bytes.length < wanted };
-    }
-  }
-
-  /**
-   * The events of a build after number `after`; ends with the build. Of a build that is not in memory any more, the last ones.
-   *
-   * @throws KilnError `build.unknown`; the reason of `signal`
-   */
-  async *watch(
-    id: string,
-    after: number,
-    signal?: AbortSignal,
-  ): AsyncGenerator<BuildEvent, void, undefined> {
-    const live = this.#builds.get(id);
-    if (live !== undefined) {
-      yield* live.events.read(after, signal);
-      return;
-    }
-    const found = this.#find(id);
-    if (found === undefined) throw unknown(id);
-    for (const event of finalEvents(found.row, found.results())) {
-      signal?.throwIfAborted();
-      if (event.seq > after) yield event;
-    }
   }
 
   /** Refuses new builds, ends those that run and waits for them. A second call waits, too. */
@@ -382,47 +264,6 @@ export class BuildService implements AsyncDisposable {
     const ended = [...this.#builds.keys()].filter((id) => !this.#running.has(id));
     for (const id of ended.slice(0, -rememberedBuilds)) this.#builds.delete(id);
   }
-
-  /** A build in memory or in the database. */
-  #find(id: string): Found | undefined {
-    const live = this.#builds.get(id);
-    if (live !== undefined) {
-      return {
-        row: live.row,
-        results: () => [...live.results.values()].map((result) => result.toRow()).toSorted(byStart),
-        result: (drvPath) => live.results.get(drvPath)?.toRow(),
-        counts: () => countStates([...live.results.values()].map(({ state }) => state)),
-      };
-    }
-    const { table } = this.#shop;
-    const row = table.find(id);
-    return (
-      row && {
-        row,
-        results: () => table.results(id),
-        result: (drvPath) => table.result(id, drvPath),
-        counts: () => Object.fromEntries(table.counts(id)),
-      }
-    );
-  }
-
-  #signatures(): SignaturesOf {
-    const { realizations } = this.#shop;
-    if (!realizations.hasSignatures()) return () => [];
-    return ({ drvHash }, output, path) =>
-      drvHash === undefined ? [] : realizations.signatures(equivalenceClass(drvHash, output), path);
-  }
-}
-
-interface Found {
-  readonly row: BuildRow;
-  results(): ResultRow[];
-  result(drvPath: StorePath): ResultRow | undefined;
-  counts(): Readonly<Record<string, number>>;
-}
-
-function byStart(a: ResultRow, b: ResultRow): number {
-  return a.startedAt - b.startedAt || compareBytes(a.drvPath, b.drvPath);
 }
 
 function targetOf(drvPath: StorePath): BuildTarget {
@@ -431,8 +272,4 @@ function targetOf(drvPath: StorePath): BuildTarget {
 
 function stop(code: "build.cancelled" | "build.interrupted", message: string): KilnError {
   return new KilnError(code, message, { kind: "internal" });
-}
-
-function unknown(id: string): KilnError {
-  return new KilnError("build.unknown", `there is no build ${id}`);
 }

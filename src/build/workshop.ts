@@ -1,15 +1,17 @@
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import type { SigningKey } from "../format/signature.ts";
-import type { BuildTable } from "../store/database/builds.ts";
-import type { RealizationTable } from "../store/database/realizations.ts";
+import { BuildTable } from "../store/database/builds.ts";
+import { RealizationTable } from "../store/database/realizations.ts";
+import { isValidSignature } from "../store/realization-signatures.ts";
 import type { Store } from "../store/store.ts";
-import type { Clock } from "../util/clock.ts";
-import type { KeyedMutex } from "../util/keyed-mutex.ts";
-import type { Limiter } from "../util/limiter.ts";
-import type { BuildUsers } from "./build-users.ts";
-import type { DerivationReader } from "./derivation-reader.ts";
-import type { Executor } from "./executor.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
+import { KeyedMutex } from "../util/keyed-mutex.ts";
+import { Limiter } from "../util/limiter.ts";
+import { BuildUsers } from "./build-users.ts";
+import { DerivationReader } from "./derivation-reader.ts";
+import type { BuildUser, Executor } from "./executor.ts";
 import type { SignatureCheck } from "./snapshot.ts";
+import { hostSystem } from "./system.ts";
 
 export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
 
@@ -47,4 +49,64 @@ export interface Workshop {
   readonly buffers: MachoBufferCreator | undefined;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+export interface BuildServiceOptions {
+  readonly store: Store;
+  readonly executors: Executors;
+  /** Builders at the same time. */
+  readonly jobs: number;
+  /** A hint to builders. */
+  readonly coresPerBuild: number;
+  /** Where builders' logs go. */
+  readonly logDirectory: string;
+  /** Parent of the builders' directories. */
+  readonly buildDirectory: string;
+  /** Whether a request may ask to keep the directories of failed builders. */
+  readonly allowKeepFailed: boolean;
+  /** Host paths that derivations may name in `__buildSystemDeps`; default none. */
+  readonly sandboxPaths?: Iterable<string>;
+  /** Who runs builders, one of them each; default: this process's user runs all. */
+  readonly buildUsers?: readonly BuildUser[];
+  /** Called for each new build; the build ends when the signal aborts. */
+  readonly buildContext?: ((buildID: string) => { readonly signal?: AbortSignal }) | undefined;
+  /** How long ended builds and their logs are kept, in milliseconds; default, and for 0 or less: for ever. */
+  readonly retention?: number | undefined;
+  /** For those who watch; default `daemon`. */
+  readonly mode?: "daemon" | "embedded" | undefined;
+  /** Whether a signature under a realisation is valid; default: whether it is. */
+  readonly checkSignature?: SignatureCheck;
+  /** Each of them signs every new realisation; default none. */
+  readonly signingKeys?: readonly SigningKey[] | undefined;
+  readonly buffers?: MachoBufferCreator | undefined;
+  /** This machine's system; default: what it is. */
+  readonly host?: string;
+  readonly clock?: Clock;
+  readonly log?: Log | undefined;
+}
+
+export function openWorkshop(options: BuildServiceOptions): Workshop {
+  const { store } = options;
+  return {
+    store,
+    reader: new DerivationReader(store),
+    table: new BuildTable(store.database),
+    realizations: new RealizationTable(store.database),
+    executors: options.executors,
+    places: new Limiter(options.jobs),
+    users: new BuildUsers(options.buildUsers ?? []),
+    derivationLocks: new KeyedMutex(),
+    host: options.host ?? hostSystem(),
+    mode: options.mode ?? "daemon",
+    coresPerBuild: options.coresPerBuild,
+    sandboxPaths: new Set(options.sandboxPaths),
+    logDirectory: options.logDirectory,
+    buildDirectory: options.buildDirectory,
+    allowKeepFailed: options.allowKeepFailed,
+    checkSignature: options.checkSignature ?? isValidSignature,
+    signingKeys: options.signingKeys ?? [],
+    buffers: options.buffers,
+    clock: options.clock ?? systemClock,
+    log: options.log ?? (() => undefined),
+  };
 }

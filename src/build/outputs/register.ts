@@ -9,7 +9,7 @@ import { lstatSync } from "node:fs";
 import { dumpNar, hashTree } from "../../files/dump.ts";
 import { inSlices } from "../../files/slices.ts";
 import type { ContentAddress } from "../../format/content-address.ts";
-import { sortedSet } from "../../format/derivation/derivation.ts";
+import { defaultOutput, type Derivation, sortedSet } from "../../format/derivation/derivation.ts";
 import type { ObjectInfo } from "../../format/object-info.ts";
 import { storePathOf } from "../../format/path-digest.ts";
 import {
@@ -18,7 +18,7 @@ import {
 } from "../../format/references/self-references.ts";
 import { digestOf, directoryOf, nameOf, type StorePath } from "../../format/store-path.ts";
 import { checkClaim } from "../../store/address.ts";
-import type { Publication } from "../../store/store.ts";
+import type { Publication, Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { topoSort } from "../../util/topo-sort.ts";
 import { rewriteTree } from "./rewrite.ts";
@@ -40,12 +40,44 @@ export interface RegistrationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface Registered {
+  /** By output name. */
+  readonly infos: ReadonlyMap<string, ObjectInfo>;
+  /** Those that were not there before. */
+  readonly added: readonly ObjectInfo[];
+}
+
+/**
+ * Makes objects of all outputs of a derivation. The trees are used up.
+ *
+ * @param options.lock that of a fixed output's path, held by the caller
+ * @throws KilnError of kind `builder` for what can be no object or not the right one; what publishing throws
+ */
+export async function registerOutputs(
+  made: readonly MadeOutput[],
+  derivation: Derivation,
+  options: RegistrationOptions & { readonly store: Store; readonly lock: Disposable | undefined },
+): Promise<Registered> {
+  const { store, lock } = options;
+  const [only] = made;
+  const declared = derivation.outputs.get(defaultOutput);
+  if (only !== undefined && declared?.type === "fixed") {
+    const { tree, info } = await verifyFixedOutput(only, declared.ca, options);
+    const status = await store.publish(tree, info, { lock });
+    return { infos: new Map([[only.name, info]]), added: status === "added" ? [info] : [] };
+  }
+  const finished = await finishFloatingOutputs(made, options);
+  const infos = new Map(Array.from(finished, ([name, { info }]) => [name, info]));
+  const statuses = await store.publishAll([...finished.values()]);
+  return { infos, added: [...infos.values()].filter((_, i) => statuses[i] === "added") };
+}
+
 /**
  * Verifies a fixed output.
  *
  * @throws KilnError of kind `builder`: `ca.mismatch`, `ca.fileType`, `output.fileType`, `nar.…`
  */
-export async function verifyFixedOutput(
+async function verifyFixedOutput(
   { logical, tree }: MadeOutput,
   ca: ContentAddress,
   { buffers, signal }: Omit<RegistrationOptions, "inputs"> = {},
@@ -76,7 +108,7 @@ export async function verifyFixedOutput(
  *
  * @throws KilnError of kind `builder`: `output.cycle` and what {@link scanOutput} throws
  */
-export async function finishFloatingOutputs(
+async function finishFloatingOutputs(
   outputs: readonly MadeOutput[],
   options: RegistrationOptions,
 ): Promise<Map<string, Publication>> {

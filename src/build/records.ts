@@ -1,0 +1,181 @@
+/** What is known of builds, be they in memory or in the database: as the protocol shows them, their logs and their events. */
+import type { StorePath } from "../format/store-path.ts";
+import type {
+  BuildMessage,
+  BuildResultMessage,
+  BuildSummaryMessage,
+  KilnResultMessage,
+} from "../rpc/protocol.ts";
+import type { BuildRow, ResultRow } from "../store/database/builds.ts";
+import { equivalenceClass } from "../store/database/realizations.ts";
+import { compareBytes } from "../util/byte-string.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import type { Build } from "./build.ts";
+import { logPath, maxLogChunk, readLogFile } from "./build-log.ts";
+import type { BuildEvent } from "./events.ts";
+import { finalEvents } from "./replay.ts";
+import { countStates } from "./summary.ts";
+import {
+  buildMessage,
+  kilnResultMessage,
+  resultMessage,
+  type SignaturesOf,
+  summaryMessage,
+  unknownBuild,
+  unknownResult,
+} from "./views.ts";
+import type { Workshop } from "./workshop.ts";
+
+export class BuildRecords {
+  readonly #shop: Workshop;
+  readonly #builds: ReadonlyMap<string, Build>;
+
+  /** `builds`: those in memory, of which more is known. */
+  constructor(shop: Workshop, builds: ReadonlyMap<string, Build>) {
+    this.#shop = shop;
+    this.#builds = builds;
+  }
+
+  /** How a build is doing, as `zb.getBuild` says it. */
+  build(id: string): BuildMessage {
+    const found = this.#find(id);
+    if (found === undefined) return unknownBuild(id);
+    return buildMessage(found.row, found.results(), this.#signatures());
+  }
+
+  /** How one derivation of a build is doing, as `zb.getBuildResult` says it. */
+  result(id: string, drvPath: StorePath): BuildResultMessage {
+    const row = this.#find(id)?.result(drvPath);
+    const message = row && resultMessage(row, this.#signatures());
+    return message ?? unknownResult(drvPath);
+  }
+
+  /**
+   * All that is known of the results of a build.
+   *
+   * @throws KilnError `build.unknown`
+   */
+  results(id: string): KilnResultMessage[] {
+    const found = this.#find(id);
+    if (found === undefined) throw unknown(id);
+    const signatures = this.#signatures();
+    return found.results().map((row) => kilnResultMessage(row, signatures));
+  }
+
+  /** Ids of the builds that ended, or else began, last; the latest first. */
+  recentIDs(limit: number): string[] {
+    return this.#shop.table.recentIDs(limit);
+  }
+
+  /** The same builds in short. */
+  summaries(limit: number): BuildSummaryMessage[] {
+    return this.recentIDs(limit).flatMap((id) => {
+      const found = this.#find(id);
+      return found === undefined ? [] : [summaryMessage(found.row, found.counts())];
+    });
+  }
+
+  /**
+   * Some bytes of a builder's log, from byte `start` to before byte `end` at most. While the builder runs, waits until there is at least
+   * one. `eof` tells that a finished log has no more bytes; it is false with the last ones if no more were asked for.
+   *
+   * @throws KilnError `log.range`, `log.unknown`; the reason of `signal`
+   */
+  async readLog(
+    id: string,
+    drvPath: StorePath,
+    start: number,
+    end: number | undefined,
+    signal?: AbortSignal,
+  ): Promise<{ bytes: Buffer; eof: boolean }> {
+    if (start < 0 || (end !== undefined && end <= start)) {
+      throw new KilnError("log.range", `there are no bytes from ${start} to before ${end}`);
+    }
+    const wanted = Math.min((end ?? Infinity) - start, maxLogChunk);
+    for (;;) {
+      const row = this.#find(id)?.result(drvPath);
+      if (row === undefined || row.state === "waiting" || row.state === "skipped") {
+        throw new KilnError("log.unknown", `build ${id} has no result for ${drvPath}`);
+      }
+      const log = this.#builds.get(id)?.results.get(drvPath)?.log;
+      await log?.beyond(start, signal);
+      const isFinished = log === undefined || log.finished;
+      const read = await readLogFile(logPath(this.#shop.logDirectory, id, drvPath), start, wanted);
+      if (read === undefined && isFinished) return { bytes: Buffer.alloc(0), eof: true };
+      if (read === undefined) continue;
+      if (isFinished && start > read.size) {
+        throw new KilnError("log.range", `log of ${drvPath}: start byte ${start} out of range`);
+      }
+      if (read.bytes.length === 0 && !isFinished) continue;
+      return { bytes: read.bytes, eof: isFinished && read.bytes.length < wanted };
+    }
+  }
+
+  /**
+   * The events of a build after number `after`; ends with the build. Of a build that is not in memory any more, the last ones.
+   *
+   * @throws KilnError `build.unknown`; the reason of `signal`
+   */
+  async *watch(
+    id: string,
+    after: number,
+    signal?: AbortSignal,
+  ): AsyncGenerator<BuildEvent, void, undefined> {
+    const live = this.#builds.get(id);
+    if (live !== undefined) {
+      yield* live.events.read(after, signal);
+      return;
+    }
+    const found = this.#find(id);
+    if (found === undefined) throw unknown(id);
+    for (const event of finalEvents(found.row, found.results())) {
+      signal?.throwIfAborted();
+      if (event.seq > after) yield event;
+    }
+  }
+
+  /** A build in memory or in the database. */
+  #find(id: string): Found | undefined {
+    const live = this.#builds.get(id);
+    if (live !== undefined) {
+      return {
+        row: live.row,
+        results: () => [...live.results.values()].map((result) => result.toRow()).toSorted(byStart),
+        result: (drvPath) => live.results.get(drvPath)?.toRow(),
+        counts: () => countStates([...live.results.values()].map(({ state }) => state)),
+      };
+    }
+    const { table } = this.#shop;
+    const row = table.find(id);
+    return (
+      row && {
+        row,
+        results: () => table.results(id),
+        result: (drvPath) => table.result(id, drvPath),
+        counts: () => Object.fromEntries(table.counts(id)),
+      }
+    );
+  }
+
+  #signatures(): SignaturesOf {
+    const { realizations } = this.#shop;
+    if (!realizations.hasSignatures()) return () => [];
+    return ({ drvHash }, output, path) =>
+      drvHash === undefined ? [] : realizations.signatures(equivalenceClass(drvHash, output), path);
+  }
+}
+
+interface Found {
+  readonly row: BuildRow;
+  results(): ResultRow[];
+  result(drvPath: StorePath): ResultRow | undefined;
+  counts(): Readonly<Record<string, number>>;
+}
+
+function byStart(a: ResultRow, b: ResultRow): number {
+  return a.startedAt - b.startedAt || compareBytes(a.drvPath, b.drvPath);
+}
+
+function unknown(id: string): KilnError {
+  return new KilnError("build.unknown", `there is no build ${id}`);
+}
