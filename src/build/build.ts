@@ -92,6 +92,11 @@ export class Build {
     return this.#row.endedAt !== undefined;
   }
 
+  /** Gives back what it holds when it is not going to be run. */
+  giveUp(): void {
+    this.#kept.dispose();
+  }
+
   /** Runs the build to its end. Never rejects. */
   async run(): Promise<void> {
     this.#report.started();

@@ -242,7 +242,12 @@ export class BuildService implements AsyncDisposable {
     const scope = this.#options.buildContext?.(id).signal;
     const cancel = (): void => this.cancel(id);
     const build = new Build({ ...request, id, graph, signal: abort.signal }, this.#shop);
-    lightly(this.#shop.store.database, () => this.#shop.table.saveBuild(build.row));
+    try {
+      lightly(this.#shop.store.database, () => this.#shop.table.saveBuild(build.row));
+    } catch (error) {
+      build.giveUp();
+      throw error;
+    }
     this.#builds.set(id, build);
     if (scope?.aborted === true) abort.abort(stop("build.cancelled", "cancelled"));
     scope?.addEventListener("abort", cancel);
