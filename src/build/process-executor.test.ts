@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -236,6 +244,17 @@ describe("a builder as a plain process", () => {
       });
     });
   }
+
+  test("that is a script without a first line to say for what is not started", async () => {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-format-");
+    const builder = join(folder.path, "script");
+    writeFileSync(builder, "echo hello > $out\n", { mode: 0o755 });
+    const { outcome } = await run("", { builder, args: [] });
+    const message = `fork/exec ${builder}: exec format error`;
+    assert.deepEqual(outcome, { type: "notStarted", message });
+    writeFileSync(builder, "#!/bin/sh\necho hello > $out\n");
+    assert.equal((await run("", { builder, args: [] })).output, "hello\n");
+  });
 
   test("with too many arguments is not started", async () => {
     const { outcome } = await run("", { args: ["-c", ":", "x".repeat(300_000)] });
