@@ -2,6 +2,7 @@
 import { Command, CommanderError, type Option } from "commander";
 import { KilnError } from "../util/kiln-error.ts";
 import { normalizeArguments, Switch } from "./arguments.ts";
+import { configurationFiles, loadConfiguration } from "./configuration.ts";
 import { type CommandContext, say } from "./context.ts";
 import type { GlobalFlags } from "./settings.ts";
 import { nearest } from "./text.ts";
@@ -52,7 +53,13 @@ export class CommandTree {
   leaf<F>(
     parent: Command,
     name: string,
-    options: { description: string; hidden?: boolean; load: () => Promise<Work<F>> },
+    options: {
+      readonly description: string;
+      readonly hidden?: boolean;
+      /** Whether it has no use for configuration files, and works with broken ones; default false. */
+      readonly unconfigured?: boolean;
+      readonly load: () => Promise<Work<F>>;
+    },
   ): Command {
     const command = parent
       .command(name, { hidden: options.hidden ?? false })
@@ -61,8 +68,9 @@ export class CommandTree {
     command.action(async () => {
       const flags = command.optsWithGlobals<F & GlobalFlags & VersionFlag>();
       if (flags.version === true) return sayVersion();
+      const configured = options.unconfigured === true ? flags : await this.#configured(flags);
       const work = await options.load();
-      this.#exitCode = (await work(command.args, flags, this.#context)) ?? 0;
+      this.#exitCode = (await work(command.args, configured, this.#context)) ?? 0;
     });
     return command;
   }
@@ -82,6 +90,16 @@ export class CommandTree {
       throw usageError(error);
     }
     return this.#exitCode;
+  }
+
+  /** The flags with what the configuration files say. */
+  async #configured<F extends GlobalFlags>(flags: F): Promise<F> {
+    const files = configurationFiles(this.#context.env, flags.config ?? []);
+    const configuration = await loadConfiguration(files);
+    const { unused } = configuration;
+    if (unused.length > 0)
+      this.#context.note(`warning: configuration without effect: ${unused.join(", ")}`);
+    return { ...flags, configuration };
   }
 
   #help(words: readonly string[]): void {

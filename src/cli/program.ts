@@ -1,6 +1,6 @@
 /** All commands. */
 import { Option } from "commander";
-import { Switch } from "./arguments.ts";
+import { repeated, Switch } from "./arguments.ts";
 import { CommandTree } from "./command-tree.ts";
 import type { CommandContext } from "./context.ts";
 import { defineBuilding } from "./define/building.ts";
@@ -14,6 +14,7 @@ export function makeProgram(context: CommandContext): CommandTree {
   tree.root
     .addOption(new Option("--store <dir>", "path of the store directory (default: /opt/zb/store)"))
     .addOption(new Option("--store-socket <path>", "path of the store daemon's socket"))
+    .addOption(repeated("--config <file>", "configuration file (repeatable)"))
     .addOption(new Option("--cache <path>", "directory for what can be made again"))
     .addOption(new Switch("--debug", "show debugging output, and stacks of errors"));
   defineBuilding(tree);

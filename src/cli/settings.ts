@@ -10,7 +10,9 @@ import {
   parseStoreDirectory,
   type StoreDirectory,
 } from "../format/store-path.ts";
+import type { PublicKeyMessage } from "../rpc/protocol.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { type Configuration, noConfiguration } from "./configuration.ts";
 import { type Environment, xdgDirectory } from "./xdg.ts";
 
 export type { Environment };
@@ -21,6 +23,9 @@ export interface GlobalFlags {
   readonly storeSocket?: string;
   readonly cache?: string;
   readonly debug?: boolean;
+  readonly config?: readonly string[];
+  /** What the configuration files say, after they were read. */
+  readonly configuration?: Configuration;
 }
 
 export interface Places {
@@ -31,13 +36,15 @@ export interface Places {
 
 export interface Settings extends Places {
   readonly directory: StoreDirectory;
-  /** What named the store directory, for messages: `--store`, `ZB_STORE_DIR`, or undefined for the default. */
+  /** What named the store directory, for messages: `--store`, `ZB_STORE_DIR`, the configuration, or undefined for the default. */
   readonly directoryFrom: string | undefined;
-  /** What named the socket: `--store-socket`, `ZB_STORE_SOCKET`, or undefined for the default. */
+  /** What named the socket: `--store-socket`, `ZB_STORE_SOCKET`, the configuration, or undefined for the default. */
   readonly socketFrom: string | undefined;
   /** Kiln's folder below the XDG cache directory, or what --cache says. */
   readonly cacheDirectory: string;
   readonly debug: boolean;
+  /** Whose signatures a realisation must have one of to be used; none: any may be used. */
+  readonly trustedPublicKeys: readonly PublicKeyMessage[];
 }
 
 /** The places that belong to a store directory when nobody names others. */
@@ -57,17 +64,20 @@ export function placesOf(directory: string): Places {
   };
 }
 
-/** Flags before environment before defaults. Throws `usage.value` when the store directory is none. */
+/** Flags before environment before configuration files before defaults. Throws `usage.value` when the store directory is none. */
 export function settingsFrom(flags: GlobalFlags, env: Environment): Settings {
+  const { configuration = noConfiguration } = flags;
   const [directory, directoryFrom] = firstOf(
     [flags.store, "--store"],
     [nonEmpty(env["ZB_STORE_DIR"]), "ZB_STORE_DIR"],
+    [configuration.storeDirectory, "the configuration"],
   ) ?? [defaultStoreDirectory, undefined];
   const parsed = storeDirectory(directory, directoryFrom);
   const places = placesOf(parsed);
   const [socket, socketFrom] = firstOf(
     [flags.storeSocket, "--store-socket"],
     [nonEmpty(env["ZB_STORE_SOCKET"]), "ZB_STORE_SOCKET"],
+    [configuration.storeSocket, "the configuration"],
   ) ?? [places.socket, undefined];
   if (socket === "") throw new KilnError("usage.value", "--store-socket is empty");
   return {
@@ -77,7 +87,8 @@ export function settingsFrom(flags: GlobalFlags, env: Environment): Settings {
     socket: socketFrom === undefined ? socket : resolve(socket),
     socketFrom,
     cacheDirectory: flags.cache ?? join(xdgDirectory(env, "XDG_CACHE_HOME", ".cache"), "kiln"),
-    debug: flags.debug ?? false,
+    debug: flags.debug ?? configuration.debug ?? false,
+    trustedPublicKeys: configuration.trustedPublicKeys,
   };
 }
 

@@ -23,7 +23,8 @@ import {
   wantsAscii,
   wantsColour,
 } from "../progress/style.ts";
-import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { reuseWish } from "../reuse.ts";
+import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 import { shortID } from "../text.ts";
 import { type EvaluationFlags, findWanted, readOperands, type Wanted } from "../wanted.ts";
 
@@ -102,13 +103,13 @@ class Run {
     });
     await wanted.send(connection);
     signal.throwIfAborted();
-    return await this.#realize(operands, wanted, connection);
+    return await this.#realize(operands, wanted, { connection, settings });
   }
 
   async #realize(
     operands: readonly string[],
     wanted: Wanted,
-    connection: StoreConnection,
+    { connection, settings }: { readonly connection: StoreConnection; readonly settings: Settings },
   ): Promise<number> {
     const { client } = connection;
     const storeDir = wanted.directory;
@@ -120,7 +121,7 @@ class Run {
       keepFailed,
       keepGoing,
       targets: targets.map(({ name, drvPath }) => ({ name, drvPath })),
-      ...(clean ? { reuse: null } : {}),
+      reuse: reuseWish(settings, clean),
     });
     this.#build = { id: buildID, client };
     if (this.interruptedBy !== undefined) this.#cancel(); // it came while the answer was on its way

@@ -9,6 +9,7 @@ import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
 import { followBuild } from "../follow.ts";
 import { exitCodeOfSignal } from "../interrupts.ts";
+import { reuseWish } from "../reuse.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { shortID } from "../text.ts";
 import { type EvaluationFlags, findWanted } from "../wanted.ts";
@@ -37,7 +38,11 @@ export async function derivationEnv(
     stop.signal.throwIfAborted();
     const { client } = connection;
     const { tempDir = "/tmp" } = flags;
-    const { buildID } = await client.call("zb.expand", { drvPath, tempDir });
+    const { buildID } = await client.call("zb.expand", {
+      drvPath,
+      tempDir,
+      reuse: reuseWish(located.settings),
+    });
     running = { client, buildID };
     const build = await finished(connection, buildID);
     running = undefined;

@@ -1,12 +1,13 @@
 /** `kiln serve`: the daemon. */
 import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { ServerOptions, BuildUser } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
 import { Server } from "../../server/server.ts";
+import type { SigningKey } from "../../format/signature.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
 import type { CommandContext } from "../context.ts";
@@ -141,7 +142,7 @@ async function socketPlace(settings: Settings, flags: ServeFlags): Promise<Socke
 
 function serverOptions(
   settings: Settings,
-  flags: ServeFlags,
+  flags: ServeFlags & GlobalFlags,
   users: readonly BuildUser[],
 ): ServerOptions {
   return {
@@ -154,12 +155,21 @@ function serverOptions(
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
     disableSandbox: true,
-    signingKeys: (flags.signingKey ?? []).map(readSigningKey),
+    signingKeys: signingKeys(flags),
     sandboxPaths: sandboxPaths(flags.sandboxPath ?? [], flags.implicitSystemDep ?? []),
     coresPerBuild: flags.coresPerBuild,
     jobs: flags.jobs,
     buildLogRetention: flags.buildLogRetention ?? defaultRetention,
   };
+}
+
+/** Those of the configuration and those of the flags. */
+function signingKeys({ configuration, signingKey = [] }: ServeFlags & GlobalFlags): SigningKey[] {
+  const files = [
+    ...(configuration?.signingKeyFiles ?? []),
+    ...signingKey.map((name) => resolve(name)),
+  ];
+  return [...new Set(files)].map(readSigningKey);
 }
 
 /** The store directory (1775, for the build users' group when it is new) and the folders of socket and database (0755). */

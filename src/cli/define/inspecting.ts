@@ -63,6 +63,7 @@ export function defineInspecting(tree: CommandTree): void {
   tree
     .leaf<NarPackFlags>(nar, "pack", {
       description: "serialize a file system object to NAR format",
+      unconfigured: true,
       load: async () => (await import("../commands/nar-pack.ts")).narPack,
     })
     .argument("<path>")
@@ -77,6 +78,7 @@ export function defineInspecting(tree: CommandTree): void {
   tree
     .leaf<VersionFlags>(tree.root, "version", {
       description: "show version information",
+      unconfigured: true,
       load: async () => (await import("../commands/version.ts")).version,
     })
     .addOption(new Switch("--json", "print as JSON"));
