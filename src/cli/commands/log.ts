@@ -28,7 +28,11 @@ export async function log(
   const found = await findResult(client, second === undefined ? [first] : [first, second]);
   const { build, result } = found;
   const running = result.status === "active";
-  if (result.logSize === 0 && !running) throw noLog(found);
+  if (result.logSize === 0 && !running) {
+    if (result.state === "reused") throw noLogHere(found);
+    context.note(`the builder of ${result.name} wrote nothing`);
+    return;
+  }
   if (running && flags.follow === true) {
     const since = result.startedAt === null ? 0 : Date.now() - Date.parse(result.startedAt);
     context.note(
@@ -45,9 +49,7 @@ export async function log(
   }
 }
 
-function noLog({ build, result }: FoundResult): KilnError {
-  if (result.state !== "reused")
-    return new KilnError("log.absent", `the builder of ${result.name} wrote nothing`);
+function noLogHere({ build, result }: FoundResult): KilnError {
   const what = `${result.name} was reused in build ${shortID(build.id)}: it has no log there`;
   return new KilnError("log.absent", what, {
     hint: "the log is with the build that made it: kiln ps -a",
