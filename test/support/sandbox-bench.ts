@@ -24,9 +24,10 @@ import type { BuildOutcome, BuildTask, BuildUser } from "../../src/build/executo
 import { type BuildLimits, LimitedExecutor } from "../../src/build/limited-executor.ts";
 import { ProcessExecutor } from "../../src/build/process-executor.ts";
 import { SandboxExecutor } from "../../src/build/sandbox-executor.ts";
-import type { SandboxLimits } from "../../src/build/sandbox/limits.ts";
+import { findHierarchies } from "../../src/build/sandbox/control-groups.ts";
+import { describeLimits, type SandboxLimits } from "../../src/build/sandbox/limits.ts";
 import { checkSandboxPaths, type SandboxPathOptions } from "../../src/build/sandbox/paths.ts";
-import { probeSandbox } from "../../src/build/sandbox/support.ts";
+import { probeSandbox, type WorkingSupport } from "../../src/build/sandbox/support.ts";
 import { freeze } from "../../src/files/freeze.ts";
 import { removeTree } from "../../src/files/remove-tree.ts";
 import {
@@ -47,6 +48,10 @@ export interface BenchOptions {
   readonly storeDirectory?: string;
   /** Does not close what it was given, as a library would not. */
   readonly keepDescriptors?: boolean;
+  /** As on a machine without user namespaces. */
+  readonly withoutInner?: boolean;
+  /** As on a machine without these programs; without dash, bash does all. */
+  readonly without?: readonly ("ip" | "hostname" | "dash" | "bash" | "prlimit")[];
   /** Builds without a sandbox, for comparison; the store directory is then the real one. */
   readonly plain?: boolean;
   /** Builders with a network reach this machine, too. */
@@ -110,8 +115,9 @@ const scratch = join(realDirectory, ".kiln", "tmp");
 for (const path of [slotsDirectory, scratch, join(folder, "builds")]) {
   mkdirSync(path, { recursive: true, mode: 0o700 });
 }
-const support = await probeSandbox({ directory: scratch });
-if (!support.available) throw new Error(`${support.reason}: ${support.hint}`);
+const found = await probeSandbox({ directory: scratch });
+if (!found.available) throw new Error(`${found.reason}: ${found.hint}`);
+const support = withLess(found);
 const hostPaths = ["/bin", "/lib", "/lib64", "/usr"].filter((path) => existsSync(path));
 const node = dirname(process.execPath);
 const paths = new Map<string, SandboxPathOptions>([
@@ -139,13 +145,33 @@ const plain = new ProcessExecutor({
   claim: async () => await Promise.resolve({ async [Symbol.asyncDispose]() {} }),
 });
 const executor = new LimitedExecutor(options.plain ? plain : sandbox, options.limits ?? {});
-process.stdout.write(`${JSON.stringify({ ready: true, mode: support.mode })}\n`);
+const limitedBy = describeLimits(findHierarchies(), support.tools.prlimit !== undefined);
+process.stdout.write(`${JSON.stringify({ limitedBy: limitedBy.join(", ") })}\n`);
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { id, call } = JSON.parse(line) as { id: number; call: BenchCall };
   void answer(id, call);
 }
 await Promise.all([sandbox, plain].map((one) => one[Symbol.asyncDispose]()));
+
+/** What the probe would have found on a lesser machine. */
+function withLess(support: WorkingSupport): WorkingSupport {
+  const { without = [], withoutInner = false } = options;
+  const { tools } = support;
+  const { bash } = tools;
+  return {
+    ...support,
+    inner: !withoutInner,
+    tools: {
+      ...tools,
+      ip: without.includes("ip") ? undefined : tools.ip,
+      hostname: without.includes("hostname") ? undefined : tools.hostname,
+      prlimit: without.includes("prlimit") ? undefined : tools.prlimit,
+      bash: without.includes("bash") ? undefined : bash,
+      shell: without.includes("dash") && bash !== undefined ? bash : tools.shell,
+    },
+  };
+}
 
 async function answer(id: number, call: BenchCall): Promise<void> {
   const result =
@@ -170,7 +196,10 @@ function makeObject(name: string, content: ObjectContent): StorePath {
 }
 
 async function build(wanted: BenchBuild): Promise<BenchReport> {
-  const name = randomUUID().replaceAll(/[eotu]/g, "0").replaceAll("-", "").slice(0, 32);
+  const name = randomUUID()
+    .replaceAll(/[eotu]/g, "0")
+    .replaceAll("-", "")
+    .slice(0, 32);
   const logical = storePathFor(storeDirectory, `${name}-out`);
   const real = join(scratch, `${name}-output`);
   const workDirectory = join(folder, "builds", name);
@@ -178,7 +207,11 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
   if (options.user !== undefined) chownSync(workDirectory, options.user.uid, options.user.gid);
   let log = "";
   const cancel = new AbortController();
-  const env = new Map([["out", logical], ["PATH", "/node:/bin:/usr/bin:/usr/sbin"], ...Object.entries(wanted.env ?? {})]);
+  const env = new Map([
+    ["out", logical],
+    ["PATH", "/node:/bin:/usr/bin:/usr/sbin"],
+    ...Object.entries(wanted.env ?? {}),
+  ]);
   const fixed = { type: "fixed", ca: undefined as never } as const;
   const task: BuildTask = {
     drvPath: storePathFor(storeDirectory, `${name}-x.drv`),
@@ -192,7 +225,12 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
       args: wanted.args ?? ["-c", wanted.script ?? ""],
       env,
       outputs: new Map([
-        ["out", wanted.fixed === true ? fixed : { type: "floating", method: "recursive", hashType: "sha256" }],
+        [
+          "out",
+          wanted.fixed === true
+            ? fixed
+            : { type: "floating", method: "recursive", hashType: "sha256" },
+        ],
       ]),
     },
     env: builderEnvironment(env, { workDirectory: "/build", storeDirectory, cores: 1 }),
@@ -280,7 +318,9 @@ function leftovers(): string[] {
     ...readdirSync(join(slotsDirectory, "trash")),
     ...inSlots.flatMap((slot) => [
       ...readdirSync(join(slots, slot, "tmp")),
-      ...readdirSync(join(slots, slot, "store")).filter((name) => !isThere(join(realDirectory, name))),
+      ...readdirSync(join(slots, slot, "store")).filter(
+        (name) => !isThere(join(realDirectory, name)),
+      ),
       ...readdirSync(join(slots, slot)).filter((name) => name === "left"),
     ]),
   ];

@@ -37,7 +37,11 @@ const nobody = 65534;
 const buildUser = { uid: 52001, gid: 52002 };
 
 const asRoot: readonly DaemonMode[] = [
-  { name: "as root with build users", options: { user: buildUser }, owner: (uid) => uid === buildUser.uid },
+  {
+    name: "as root with build users",
+    options: { user: buildUser },
+    owner: (uid) => uid === buildUser.uid,
+  },
   { name: "as root without build users", options: {}, owner: (uid) => uid >= 1879048192 },
   { name: "as a plain user", runAs: nobody, options: {}, owner: (uid) => uid === nobody },
 ];
@@ -53,6 +57,7 @@ export class Bench implements AsyncDisposable {
   readonly process: ChildProcess;
   readonly #answers = new Map<number, (result: unknown) => void>();
   #calls = 0;
+  #limitedBy = "";
   #errors = "";
 
   private constructor(folder: string, child: ChildProcess) {
@@ -70,7 +75,14 @@ export class Bench implements AsyncDisposable {
         ? []
         : ["setpriv", `--reuid=${mode.runAs}`, `--regid=${mode.runAs}`, "--clear-groups", "--"];
     const text = JSON.stringify({ ...mode.options, ...options });
-    const words = [...user, process.execPath, "--disable-warning=ExperimentalWarning", bench, place, text];
+    const words = [
+      ...user,
+      process.execPath,
+      "--disable-warning=ExperimentalWarning",
+      bench,
+      place,
+      text,
+    ];
     const child = spawn(words[0] ?? "", words.slice(1), {
       stdio: ["pipe", "pipe", "pipe"],
       env: { PATH: process.env["PATH"], HOME: place, TMPDIR: place },
@@ -78,6 +90,11 @@ export class Bench implements AsyncDisposable {
     const opened = new Bench(place, child);
     await opened.#start();
     return opened;
+  }
+
+  /** What enforces limits of memory and processes. */
+  get limitedBy(): string {
+    return this.#limitedBy;
   }
 
   /** Runs a builder. */
@@ -126,9 +143,11 @@ export class Bench implements AsyncDisposable {
     const lines = createInterface({ input: this.process.stdout! });
     const ready = Promise.withResolvers<void>();
     lines.on("line", (line) => {
-      const message = JSON.parse(line) as { id?: number; result?: unknown };
-      if (message.id === undefined) ready.resolve();
-      else {
+      const message = JSON.parse(line) as { id?: number; result?: unknown; limitedBy?: string };
+      if (message.id === undefined) {
+        this.#limitedBy = message.limitedBy ?? "";
+        ready.resolve();
+      } else {
         this.#answers.get(message.id)?.(message.result);
         this.#answers.delete(message.id);
       }
@@ -164,7 +183,8 @@ export function processesWith(text: string): number[] {
 export async function waitUntil(holds: () => boolean, patience = 10_000): Promise<number> {
   const start = performance.now();
   while (!holds()) {
-    if (performance.now() - start > patience) throw new Error(`not within ${patience} ms: ${holds.toString()}`);
+    if (performance.now() - start > patience)
+      throw new Error(`not within ${patience} ms: ${holds.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
   return performance.now() - start;

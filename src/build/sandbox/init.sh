@@ -73,11 +73,11 @@ if [ "$INNER" = 1 ]; then
   # It has the builder's user id and the host's root directory: it must be gone before the builder comes.
   kill -KILL "$holder"
   wait "$holder" 2>/dev/null || :
-  enter="--user=/proc/self/fd/9 --root=. --wd=./build"
+  enter="--user=/proc/self/fd/9 --root=. --wd=."
   if [ "$MODE" = root ]; then enter="$enter --setuid=1000 --setgid=100"; else enter="$enter --preserve-credentials"; fi
   join=$NSENTER
 else
-  enter="--root=. --wd=/build --setuid=$BUILD_UID --setgid=$BUILD_GID"
+  enter="--root=. --wd=/ --setuid=$BUILD_UID --setgid=$BUILD_GID"
   join=$UNSHARE
 fi
 
@@ -99,6 +99,7 @@ fi
 # It leaves by a signal nobody else uses when there is no builder to become: 64 if it is missing, 63 if it cannot be executed.
 # shellcheck disable=SC2016
 start='
+cd /build && unset OLDPWD
 . /proc/self/fd/4
 exec 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 [ -e "$1" ] || kill -64 $$

@@ -1,7 +1,7 @@
 // What isolation costs: the same builds with and without, turn by turn.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Bench, type DaemonMode, daemonModes } from "./support/sandbox.ts";
+import { Bench, type DaemonMode, daemonModes } from "../support/sandbox.ts";
 
 /** Medians of what a sandbox with so many inputs adds to a build, in milliseconds. */
 async function costOf(
