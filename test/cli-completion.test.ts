@@ -68,7 +68,7 @@ describe("bash", { skip: !hasProgram("bash") && "bash is not here" }, () => {
   test("completes what is typed, and file names", { skip: noTerminal }, async () => {
     await using place = new Place();
     mkdirSync(join(place.project, "some-folder/inner"), { recursive: true });
-    const child = spawn("script", ["-qefc", "bash --norc --noprofile -i", "/dev/null"], {
+    using child = spawn("script", ["-qefc", "bash --norc --noprofile -i", "/dev/null"], {
       cwd: place.project,
       env: {
         PATH: path,
@@ -96,7 +96,7 @@ describe("bash", { skip: !hasProgram("bash") && "bash is not here" }, () => {
     await until(/\nready/);
     for (const [typed, completed] of [
       ["kiln store why\t; echo do''ne", "kiln store why-depends ; echo do''ne"],
-      ["kiln store list --so\t=si\t --pa\t", "kiln store list --sort=size --paths "],
+      ["kiln store list --sort=si\t--pa\t", "kiln store list --sort=size --paths "],
       ["kiln build some\tinn\t", "kiln build some-folder/inner/"],
       ["kiln --store=some\t", "kiln --store=some-folder/"],
     ] as const) {

@@ -24,9 +24,19 @@ export class Switch extends Option {
 export function valued(
   flags: string,
   description: string,
-  parse: (text: string) => unknown,
+  parse: ((text: string) => unknown) & { readonly words?: readonly string[] },
 ): Option {
-  return new Option(flags, description).argParser((text) => parsed(parse, text));
+  const option = new Option(flags, description).argParser((text) => parsed(parse, text));
+  if (parse.words !== undefined) choices.set(option, parse.words);
+  return option;
+}
+
+/** Commander's own choices would stand in the help a second time. */
+const choices = new WeakMap<Option, readonly string[]>();
+
+/** The words that are values of the flag; undefined when there are others. */
+export function choicesOf(option: Option): readonly string[] | undefined {
+  return choices.get(option);
 }
 
 /** A flag with a value that may be given several times; the values are collected in order. */

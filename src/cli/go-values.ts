@@ -75,11 +75,14 @@ export function parseMode(text: string): number {
   return Number.parseInt(text.replace("o", ""), 8);
 }
 
-/** One of `words`, for a flag. Throws `usage.value`. */
-export function choice<W extends string>(...words: readonly W[]): (text: string) => W {
-  return (text) => {
+/** One of `words`, for a flag; the function knows them. Throws `usage.value`. */
+export function choice<W extends string>(
+  ...words: readonly W[]
+): ((text: string) => W) & { readonly words: readonly W[] } {
+  const parse = (text: string): W => {
     const found = words.find((word) => word === text);
     if (found !== undefined) return found;
     throw new KilnError("usage.value", `"${text}" is none of ${words.join(", ")}`);
   };
+  return Object.assign(parse, { words });
 }

@@ -4,6 +4,7 @@ import { repeated, Switch } from "./arguments.ts";
 import { CommandTree } from "./command-tree.ts";
 import type { CommandContext } from "./context.ts";
 import { defineBuilding } from "./define/building.ts";
+import { defineCompletion } from "./define/completion.ts";
 import { defineInspecting } from "./define/inspecting.ts";
 import { defineKeys } from "./define/keys.ts";
 import { defineServing } from "./define/serving.ts";
@@ -22,5 +23,6 @@ export function makeProgram(context: CommandContext): CommandTree {
   defineStore(tree);
   defineKeys(tree);
   defineServing(tree);
+  defineCompletion(tree);
   return tree;
 }

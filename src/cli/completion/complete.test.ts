@@ -1,0 +1,75 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { Interrupts } from "../interrupts.ts";
+import { makeProgram } from "../program.ts";
+import { complete } from "./complete.ts";
+import { shells } from "./scripts.ts";
+
+const { root } = makeProgram({ env: {}, interrupts: new Interrupts(() => {}), note: () => {} });
+
+/** What comes after `line`, whose last word is the one to complete, in short: words, or what the shell is to look for. */
+function after(line: string): string {
+  const found = complete(root, line.split(" "));
+  switch (found.type) {
+    case "words":
+      return found.candidates.map(({ text }) => text).join(" ");
+    case "targets":
+      return `targets of "${found.file}"`;
+    case "builds":
+      return "builds";
+    case "files":
+    case "directories":
+      return `${found.type} ${found.prefix}`.trimEnd();
+  }
+}
+
+const commands =
+  "help build targets eval derivation log ps cancel nar version store key serve completion";
+
+describe("completion knows", () => {
+  for (const [line, expected] of [
+    ["", commands],
+    ["st", "store"],
+    ["store ", "adopt list closure tree why-depends object"],
+    ["store object ", "info export import delete"],
+    ["store object rm ", "files"],
+    ["--debug st", "store"],
+    ["--store /x st", "store"],
+    ["--store st", "directories"],
+    ["--store=st", "directories --store="],
+    ["--config ", "files"],
+    ["store list --s", "--sort --store --store-socket"],
+    ["store list --sort ", "path size"],
+    ["store list --sort=s", "--sort=size"],
+    ["store --sort=size list --pa", "--paths"],
+    ["build --keep", "--keep-failed --keep-going"],
+    ["build --keep-going=", "--keep-going=true --keep-going=false"],
+    ["build -o ", "files"],
+    ["build -kqo ", "files"],
+    ["build ", "files"],
+    ["build .#", 'targets of "."'],
+    ["build a b/c#d", 'targets of "b/c"'],
+    ["build -- --", "files"],
+    ["build --jobs ", ""],
+    ["build --nonsense=", ""],
+    ["build --progress", "--progress"],
+    ["cancel ", "builds"],
+    ["log ", "builds"],
+    ["log abcdef ", ""],
+    ["completion ", shells.join(" ")],
+    ["completion bash ", ""],
+    ["help ", commands],
+    ["key show-public ", "files"],
+    ["version ", ""],
+    ["nonsense ", ""],
+  ] as const) {
+    test(`"kiln ${line}": ${expected || "nothing"}`, () => assert.equal(after(line), expected));
+  }
+
+  test("short flags, too, and no hidden ones", () => {
+    const found = after("build -").split(" ");
+    for (const flag of ["-k", "--keep-failed", "-o", "--help"])
+      assert.ok(found.includes(flag), flag);
+    assert.ok(!found.includes("--expression"));
+  });
+});
