@@ -37,7 +37,7 @@ describe("bash", { skip: !hasProgram("bash") && "bash is not here" }, () => {
   test("gets commands, flags and values", async () => {
     await using place = new Place();
     for (const [line, expected] of [
-      ["kiln store ", ["adopt", "list", "closure", "tree", "why-depends", "object"]],
+      ["kiln store object ", ["info", "export", "import", "delete"]],
       ["kiln store why", ["why-depends"]],
       ["kiln store list --sort=", ["path", "size"]],
       ["kiln store list --sort=s", ["size"]],

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Command } from "commander";
 import { Interrupts } from "../interrupts.ts";
 import { makeProgram } from "../program.ts";
 import { complete } from "./complete.ts";
@@ -10,27 +11,26 @@ const { root } = makeProgram({ env: {}, interrupts: new Interrupts(() => {}), no
 /** What comes after `line`, whose last word is the one to complete, in short: words, or what the shell is to look for. */
 function after(line: string): string {
   const found = complete(root, line.split(" "));
-  switch (found.type) {
-    case "words":
-      return found.candidates.map(({ text }) => text).join(" ");
-    case "targets":
-      return `targets of "${found.file}"`;
-    case "builds":
-      return "builds";
-    case "files":
-    case "directories":
-      return `${found.type} ${found.prefix}`.trimEnd();
-  }
+  if (found.type === "words") return found.candidates.map(({ text }) => text).join(" ");
+  if (found.type === "targets") return `targets of "${found.file}"`;
+  if (found.type === "builds") return "builds";
+  return `${found.type} ${found.prefix}`.trimEnd();
 }
 
-const commands =
-  "help build targets eval derivation log ps cancel nar version store key serve completion";
+/** The commands in the help of a command. */
+function commandsOf(command: Command): string {
+  const visible = command.createHelp().visibleCommands(command);
+  return visible.map((sub) => sub.name()).join(" ");
+}
+
+const commands = commandsOf(root);
+const storeCommands = commandsOf(root.commands.find((command) => command.name() === "store")!);
 
 describe("completion knows", () => {
   for (const [line, expected] of [
     ["", commands],
     ["st", "store"],
-    ["store ", "adopt list closure tree why-depends object"],
+    ["store ", storeCommands],
     ["store object ", "info export import delete"],
     ["store object rm ", "files"],
     ["--debug st", "store"],
