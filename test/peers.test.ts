@@ -145,8 +145,14 @@ for (const [version, client, skip] of [
           comparable(ours, our.stdout.toString()),
           comparable(theirs, their.stdout.toString()),
         );
-        if (step.otherWords === undefined && version === "v0.1.0")
-          assert.equal(ours.words(our.stderr), theirs.words(their.stderr));
+        if (step.otherWords === undefined && version === "v0.1.0") {
+          // On a busy machine zb's client may end before it has read the log from zb's server: it says less then.
+          const said = ours.words(our.stderr).split("\n");
+          const expected = theirs.words(their.stderr).split("\n");
+          const missing = expected.filter((line) => !said.includes(line));
+          assert.deepEqual(missing, []);
+          if (expected.some((line) => line.startsWith("---"))) assert.deepEqual(said, expected);
+        }
       });
     }
 

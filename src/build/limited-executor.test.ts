@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseStorePath } from "../format/store-path.ts";
+import { hasCode } from "../util/kiln-error.ts";
+import type { BuildTask, Executor } from "./executor.ts";
+import { LimitedExecutor } from "./limited-executor.ts";
+
+const path = parseStorePath(`/opt/zb/store/${"0".repeat(32)}-x.drv`);
+
+function taskWith(log: (text: string) => void): BuildTask {
+  return {
+    drvPath: path,
+    derivation: {
+      directory: "/opt/zb/store" as never,
+      name: "x",
+      inputDerivations: new Map(),
+      inputSources: [],
+      system: "x",
+      builder: "/x",
+      args: [],
+      env: new Map(),
+      outputs: new Map(),
+    },
+    env: new Map(),
+    workDirectory: "/x",
+    outputs: new Map(),
+    inputs: [],
+    realPathOf: (path) => path,
+    log: { write: (chunk) => log(Buffer.from(chunk).toString()) },
+    progress() {},
+    systemDeps: [],
+  };
+}
+
+/** Runs `act` as a builder; it ends by itself or when it is aborted. */
+function executor(act: (task: BuildTask, signal: AbortSignal) => Promise<void>): Executor {
+  return {
+    name: "fake",
+    workDirectoryInside: "/inside",
+    async run(task, signal) {
+      await act(task, signal);
+      signal.throwIfAborted();
+      return { type: "exited", code: 0 };
+    },
+  };
+}
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+
+test("an executor with limits is the same executor to look at", () => {
+  const limited = new LimitedExecutor(
+    executor(async () => {}),
+    {},
+  );
+  assert.deepEqual([limited.name, limited.workDirectoryInside], ["fake", "/inside"]);
+});
+
+test("a log is kept up to its limit, and the build ended", async () => {
+  let log = "";
+  const limited = new LimitedExecutor(
+    executor(async (task, signal) => {
+      task.log.write(Buffer.from("0123456"));
+      assert.equal(signal.aborted, false);
+      task.log.write(Buffer.from("789ab"));
+      assert.equal(signal.aborted, true);
+      task.log.write(Buffer.from("more"));
+      await Promise.resolve();
+    }),
+    { logSize: 10 },
+  );
+  await assert.rejects(
+    limited.run(
+      taskWith((text) => (log += text)),
+      new AbortController().signal,
+    ),
+    (error) => hasCode(error, "limit.logSize") && error.kind === "builder",
+  );
+  assert.equal(log, "0123456789");
+});
+
+test("words put the end for silence off", async () => {
+  const limited = new LimitedExecutor(
+    executor(async (task, signal) => {
+      for (let i = 0; i < 5; i++) {
+        await new Promise((resolve) => setTimeout(resolve, 30));
+        task.log.write(Buffer.from("x"));
+      }
+      assert.equal(signal.aborted, false);
+      await aborted(signal);
+    }),
+    { silentTime: 100 },
+  );
+  await assert.rejects(
+    limited.run(
+      taskWith(() => {}),
+      new AbortController().signal,
+    ),
+    (error) => hasCode(error, "limit.silentTime"),
+  );
+});
+
+test("who cancels a build is told of that, and not of a limit", async () => {
+  const cancel = new AbortController();
+  const limited = new LimitedExecutor(
+    executor((_, signal) => aborted(signal)),
+    { wallTime: 60_000 },
+  );
+  const running = limited.run(
+    taskWith(() => {}),
+    cancel.signal,
+  );
+  cancel.abort(new Error("enough"));
+  await assert.rejects(running, /enough/);
+});
