@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { Place, shellTargets } from "./support/cli.ts";
@@ -117,7 +117,9 @@ for (const shell of ["zsh", "fish"] as const) {
       await using place = new Place();
       const { stdout, code } = await place.run(["completion", shell]);
       assert.equal(code, 0);
-      const parsed = spawnSync(shell, ["-n"], { input: stdout, encoding: "utf8" });
+      const script = join(place.directory, `completion.${shell}`);
+      writeFileSync(script, stdout);
+      const parsed = spawnSync(shell, ["-n", script], { encoding: "utf8" });
       assert.deepEqual([parsed.status, parsed.stderr], [0, ""]);
     },
   );

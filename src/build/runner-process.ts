@@ -54,7 +54,7 @@ async function run(message: StartMessage): Promise<void> {
   }
 
   async function ended({ id }: StartMessage, build: Running): Promise<FromRunner> {
-    const descriptor = openSync(output, constants.O_WRONLY);
+    const descriptor = openForWriting(output);
     let started;
     try {
       started = await startBuilder(command, descriptor);
@@ -72,6 +72,16 @@ async function run(message: StartMessage): Promise<void> {
     clearTimeout(build.kill);
     await endProcesses(build);
     return { type: "ended", id, code, signal };
+  }
+}
+
+/** Opens a FIFO without waiting for a reader: the daemon may have died meanwhile, and then none would ever come. */
+function openForWriting(fifo: string): number {
+  const both = openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK);
+  try {
+    return openSync(fifo, constants.O_WRONLY);
+  } finally {
+    closeSync(both);
   }
 }
 
