@@ -6,6 +6,7 @@ import type { CommandContext } from "./context.ts";
 import { defineBuilding } from "./define/building.ts";
 import { defineCompletion } from "./define/completion.ts";
 import { defineInspecting } from "./define/inspecting.ts";
+import { defineInstalling } from "./define/installing.ts";
 import { defineKeys } from "./define/keys.ts";
 import { defineServing } from "./define/serving.ts";
 import { defineStore } from "./define/store.ts";
@@ -22,6 +23,7 @@ export function makeProgram(context: CommandContext): CommandTree {
   defineInspecting(tree);
   defineStore(tree);
   defineKeys(tree);
+  defineInstalling(tree);
   defineServing(tree);
   defineCompletion(tree);
   return tree;
