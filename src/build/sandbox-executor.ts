@@ -32,6 +32,7 @@ import {
   resolvePath,
   type SandboxPath,
 } from "./sandbox/paths.ts";
+import { librariesOf } from "./sandbox/program-files.ts";
 import type { Policy } from "./sandbox/proxy.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import { SlotPool } from "./sandbox/slots.ts";
@@ -65,9 +66,11 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   readonly #fifos: FifoPool;
   /** Looked for only where there are limits: it may move this process to another group. */
   readonly #hierarchies: Hierarchies;
+  readonly #libraries: Libraries;
 
-  private constructor(options: SandboxExecutorOptions) {
+  private constructor(options: SandboxExecutorOptions, libraries: Libraries) {
     this.#options = options;
+    this.#libraries = libraries;
     const { memory, processes } = options.limits ?? {};
     const isLimited = memory !== undefined || processes !== undefined;
     this.#hierarchies = isLimited ? findHierarchies() : {};
@@ -76,14 +79,19 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     this.#fifos = new FifoPool(options.slotsDirectory);
   }
 
-  /** Clears away what a predecessor left in the slots directory: processes at once, files in the background. */
+  /**
+   * Clears away what a predecessor left in the slots directory: processes at once, files in the background.
+   *
+   * @throws KilnError `sandbox.path` when a sandbox path is missing
+   */
   static async open(options: SandboxExecutorOptions): Promise<SandboxExecutor> {
     mkdirSync(options.slotsDirectory, { recursive: true, mode: 0o700 });
     // Mounting follows no links.
     const slotsDirectory = realpathSync(options.slotsDirectory);
     await endSandboxes(slotsDirectory);
     unmountBelow(slotsDirectory, options.support.tools.umount);
-    return new SandboxExecutor({ ...options, slotsDirectory });
+    const libraries = await findLibraries(options.paths ?? [], options.storeDirectory);
+    return new SandboxExecutor({ ...options, slotsDirectory }, libraries);
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
@@ -181,8 +189,10 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   #visible(task: BuildTask, network: boolean): Pick<Assembly, "objects" | "paths"> {
     const { storeDirectory, realDirectory, closureOf } = this.#options;
     const objects = new Set(task.inputs.map(objectNameOf));
-    const paths: ResolvedPath[] = [];
-    for (const path of choosePaths(this.#options.paths ?? [], task.systemDeps)) {
+    const paths = new Map<string, ResolvedPath>();
+    const add = (path: ResolvedPath): unknown => paths.set(path.inside, path);
+    const chosen = choosePaths(this.#options.paths ?? [], task.systemDeps);
+    for (const path of chosen) {
       const object = objectBehind(path, storeDirectory);
       if (object !== undefined) {
         for (const needed of closureOf?.(object.path) ?? [object.path]) {
@@ -190,11 +200,51 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
         }
       }
       if (isBelow(path.inside, storeDirectory)) continue;
-      const real = object && join(realDirectory, objectNameOf(object.path), object.sub);
-      paths.push(resolvePath(path, real));
+      if (object === undefined) {
+        add(leadSomewhere(resolvePath(path), chosen));
+        this.#libraries.get(path.inside)?.filter(apartFrom(chosen)).forEach(add);
+      } else {
+        add(resolvePath(path, join(realDirectory, objectNameOf(object.path), object.sub)));
+      }
     }
-    return { objects, paths: network ? [...paths, ...networkFiles(paths)] : paths };
+    const seen = [...paths.values()];
+    return { objects, paths: network ? [...seen, ...networkFiles(seen)] : seen };
   }
+}
+
+/** What programs among the sandbox paths need beside them, by the path inside. */
+type Libraries = ReadonlyMap<string, readonly ResolvedPath[]>;
+
+/** A program of the host that is offered alone, as in `--sandbox-path=/bin/sh`, is offered with its libraries. */
+async function findLibraries(
+  paths: readonly SandboxPath[],
+  storeDirectory: StoreDirectory,
+): Promise<Libraries> {
+  const found = new Map<string, ResolvedPath[]>();
+  for (const path of paths) {
+    if (objectBehind(path, storeDirectory) !== undefined) continue;
+    resolvePath(path);
+    const libraries = await librariesOf(path.source);
+    found.set(
+      path.inside,
+      libraries.map((inside) => ({ inside, type: "file", source: realpathSync(inside) })),
+    );
+  }
+  return found;
+}
+
+/** What lies in one of the chosen paths is there with it. */
+function apartFrom(chosen: readonly SandboxPath[]): (path: { readonly inside: string }) => boolean {
+  return ({ inside }) =>
+    !chosen.some((path) => path.inside === inside || isBelow(inside, path.inside));
+}
+
+/** A link stays a link where what it leads to is offered, too; else the builder gets what it leads to on the host. */
+function leadSomewhere(path: ResolvedPath, chosen: readonly SandboxPath[]): ResolvedPath {
+  if (path.type !== "link" || !apartFrom(chosen)({ inside: path.target })) return path;
+  const source = existsSync(path.target) ? realpathSync(path.target) : undefined;
+  if (source === undefined) return path;
+  return resolvePath({ inside: path.inside, source, alwaysPresent: false });
 }
 
 /** As in zb: whose output is known beforehand, and who says so. */

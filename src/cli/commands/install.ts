@@ -1,5 +1,6 @@
 /** `kiln install`, `kiln uninstall`: Kiln as a service of the machine, or of one user. */
 import { existsSync } from "node:fs";
+import { isStaticProgram } from "../../build/sandbox/program-files.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup } from "../../util/unix-accounts.ts";
 import { type CommandContext, say } from "../context.ts";
@@ -11,7 +12,6 @@ import {
   socketOf,
   uninstallSteps,
 } from "../install/plan.ts";
-import { isStaticProgram } from "../install/static-program.ts";
 import { describeStep, doStep, type Step } from "../install/steps.ts";
 
 export interface InstallFlags {
