@@ -151,10 +151,22 @@ const mistakes: Mistake[] = [
     says: /x\.export/,
   },
   {
-    name: "isolation, which is not there yet",
-    args: ["serve", "--sandbox"],
-    code: "sandbox.unavailable",
-    says: /--sandbox=false/,
+    name: "a sandbox path that is missing",
+    args: ["serve", "--build-users-group=", "--sandbox-path=/no/such"],
+    code: "sandbox.path",
+    says: /sandbox path \/no\/such does not exist/,
+  },
+  {
+    name: "sandbox paths that hide one another",
+    args: ["serve", "--build-users-group=", "--sandbox-path=/usr", "--sandbox-path=/usr/bin=/bin"],
+    code: "sandbox.path",
+    says: /\/usr and \/usr\/bin overlap/,
+  },
+  {
+    name: "isolation of a kind that there is not",
+    args: ["serve", "--sandbox=maybe"],
+    code: "usage.value",
+    says: /maybe/,
   },
   {
     name: "a group that does not exist",

@@ -245,7 +245,7 @@ export class Build {
   }
 
   #warmUp(plan: Plan): void {
-    if ([...plan.values()].some(runsProgram)) this.#shop.executors.native.warm?.();
+    if ([...plan.values()].some(runsProgram)) this.#shop.executors.warm();
   }
 
   /** Does at once what needs no waiting: everything reused without a doubt. */

@@ -134,7 +134,7 @@ class Job {
     using lock = fixed === undefined ? undefined : await this.#shop.store.lock(fixed, this.#signal);
     const reused = fixed === undefined ? undefined : this.#reuse(drvHash);
     if (reused !== undefined) return reused;
-    const executor = isBuiltin ? this.#shop.executors.builtin : this.#shop.executors.native;
+    const executor = await this.#shop.executors.for(this.#derivation);
     this.#build.begin(this.#result, executor, held?.user);
     const placeholders = replacementsFor(
       this.#derivation,

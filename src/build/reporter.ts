@@ -44,7 +44,7 @@ export class Reporter {
       mode,
       user: user ?? null,
       jobs: places.max,
-      sandbox: executors.native.name === "process" ? "none" : executors.native.name,
+      sandbox: executors.sandbox,
     });
     this.#timer = setInterval(() => this.#tick(), tickInterval).unref();
   }

@@ -75,7 +75,7 @@ export class BuildService implements AsyncDisposable {
     this.#shop = openWorkshop(options);
     this.#records = new BuildRecords(this.#shop, this.#builds);
     this.#cleanedUp = removeLeftovers(closeInterruptedBuilds(this.#shop), this.#shop);
-    if (this.#shop.mode === "daemon") options.executors.native.warm?.();
+    if (this.#shop.mode === "daemon") options.executors.warm();
     const { retention = 0 } = options;
     this.#forgetting = retention > 0 ? keepForgetting(this.#shop, retention) : undefined;
   }
@@ -208,9 +208,7 @@ export class BuildService implements AsyncDisposable {
     }
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
     await this.#cleanedUp;
-    const { native, builtin } = this.#shop.executors;
-    await native[Symbol.asyncDispose]?.();
-    await builtin[Symbol.asyncDispose]?.();
+    await this.#shop.executors[Symbol.asyncDispose]();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -95,6 +95,7 @@ export function kilnResultMessage(
     durationMs: isStarted && endedAt !== undefined ? Math.max(0, endedAt - startedAt) : null,
     outputs: outputMessages(result, signaturesOf),
     logSize: result.logSize ?? 0,
+    executor: result.executor ?? null,
     drvHash: result.drvHash?.sri() ?? null,
     failure: failure ?? null,
   };

@@ -23,6 +23,7 @@ import { temporaryDirectory } from "../util/temp.ts";
 import { BuiltinExecutor } from "./builtin-executor.ts";
 import type { BuildEvent } from "./events.ts";
 import type { Executor } from "./executor.ts";
+import { Executors } from "./executors.ts";
 import { ProcessExecutor } from "./process-executor.ts";
 import { BuildService, type BuildServiceOptions, type RealizeRequest } from "./service.ts";
 
@@ -232,9 +233,8 @@ export class Workbench implements AsyncDisposable {
     const { native, ...options } = this.#options;
     return new BuildService({
       store,
-      executors: {
-        native:
-          native ??
+      executors: Executors.of(
+        native ??
           new ProcessExecutor({
             storeDirectory: store.directory,
             realDirectory: store.realDirectory,
@@ -242,8 +242,8 @@ export class Workbench implements AsyncDisposable {
             claim: (paths) => store.claim(paths),
             grace: 200,
           }),
-        builtin: new BuiltinExecutor({ environment: {} }),
-      },
+        new BuiltinExecutor({ environment: {} }),
+      ),
       jobs: 4,
       coresPerBuild: 1,
       logDirectory: join(folder, "log"),

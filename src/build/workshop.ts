@@ -9,18 +9,12 @@ import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { Limiter } from "../util/limiter.ts";
 import { BuildUsers } from "./build-users.ts";
 import { DerivationReader } from "./derivation-reader.ts";
-import type { BuildUser, Executor } from "./executor.ts";
+import type { BuildUser } from "./executor.ts";
+import type { Executors } from "./executors.ts";
 import type { SignatureCheck } from "./snapshot.ts";
 import { hostSystem } from "./system.ts";
 
 export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
-
-export interface Executors {
-  /** Runs programs. */
-  readonly native: Executor & Partial<AsyncDisposable>;
-  /** Runs derivations whose system is `builtin`. */
-  readonly builtin: Executor & Partial<AsyncDisposable>;
-}
 
 /** What all builds of a store share. */
 export interface Workshop {
@@ -53,6 +47,7 @@ export interface Workshop {
 
 export interface BuildServiceOptions {
   readonly store: Store;
+  /** They are closed with the service. */
   readonly executors: Executors;
   /** Builders at the same time. */
   readonly jobs: number;

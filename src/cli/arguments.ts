@@ -14,9 +14,14 @@ import { parseBoolean } from "./go-values.ts";
 /** A flag that is true or false. */
 export class Switch extends Option {
   /** `flags` as commander's, without a value: `-k, --keep-failed`. */
-  constructor(flags: string, description: string) {
+  constructor(
+    flags: string,
+    description: string,
+    /** What comes of its value; default: Go's words for true and false. Given alone, the flag means `true`. */
+    parse: (text: string) => unknown = parseBoolean,
+  ) {
     super(`${flags} [bool]`, description);
-    this.argParser((text) => parsed(parseBoolean, text));
+    this.argParser((text) => parsed(parse, text)).preset("true");
   }
 }
 

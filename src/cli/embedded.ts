@@ -29,10 +29,10 @@ export async function openEmbeddedServer(options: EmbeddedOptions): Promise<Serv
     ...places,
     mode: "embedded",
     allowKeepFailed: true,
-    disableSandbox: true,
     sandboxPaths: hostPaths(),
     log: (level, text) => {
-      if (debug || level === "error") process.stderr.write(`kiln: ${level}: ${text}\n`);
+      if (!debug && (level === "debug" || level === "info")) return;
+      process.stderr.write(`kiln: ${level === "warn" ? "warning" : level}: ${text}\n`);
     },
   });
 }

@@ -1,6 +1,7 @@
 /**
  * The spellings of flag values that zb's users know from Go: booleans and durations.
  */
+import type { SandboxMode } from "../server/options.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 const trueWords = new Set(["1", "t", "T", "true", "True", "TRUE"]);
@@ -63,6 +64,12 @@ export function parseCount(text: string): number {
   const value = parseInteger(text);
   if (value < 1) throw new KilnError("usage.value", `${text} is less than 1`);
   return value;
+}
+
+/** What `--sandbox` takes: Go's words for true and false, and two of Kiln's own. Throws `usage.value`. */
+export function parseSandboxMode(text: string): SandboxMode {
+  if (text === "relaxed" || text === "auto") return text;
+  return parseBoolean(text) ? "true" : "false";
 }
 
 /** A file mode in octal digits (`0660`). Throws `usage.value`. */

@@ -176,6 +176,7 @@ const hello: z.ZodType<protocol.HelloMessage> = z.looseObject({
   jobs: z.number(),
   systemDeps: z.array(z.string()),
   sandbox: z.string(),
+  isolation: z.string().optional(),
 });
 
 const importReport: z.ZodType<protocol.ImportReportMessage> = z.looseObject({
@@ -209,6 +210,7 @@ const kilnResult: z.ZodType<protocol.KilnResultMessage> = z.looseObject({
   durationMs: z.number().nullable(),
   outputs: z.array(output),
   logSize: z.number(),
+  executor: nullable.optional(),
   drvHash: nullable.optional(),
   failure: z.looseObject({ kind: z.string(), code: z.string(), message: z.string() }).nullable(),
 });

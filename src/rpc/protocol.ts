@@ -105,8 +105,10 @@ export interface HelloMessage {
   readonly jobs: number;
   /** Paths of the host that builders may ask for in `__buildSystemDeps`. */
   readonly systemDeps: readonly string[];
-  /** How builders are isolated; `none` if they are not. */
+  /** How builders are isolated: `sandbox`, `none` if they are not, `auto` if that was not found out yet. */
   readonly sandbox: string;
+  /** The same for people: which namespaces, or why there are none. */
+  readonly isolation?: string | undefined;
 }
 
 /** What became of one object of an import. */
@@ -160,6 +162,8 @@ export interface KilnResultMessage {
   readonly durationMs: number | null;
   readonly outputs: readonly OutputMessage[];
   readonly logSize: number;
+  /** How its builder was run: `sandbox`, `process` (not isolated), `builtin`; null when none was. */
+  readonly executor?: string | null | undefined;
   readonly drvHash?: string | null | undefined;
   readonly failure: {
     readonly kind: string;

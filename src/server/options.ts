@@ -1,5 +1,7 @@
 /** What a server can be told. Everything but the two places has a default. */
 import type { BuildUser } from "../build/executor.ts";
+import type { BuildLimits } from "../build/limited-executor.ts";
+import type { SandboxLimits } from "../build/sandbox/limits.ts";
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import type { SigningKey } from "../format/signature.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -16,6 +18,19 @@ export interface SandboxPath {
   /** Offered to every builder; default false: only to those that name it in `__buildSystemDeps`. */
   readonly alwaysPresent?: boolean;
 }
+
+/**
+ * Whether builders are isolated from this machine:
+ *
+ * - `true`: all of them; where that is impossible the server does not open
+ * - `relaxed`: all but those whose derivation has `__noChroot=1` in its environment
+ * - `auto`: where it is possible
+ * - `false`: none
+ */
+export type SandboxMode = "true" | "relaxed" | "auto" | "false";
+
+/** What one build may take. Memory and processes are limited in sandboxes only. */
+export type ResourceLimits = BuildLimits & Omit<SandboxLimits, "fileSize">;
 
 /** What a build is run under, chosen by {@link ServerOptions.buildContext}. */
 export interface BuildScope {
@@ -41,8 +56,12 @@ export interface ServerOptions {
   readonly contentAddressBuffers?: MachoBufferCreator | undefined;
   /** Whether a request may ask to keep the directories of failed builders; default false. */
   readonly allowKeepFailed?: boolean | undefined;
-  /** Run builders without isolation even where isolation is possible; default false. */
+  /** Whether builders are isolated; default `auto`. */
+  readonly sandbox?: SandboxMode | undefined;
+  /** The same as `sandbox: "false"`, and stronger than it; default false. */
   readonly disableSandbox?: boolean | undefined;
+  /** What one build may take; default: no limits. */
+  readonly limits?: ResourceLimits | undefined;
   /** Host paths for builders, by the path inside; default none. */
   readonly sandboxPaths?: ReadonlyMap<string, SandboxPath> | undefined;
   /** A hint to builders; default, and for 0 or less: the number of CPUs. */
@@ -71,6 +90,11 @@ export interface WaitForLock {
   readonly signal?: AbortSignal;
   /** Called when the waiting begins, with the process that has the store, if it is known. */
   readonly onWait?: (pid: number | undefined) => void;
+}
+
+/** What `sandbox` and `disableSandbox` come to. */
+export function sandboxModeOf({ sandbox, disableSandbox }: ServerOptions): SandboxMode {
+  return disableSandbox === true ? "false" : (sandbox ?? "auto");
 }
 
 /** @throws KilnError `users.duplicate` when two of them have the same user id: they would not be apart */

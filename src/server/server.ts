@@ -7,6 +7,7 @@
 import { type Duplex, duplexPair } from "node:stream";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import type { Executors } from "../build/executors.ts";
 import { BuildService } from "../build/service.ts";
 import { hostSystem } from "../build/system.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
@@ -17,7 +18,7 @@ import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Connection, Exporter, PeerCredentials } from "./context.ts";
-import { makeExecutors } from "./executors.ts";
+import { openExecutors } from "./executors.ts";
 import { dispatch } from "./handlers/table.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
 import { NarReceiver } from "./nar-receiver.ts";
@@ -43,6 +44,7 @@ export class Server implements AsyncDisposable {
   readonly store: Store;
   /** The builds. */
   readonly builds: BuildService;
+  readonly #executors: Executors;
   readonly #options: ServerOptions;
   readonly #log: Log;
   readonly #listeners = new Set<Listener>();
@@ -50,10 +52,16 @@ export class Server implements AsyncDisposable {
   #draining = false;
   #closing: Promise<void> | undefined;
 
-  private constructor(store: Store, builds: BuildService, options: ServerOptions) {
+  private constructor(
+    store: Store,
+    builds: BuildService,
+    options: ServerOptions,
+    executors: Executors,
+  ) {
     this.store = store;
     this.builds = builds;
     this.#options = options;
+    this.#executors = executors;
     this.#log = options.log ?? (() => undefined);
   }
 
@@ -61,7 +69,7 @@ export class Server implements AsyncDisposable {
    * Opens a store, or makes one, and is ready to build in it. Nobody else may have it open.
    *
    * @throws KilnError `store.locked` when another process has it (unless `waitForLock` is given), `path.invalid` for the store
-   * directory, `users.duplicate`, and whatever keeps the store from being opened: `database.…`, `disk.…`, `file.…`
+   * directory, `users.duplicate`, `sandbox.unavailable`, `sandbox.path`, and whatever keeps the store from being opened: `database.…`, `disk.…`, `file.…`
    */
   static async open(options: ServerOptions): Promise<Server> {
     checkBuildUsers(options.buildUsers ?? []);
@@ -78,8 +86,8 @@ export class Server implements AsyncDisposable {
       log,
     });
     try {
-      const builds = openBuilds(store, options);
-      return new Server(store, builds, options);
+      const executors = await openExecutors(store, options, log);
+      return new Server(store, openBuilds(store, options, executors), options, executors);
     } catch (error) {
       await store.close();
       throw error;
@@ -120,7 +128,12 @@ export class Server implements AsyncDisposable {
       handler: async ({ method, params, id, idText, extra, signal }) =>
         await this.#answer({ method, params, id, idText, extra, signal, connection }),
       receiveExport: async (body) => await importer.read(body),
-      onFault: (fault) => this.#log("warn", `connection: ${fault.message}`),
+      // A client that goes away without a word is none of a daemon's worries.
+      onFault: (fault) =>
+        this.#log(
+          fault.code === "socket.interrupted" ? "debug" : "warn",
+          `connection: ${fault.message}`,
+        ),
     });
     this.#peers.add(peer);
     if (this.#closing !== undefined) void peer.close();
@@ -166,7 +179,8 @@ export class Server implements AsyncDisposable {
       system: hostSystem(),
       jobs: this.builds.jobs,
       systemDeps: [...(this.#options.sandboxPaths?.keys() ?? [])],
-      sandbox: "none",
+      sandbox: this.#executors.sandbox,
+      isolation: this.#executors.isolation,
     };
   }
 
@@ -272,11 +286,11 @@ async function patience(): Promise<void> {
 }
 
 /** The builds in a store, as the options want them. */
-function openBuilds(store: Store, options: ServerOptions): BuildService {
+function openBuilds(store: Store, options: ServerOptions, executors: Executors): BuildService {
   const { jobs = 0, coresPerBuild = 0 } = options;
   return new BuildService({
     store,
-    executors: makeExecutors(store),
+    executors,
     jobs: jobs > 0 ? jobs : availableParallelism(),
     coresPerBuild: coresPerBuild > 0 ? coresPerBuild : availableParallelism(),
     logDirectory: resolve(options.logDirectory ?? join(dirname(options.database), "log")),

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
-import type { ServerOptions, BuildUser } from "../../server/options.ts";
+import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
 import { Server } from "../../server/server.ts";
@@ -29,7 +29,7 @@ export interface ServeFlags {
   readonly jobs?: number;
   readonly logDirectory?: string;
   readonly realStore?: string;
-  readonly sandbox?: boolean;
+  readonly sandbox?: SandboxMode;
   readonly sandboxPath?: readonly string[];
   readonly signingKey?: readonly string[];
   readonly socketGroup?: string;
@@ -51,7 +51,6 @@ export async function serve(
   const log: ServeLog = (level, text) => {
     if (level !== "debug" || settings.debug) process.stderr.write(logLine(new Date(), level, text));
   };
-  refuseSandbox(flags);
   const passed =
     flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
   closeInherited(passed === undefined ? [] : [passed.fd]);
@@ -67,8 +66,7 @@ export async function serve(
   await using server = await Server.open({ ...options, log });
   await server.listen(place);
   log("info", `Listening on ${"fd" in place ? "the socket of systemd" : place.path}`);
-  if (flags.sandbox === undefined || !flags.sandbox)
-    log("warn", "builders run without isolation: they see this machine as the daemon's user does");
+  sayIsolation(server.hello().isolation ?? "auto", log);
   if (!("fd" in place)) sayWhoMayConnect(flags, log);
   if (flags.ui !== undefined && flags.ui !== "") log("warn", "--ui: the web page is not there yet");
   await notifySystemd(context.env);
@@ -80,12 +78,15 @@ export async function serve(
   return 0;
 }
 
-/** Isolation is not there yet: it is not pretended. */
-function refuseSandbox(flags: ServeFlags): void {
-  if (flags.sandbox !== true) return;
-  throw new KilnError("sandbox.unavailable", "builders cannot be isolated yet", {
-    hint: "--sandbox=false builds without isolation",
-  });
+function sayIsolation(isolation: string, log: ServeLog): void {
+  if (isolation === "auto")
+    return log("info", "builders are isolated where this machine allows it");
+  if (!isolation.startsWith("none")) return log("info", `builders are isolated: ${isolation}`);
+  const why = isolation.slice("none: ".length);
+  log(
+    "warn",
+    `builders are not isolated (${why}): they see this machine as the daemon's user does`,
+  );
 }
 
 /** systemd's socket: `LISTEN_PID` names us, `LISTEN_FDS` counts; descriptors begin at 3. */
@@ -154,7 +155,7 @@ function serverOptions(
     buildDirectory: flags.buildRoot,
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
-    disableSandbox: true,
+    sandbox: flags.sandbox ?? "true",
     signingKeys: signingKeys(flags),
     sandboxPaths: sandboxPaths(flags.sandboxPath ?? [], flags.implicitSystemDep ?? []),
     coresPerBuild: flags.coresPerBuild,

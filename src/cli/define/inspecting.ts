@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import type { DerivationEnvFlags } from "../commands/derivation-env.ts";
 import type { DerivationShowFlags } from "../commands/derivation-show.ts";
+import type { DoctorFlags } from "../commands/doctor.ts";
 import type { LogFlags } from "../commands/log.ts";
 import type { NarPackFlags } from "../commands/nar-pack.ts";
 import type { PsFlags } from "../commands/ps.ts";
@@ -58,6 +59,24 @@ export function defineInspecting(tree: CommandTree): void {
       load: async () => (await import("../commands/cancel.ts")).cancel,
     })
     .argument("<builds...>", "6 or more characters of their ids");
+
+  tree
+    .leaf<DoctorFlags>(tree.root, "doctor", {
+      description: "say what works on this machine, what does not, and what to do about it",
+      load: async () => (await import("../commands/doctor.ts")).doctor,
+    })
+    .addOption(new Option("--build-root <dir>", "directory of temporary build directories"))
+    .addOption(
+      new Option("--build-users-group <group>", "Unix group whose members run builders"),
+    )
+    .addOption(new Option("--db <path>", "path of the store database"))
+    .addOption(
+      new Option(
+        "--real-store <dir>",
+        "directory that holds the objects, if not the store directory",
+      ),
+    )
+    .addOption(new Switch("--json", "print as JSON"));
 
   const nar = tree.group(tree.root, "nar", "operate on NAR files");
   tree

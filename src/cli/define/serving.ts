@@ -3,7 +3,13 @@ import { Option } from "commander";
 import type { ServeFlags } from "../commands/serve.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
-import { parseCount, parseDuration, parseInteger, parseMode } from "../go-values.ts";
+import {
+  parseCount,
+  parseDuration,
+  parseInteger,
+  parseMode,
+  parseSandboxMode,
+} from "../go-values.ts";
 
 export function defineServing(tree: CommandTree): void {
   tree
@@ -45,7 +51,13 @@ export function defineServing(tree: CommandTree): void {
         "directory that holds the objects, if not the store directory",
       ),
     )
-    .addOption(new Switch("--sandbox", "run builders in isolation (not available yet)"))
+    .addOption(
+      new Switch(
+        "--sandbox",
+        "isolate builders: true, relaxed (but __noChroot=1), auto (where possible), false (default: true)",
+        parseSandboxMode,
+      ),
+    )
     .addOption(
       repeated("--sandbox-path <paths>", "INSIDE[=HOST] … that builders may ask for (repeatable)"),
     )

@@ -1,0 +1,153 @@
+/**
+ * What works on this machine and what does not: findings for people, each with what to do about it. Nothing is changed, and the store
+ * is not opened: a daemon may have it.
+ */
+import { accessSync, constants, readFileSync, statfsSync, statSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
+import { dirname } from "node:path";
+import { findHierarchies } from "../build/sandbox/control-groups.ts";
+import { describeLimits } from "../build/sandbox/limits.ts";
+import { MountTable } from "../build/sandbox/mount-table.ts";
+import { describeSupport, probeSandbox, type SandboxSupport } from "../build/sandbox/support.ts";
+import { hostSystem } from "../build/system.ts";
+import { temporaryDirectory } from "../util/temp.ts";
+import { findGroup, usersOf } from "../util/unix-accounts.ts";
+import { DEFAULT_BUILD_USERS_GROUP } from "./options.ts";
+import { kilnVersion } from "./version.ts";
+
+export interface Finding {
+  /** What it is about, one word: `sandbox`. */
+  readonly about: string;
+  /** `bad`: something does not work; `weak`: it works, and could be better. */
+  readonly state: "good" | "weak" | "bad";
+  readonly text: string;
+  /** What to do about it. */
+  readonly hint?: string;
+}
+
+export interface Patient {
+  /** Where the objects lie, or would. */
+  readonly realStoreDirectory: string;
+  readonly database: string;
+  /** Parent of the builders' directories; default: the machine's temporary directory. */
+  readonly buildDirectory?: string | undefined;
+  /** Group whose members run builders; default the conventional one, for root. */
+  readonly buildUsersGroup?: string | undefined;
+}
+
+/** Findings in a fixed order: about the program, the store, the sandbox, limits, users. */
+export async function diagnose(patient: Patient): Promise<Finding[]> {
+  return [
+    program(),
+    ...store(patient),
+    ...buildDirectory(patient.buildDirectory ?? tmpdir()),
+    ...(await sandbox(patient)),
+    ...(await buildUsers(patient)),
+    ...descriptors(),
+  ];
+}
+
+function program(): Finding {
+  const text = `kiln ${kilnVersion} on Node ${process.versions.node}, ${hostSystem()}, ${availableParallelism()} CPUs`;
+  return { about: "kiln", state: "good", text };
+}
+
+/** Less than this is soon used up. */
+const littleSpace = 1024 ** 3;
+
+function store({ realStoreDirectory, database }: Patient): Finding[] {
+  const findings: Finding[] = [];
+  for (const path of new Set([realStoreDirectory, dirname(database)])) {
+    const place = firstExisting(path);
+    if (!isWritable(place)) {
+      const text = `${path} cannot be written`;
+      findings.push({ about: "store", state: "bad", text, hint: "--store names another place" });
+      continue;
+    }
+    const { bavail, bsize } = statfsSync(place);
+    const free = bavail * bsize;
+    const gibibytes = (free / 1024 ** 3).toFixed(1);
+    const what = place === path ? path : `${path} (not there yet)`;
+    const text = `${what}: ${gibibytes} GiB free`;
+    if (free >= littleSpace) findings.push({ about: "store", state: "good", text });
+    else findings.push({ about: "store", state: "weak", text, hint: "make room" });
+  }
+  return findings;
+}
+
+function buildDirectory(path: string): Finding[] {
+  const about = "builds";
+  const hint = "serve --build-root, or TMPDIR, names another place";
+  if (!isWritable(path)) {
+    return [{ about, state: "bad", text: `the build directory ${path} cannot be written`, hint }];
+  }
+  if (process.platform !== "linux" || !MountTable.read().flagsAt(path).includes("noexec")) return [];
+  const text = `${path} is mounted noexec: builders cannot run programs that they make`;
+  return [{ about, state: "weak", text, hint }];
+}
+
+async function sandbox({ realStoreDirectory }: Patient): Promise<Finding[]> {
+  // Where it will be done, if it can be tried there: file systems differ.
+  const place = firstExisting(realStoreDirectory);
+  await using folder = await temporaryDirectory(isWritable(place) ? place : tmpdir(), "doctor-");
+  return sandboxFindings(await probeSandbox({ directory: folder.path }));
+}
+
+/** What a probe's outcome means for builds here. */
+export function sandboxFindings(support: SandboxSupport): Finding[] {
+  const about = "sandbox";
+  if (!support.available) {
+    const text = `builders cannot be isolated: ${support.reason}`;
+    return [{ about, state: "bad", text, hint: support.hint }];
+  }
+  const limits = describeLimits(findHierarchies(), support.tools.prlimit !== undefined);
+  return [
+    { about, state: "good", text: `builders are isolated: ${describeSupport(support)}` },
+    ...support.notes.map((note): Finding => ({ about, state: "weak", ...note })),
+    { about: "limits", state: "good", text: limits.join(", ") },
+  ];
+}
+
+async function buildUsers({ buildUsersGroup }: Patient): Promise<Finding[]> {
+  if (process.geteuid?.() !== 0 || buildUsersGroup === "") return [];
+  const about = "users";
+  const name = buildUsersGroup ?? DEFAULT_BUILD_USERS_GROUP;
+  const group = await findGroup(name);
+  if (group === undefined) {
+    const text = `there is no group ${name}: sandboxed builders run under numbers that belong to nobody, others as root`;
+    return [{ about, state: "weak", text, hint: "kiln install --multi-user makes build users" }];
+  }
+  const count = (await usersOf(group)).length;
+  const text = `${count} users of the group ${name} run builders`;
+  const hint = "kiln install --multi-user makes build users";
+  return [{ about, ...(count === 0 ? { state: "bad", hint } : { state: "good" }), text }];
+}
+
+/** How many open files a daemon with many clients and builds may want. */
+const manyFiles = 4096;
+
+function descriptors(): Finding[] {
+  if (process.platform !== "linux") return [];
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  const most = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+  if (most >= manyFiles) return [];
+  const text = `at most ${most} files can be open: that is few for a daemon`;
+  return [{ about: "files", state: "weak", text, hint: `ulimit -n ${manyFiles}` }];
+}
+
+/** The path, or what there is of it. */
+function firstExisting(path: string): string {
+  while (statSync(path, { throwIfNoEntry: false }) === undefined && path !== dirname(path)) {
+    path = dirname(path);
+  }
+  return path;
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
