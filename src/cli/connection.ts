@@ -6,10 +6,11 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreClient } from "../rpc/client.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
-import type { WaitForLock } from "../server/options.ts";
+import type { SandboxMode, WaitForLock } from "../server/options.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import type { CommandContext } from "./context.ts";
-import { ownStoreDirectory, type Settings, usable, withDirectory } from "./settings.ts";
+import { ownStore } from "./own-store.ts";
+import { type Settings, usable } from "./settings.ts";
 
 export interface StoreConnection extends AsyncDisposable {
   readonly client: StoreClient;
@@ -28,6 +29,8 @@ export interface Wishes {
   readonly create?: boolean;
   /** Whether a daemon must be there. */
   readonly daemonOnly?: boolean;
+  /** Whether builders are isolated, when there is no daemon; default `auto`. */
+  readonly sandbox?: SandboxMode | undefined;
   /** Ends the waiting for another process. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -45,15 +48,20 @@ export interface Located {
  *
  * @throws KilnError `socket.refused`, `socket.denied`, `daemon.directory` when the daemon serves another store directory
  */
-export async function locate(settings: Settings, context: CommandContext): Promise<Located> {
+export async function locate(
+  settings: Settings,
+  context: CommandContext,
+  wishes: Wishes = {},
+): Promise<Located> {
   const daemon = await connectDaemon(settings, context);
   if (daemon !== undefined) return { settings, daemon };
   if (settings.directoryFrom !== undefined) return { settings, daemon: undefined };
   if (usable(settings.directory) && usable(dirname(settings.database))) {
     return { settings, daemon: undefined };
   }
-  const own = withDirectory(settings, ownStoreDirectory(context.env));
-  context.note(`using the store ${own.directory}: ${settings.directory} cannot be written`);
+  const own = await ownStore(settings, context.env, wishes);
+  const where = own.realDirectory === own.directory ? own.directory : `in ${own.realDirectory}`;
+  context.note(`using the store ${where}: ${settings.directory} cannot be written`);
   return { settings: own, daemon: await connectDaemon(own, context) };
 }
 
@@ -75,7 +83,7 @@ export async function openStore(
   context: CommandContext,
   wishes: Wishes = {},
 ): Promise<StoreConnection & { readonly settings: Settings }> {
-  const located = await locate(settings, context);
+  const located = await locate(settings, context, wishes);
   return { ...(await open(located, context, wishes)), settings: located.settings };
 }
 
@@ -156,8 +164,8 @@ async function openEmbedded(
   context: CommandContext,
   wishes: Wishes,
 ): Promise<StoreConnection> {
-  const { directory, logDirectory, debug } = settings;
-  const { jobs, create = false } = wishes;
+  const { directory, realDirectory, logDirectory, debug } = settings;
+  const { jobs, sandbox, create = false } = wishes;
   const database = wishes.database ?? settings.database;
   if (!create && statSync(database, { throwIfNoEntry: false }) === undefined) {
     throw new KilnError("store.absent", `there is no store at ${directory} yet`, {
@@ -167,9 +175,9 @@ async function openEmbedded(
   }
   const { openEmbeddedServer } = await import("./embedded.ts");
   const wait = new LockWaiting(directory, context, wishes.signal);
-  const places = { directory, database, logDirectory };
+  const places = { directory, realStoreDirectory: realDirectory, database, logDirectory };
   try {
-    const server = await openEmbeddedServer({ ...places, jobs, debug, waitForLock: wait });
+    const server = await openEmbeddedServer({ ...places, jobs, sandbox, debug, waitForLock: wait });
     const client = StoreClient.over(server.connect());
     return {
       client,

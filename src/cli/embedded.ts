@@ -1,14 +1,16 @@
 /** The store in this process. Loaded only when no daemon answers. */
 import { existsSync } from "node:fs";
-import type { SandboxPath, WaitForLock } from "../server/options.ts";
+import type { SandboxMode, SandboxPath, WaitForLock } from "../server/options.ts";
 import { Server } from "../server/server.ts";
 import { closeInherited } from "./inherited.ts";
 
 export interface EmbeddedOptions {
   readonly directory: string;
+  readonly realStoreDirectory: string;
   readonly database: string;
   readonly logDirectory: string;
   readonly jobs: number | undefined;
+  readonly sandbox: SandboxMode | undefined;
   readonly waitForLock: WaitForLock;
   readonly debug: boolean;
 }

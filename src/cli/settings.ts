@@ -36,6 +36,8 @@ export interface Places {
 
 export interface Settings extends Places {
   readonly directory: StoreDirectory;
+  /** Where its objects lie on this machine: the store directory itself, but for a plain user's {@link mappedStore}. */
+  readonly realDirectory: string;
   /** What named the store directory, for messages: `--store`, `ZB_STORE_DIR`, the configuration, or undefined for the default. */
   readonly directoryFrom: string | undefined;
   /** What named the socket: `--store-socket`, `ZB_STORE_SOCKET`, the configuration, or undefined for the default. */
@@ -83,6 +85,7 @@ export function settingsFrom(flags: GlobalFlags, env: Environment): Settings {
   return {
     ...places,
     directory: parsed,
+    realDirectory: parsed,
     directoryFrom,
     socket: socketFrom === undefined ? socket : resolve(socket),
     socketFrom,
@@ -122,6 +125,17 @@ export function ownStoreDirectory(env: Environment): StoreDirectory {
   );
 }
 
+/**
+ * The store of such a user with the standard store directory in its paths, as everybody has it: the objects lie below the XDG data
+ * directory, and builders, who are always in sandboxes then, find them at {@link defaultStoreDirectory}.
+ */
+export function mappedStore(settings: Settings, env: Environment): Settings {
+  const home = xdgDirectory(env, "XDG_DATA_HOME", ".local/share");
+  const realDirectory = join(home, "kiln", defaultStoreDirectory);
+  const moved = withDirectory(settings, parseStoreDirectory(realDirectory));
+  return { ...moved, directory: defaultStoreDirectory, realDirectory };
+}
+
 /** The same settings for another store directory: what nobody named moves along. */
 export function withDirectory(settings: Settings, directory: StoreDirectory): Settings {
   const places = placesOf(directory);
@@ -129,6 +143,7 @@ export function withDirectory(settings: Settings, directory: StoreDirectory): Se
     ...settings,
     ...places,
     directory,
+    realDirectory: directory,
     socket: settings.socketFrom === undefined ? places.socket : settings.socket,
   };
 }

@@ -214,8 +214,12 @@ function readDerivation(file: string, settings: Settings): DerivationFile {
 }
 
 function placeInStore(settings: Settings, path: string): StorePath | undefined {
-  if (!path.startsWith(`${settings.directory}/`)) return undefined;
-  const { path: object, sub } = parsePathInDirectory(settings.directory, path);
+  const { directory, realDirectory } = settings;
+  const logical = path.startsWith(`${realDirectory}/`)
+    ? directory + path.slice(realDirectory.length)
+    : path;
+  if (!logical.startsWith(`${directory}/`)) return undefined;
+  const { path: object, sub } = parsePathInDirectory(directory, logical);
   if (sub === "") return object;
   throw new KilnError("path.invalid", `${path} is inside a store object`, { path });
 }

@@ -42,6 +42,10 @@ export async function openExecutors(
       if (mode !== "auto") {
         throw new KilnError("sandbox.unavailable", reason, { kind: "internal", hint });
       }
+      if (store.directory !== store.realDirectory) {
+        const message = `builders find the store at ${store.directory} in sandboxes only: ${reason}`;
+        throw new KilnError("sandbox.unavailable", message, { kind: "internal", hint });
+      }
       log("warn", `builders are not isolated, they see this machine: ${reason} (kiln doctor)`);
       return { executor: plain, isolation: `none: ${reason}` };
     },

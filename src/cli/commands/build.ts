@@ -1,8 +1,10 @@
 /** `kiln build`: evaluate, send what the store lacks, realise, show it, print the output paths. */
+import { join } from "node:path";
 import type { BuildEvent } from "../../build/events.ts";
 import type { WantedDerivation } from "../../author/evaluate.ts";
-import type { StorePath } from "../../format/store-path.ts";
+import { objectNameOf, type StorePath } from "../../format/store-path.ts";
 import type { StoreClient } from "../../rpc/client.ts";
+import type { SandboxMode } from "../../server/options.ts";
 import { compareBytes } from "../../util/byte-string.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { locate, open, type StoreConnection } from "../connection.ts";
@@ -33,6 +35,7 @@ export interface BuildFlags extends EvaluationFlags {
   readonly keepGoing?: boolean;
   readonly clean?: boolean;
   readonly jobs?: number;
+  readonly sandbox?: SandboxMode;
   readonly outLink?: string;
   readonly json?: boolean;
   readonly quiet?: boolean;
@@ -86,7 +89,9 @@ class Run {
 
   async toEnd(operands: readonly string[]): Promise<number> {
     const settings = settingsFrom(this.#flags, this.#context.env);
-    const located = await locate(settings, this.#context);
+    const { jobs, sandbox } = this.#flags;
+    const wishes = { create: true, jobs, sandbox };
+    const located = await locate(settings, this.#context, wishes);
     await using _daemon = located.daemon ?? nothing;
     const signal = this.#stop.signal;
     // The evaluation is another process: meanwhile this one loads what it needs to open a store.
@@ -96,11 +101,7 @@ class Run {
       throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
     }
     signal.throwIfAborted();
-    await using connection = await open(located, this.#context, {
-      create: true,
-      jobs: this.#flags.jobs,
-      signal,
-    });
+    await using connection = await open(located, this.#context, { ...wishes, signal });
     await wanted.send(connection);
     signal.throwIfAborted();
     return await this.#realize(operands, wanted, { connection, settings });
@@ -133,7 +134,7 @@ class Run {
     else await pollBuild(client, { id: buildID, targets, storeDir }, onEvent);
     this.#build = undefined;
     this.reporter.close();
-    await this.#printPaths(wanted.derivations, buildID, client);
+    await this.#printPaths(wanted.derivations, buildID, connection);
     return this.#exitCode();
   }
 
@@ -149,7 +150,7 @@ class Run {
   async #printPaths(
     derivations: readonly WantedDerivation[],
     buildID: string,
-    client: StoreClient,
+    { client, hello }: StoreConnection,
   ): Promise<void> {
     const found: { readonly output: string; readonly path: StorePath }[][] = [];
     for (const { drvPath, output } of derivations) {
@@ -160,7 +161,16 @@ class Run {
       found.push(there.toSorted((a, b) => compareBytes(a.output, b.output)));
     }
     if (this.#flags.json !== true) for (const { path } of found.flat()) say(path);
-    if (this.#flags.outLink !== undefined) makeOutLinks(this.#flags.outLink, found);
+    if (this.#flags.outLink === undefined) return;
+    // Links lead to where the objects are on this machine, whatever they are called.
+    const real = hello?.realStoreDirectory;
+    const linked = found.map((outputs) =>
+      outputs.map(({ output, path }) => ({
+        output,
+        path: real === undefined ? path : join(real, objectNameOf(path)),
+      })),
+    );
+    makeOutLinks(this.#flags.outLink, linked);
   }
 
   /** All of the logs where they are wanted; the tree shows the newest line of each. */

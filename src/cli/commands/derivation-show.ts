@@ -15,7 +15,7 @@ import {
 import { ByteReader } from "../../util/byte-reader.ts";
 import { locate } from "../connection.ts";
 import type { CommandContext } from "../context.ts";
-import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 import { type EvaluationFlags, findWanted, parseNamed, readOperands } from "../wanted.ts";
 
 export interface DerivationShowFlags extends EvaluationFlags {
@@ -40,7 +40,7 @@ export async function derivationShow(
   const texts: Text[] = [];
   for (const operand of readOperands(operands, flags)) {
     if (operand.type === "derivation") {
-      texts.push(textOfFile(operand.path));
+      texts.push(textOfFile(operand.path, settings));
       continue;
     }
     await using wanted = await findWanted([operand.text], flags, settings);
@@ -58,11 +58,13 @@ export async function derivationShow(
   }
 }
 
-function textOfFile(file: string): Text {
+function textOfFile(file: string, { directory, realDirectory }: Settings): Text {
   const path = resolve(file);
+  const isMapped = path.startsWith(`${directory}/`);
   const drvPath = asStorePath(path);
   const name = drvPath === undefined ? basename(path, ".drv") : derivationNameOf(drvPath);
-  return { file, name, drvPath, bytes: readFileSync(path) };
+  const real = isMapped ? realDirectory + path.slice(directory.length) : path;
+  return { file, name, drvPath, bytes: readFileSync(real) };
 }
 
 function asStorePath(path: string): StorePath | undefined {

@@ -1,9 +1,11 @@
 /** `kiln doctor`: what works here, what does not, and what to do about it. */
+import { dirname } from "node:path";
 import { StoreClient } from "../../rpc/client.ts";
 import { diagnose, type Finding } from "../../server/doctor.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
 import { type CommandContext, say } from "../context.ts";
-import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
+import { ownStore } from "../own-store.ts";
+import { type GlobalFlags, type Settings, settingsFrom, usable } from "../settings.ts";
 
 export interface DoctorFlags {
   readonly json?: boolean;
@@ -19,10 +21,10 @@ export async function doctor(
   flags: DoctorFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<number> {
-  const settings = settingsFrom(flags, context.env);
+  const settings = await settingsHere(flags, context);
   const findings = [
     ...(await diagnose({
-      realStoreDirectory: flags.realStore ?? settings.directory,
+      realStoreDirectory: flags.realStore ?? settings.realDirectory,
       database: flags.db ?? settings.database,
       buildDirectory: flags.buildRoot,
       buildUsersGroup: flags.buildUsersGroup,
@@ -34,9 +36,20 @@ export async function doctor(
   return findings.some(({ state }) => state === "bad") ? 1 : 0;
 }
 
+/** The store that other commands would use. */
+async function settingsHere(
+  flags: DoctorFlags & GlobalFlags,
+  { env }: CommandContext,
+): Promise<Settings> {
+  const settings = settingsFrom(flags, env);
+  if ((settings.directoryFrom ?? flags.realStore ?? flags.db) !== undefined) return settings;
+  if (usable(settings.directory) && usable(dirname(settings.database))) return settings;
+  return await ownStore(settings, env);
+}
+
 /** As `good  sandbox  text`, and the remedy below. */
 export function findingLines({ about, state, text, hint }: Finding): string[] {
-  const line = `${state}  ${about.padEnd(8)} ${text}`;
+  const line = `${state.padEnd(4)}  ${about.padEnd(8)} ${text}`;
   return hint === undefined ? [line] : [line, `      ${"try".padEnd(8)} ${hint}`];
 }
 

@@ -12,10 +12,17 @@ import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
 import type { CommandContext } from "../context.ts";
 import { closeInherited } from "../inherited.ts";
+import { ownStore } from "../own-store.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
 import { logLine, type ServeLog } from "../serve-log.ts";
 import { readSigningKey } from "../signing-keys.ts";
-import { type Environment, type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
+import {
+  type Environment,
+  type GlobalFlags,
+  type Settings,
+  settingsFrom,
+  usable,
+} from "../settings.ts";
 
 export interface ServeFlags {
   readonly allowKeepFailed?: boolean;
@@ -47,10 +54,14 @@ export async function serve(
   flags: ServeFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<number> {
-  const settings = settingsFrom(flags, context.env);
+  const named = settingsFrom(flags, context.env);
   const log: ServeLog = (level, text) => {
-    if (level !== "debug" || settings.debug) process.stderr.write(logLine(new Date(), level, text));
+    if (level !== "debug" || named.debug) process.stderr.write(logLine(new Date(), level, text));
   };
+  const settings = await reachable(named, flags, context);
+  if (settings !== named) {
+    log("info", `the store is in ${settings.realDirectory}: ${named.directory} cannot be written`);
+  }
   const passed =
     flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
   closeInherited(passed === undefined ? [] : [passed.fd]);
@@ -76,6 +87,17 @@ export async function serve(
   log("info", `Shutting down (${why} received)...`);
   await server.close();
   return 0;
+}
+
+/** As for `kiln build`: a user who may not write to the standard store, and names no other, has one of his own. */
+async function reachable(
+  settings: Settings,
+  { realStore, db, sandbox }: ServeFlags,
+  { env }: CommandContext,
+): Promise<Settings> {
+  if ((settings.directoryFrom ?? realStore ?? db) !== undefined) return settings;
+  if (usable(settings.directory) && usable(dirname(settings.database))) return settings;
+  return await ownStore(settings, env, { create: true, sandbox });
 }
 
 function sayIsolation(isolation: string, log: ServeLog): void {
@@ -151,7 +173,7 @@ function serverOptions(
     directory: settings.directory,
     database: flags.db ?? settings.database,
     logDirectory: flags.logDirectory ?? settings.logDirectory,
-    realStoreDirectory: flags.realStore,
+    realStoreDirectory: flags.realStore ?? settings.realDirectory,
     buildDirectory: flags.buildRoot,
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
@@ -180,7 +202,7 @@ function makeFolders(
   ownSocket: boolean,
   group: Group | undefined,
 ): void {
-  const store = options.realStoreDirectory ?? settings.directory;
+  const store = options.realStoreDirectory ?? settings.realDirectory;
   mkdirSync(dirname(store), { recursive: true, mode: 0o755 });
   if (statSync(store, { throwIfNoEntry: false }) === undefined) {
     mkdirSync(store);

@@ -5,7 +5,7 @@ import type { EvalFlags } from "../commands/eval.ts";
 import type { TargetsFlags } from "../commands/targets.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
-import { choice, parseCount } from "../go-values.ts";
+import { choice, parseCount, parseSandboxMode } from "../go-values.ts";
 
 export function defineBuilding(tree: CommandTree): void {
   const build = tree.leaf<BuildFlags>(tree.root, "build", {
@@ -20,6 +20,13 @@ export function defineBuilding(tree: CommandTree): void {
     )
     .addOption(new Switch("--clean", "ignore earlier realisations"))
     .addOption(valued("--jobs <number>", "builders at the same time (no daemon)", parseCount))
+    .addOption(
+      new Switch(
+        "--sandbox",
+        "isolate builders: true, relaxed, auto or false (no daemon; default: auto)",
+        parseSandboxMode,
+      ),
+    )
     .addOption(new Option("-o, --out-link <path>", "make a symlink to the output path"))
     .addOption(new Switch("--json", "print events as JSON lines on stdout"));
   withProgress(withEvaluation(build));

@@ -8,6 +8,7 @@ import type {
   InfoFlags,
   RegisterFlags,
 } from "../commands/store-object.ts";
+import type { PathFlags } from "../commands/store-path.ts";
 import { Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
 import { choice, parseInteger } from "../go-values.ts";
@@ -53,6 +54,14 @@ export function defineStore(tree: CommandTree): void {
   )
     .argument("<objects...>", objectHelp)
     .addOption(new Switch("--referrers", "what refers to them, instead"));
+  tree
+    .leaf<PathFlags>(store, "path", {
+      description: "print the store path of objects, or where they lie on this machine",
+      load: async () => (await import("../commands/store-path.ts")).storePath,
+    })
+    .argument("<objects...>", objectHelp)
+    .addOption(new Switch("--real", "where they lie: a user's own store is somewhere else"))
+    .addOption(new Switch("--json", "print both as JSON lines"));
   tree
     .leaf<TreeFlags>(store, "tree", {
       description: "show what objects refer to, as a tree",

@@ -1,0 +1,39 @@
+/** Which store a plain user has who may not write to the standard one. */
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname } from "node:path";
+import type { SandboxMode } from "../server/options.ts";
+import { temporaryDirectory } from "../util/temp.ts";
+import {
+  type Environment,
+  mappedStore,
+  ownStoreDirectory,
+  type Settings,
+  withDirectory,
+} from "./settings.ts";
+
+/**
+ * A mapped store, in which paths and hashes are everybody's, where builders can be isolated; else one whose directory is the user's
+ * own. The one that is there already is used, whatever would be chosen today.
+ */
+export async function ownStore(
+  settings: Settings,
+  env: Environment,
+  wishes: { readonly create?: boolean; readonly sandbox?: SandboxMode | undefined } = {},
+): Promise<Settings> {
+  const mapped = mappedStore(settings, env);
+  const unmapped = withDirectory(settings, ownStoreDirectory(env));
+  // Without isolation builders would not find a mapped store.
+  if (wishes.sandbox === "false") return unmapped;
+  if (existsSync(mapped.database)) return mapped;
+  if (existsSync(unmapped.database)) return unmapped;
+  return wishes.create !== true || (await canIsolate(mapped.realDirectory)) ? mapped : unmapped;
+}
+
+/** Tried where it will be done: file systems differ. */
+async function canIsolate(storeDirectory: string): Promise<boolean> {
+  const { probeSandbox } = await import("../build/sandbox/support.ts");
+  const place = dirname(storeDirectory);
+  mkdirSync(place, { recursive: true });
+  await using folder = await temporaryDirectory(place, "trial-");
+  return (await probeSandbox({ directory: folder.path })).available;
+}
