@@ -1,0 +1,88 @@
+/** What this machine can do at all: the figures to hold the others against. */
+import { spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+export interface Limit {
+  readonly what: string;
+  readonly value: number;
+  readonly unit: string;
+}
+
+export async function machineLimits(): Promise<Limit[]> {
+  const folder = mkdtempSync(join(tmpdir(), "kiln-limits-"));
+  try {
+    return [hashing(), ...writing(folder), database(folder), starting()];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function seconds(work: () => void): number {
+  const begin = performance.now();
+  work();
+  return (performance.now() - begin) / 1000;
+}
+
+function hashing(): Limit {
+  const block = randomBytes(1024 * 1024);
+  const hash = createHash("sha256");
+  const time = seconds(() => {
+    for (let count = 0; count < 256; count++) hash.update(block);
+  });
+  return { what: "SHA-256, one thread", value: (256 * 1.048576) / time, unit: "MB/s" };
+}
+
+function writing(folder: string): Limit[] {
+  const block = randomBytes(1024 * 1024);
+  const file = openSync(join(folder, "large"), "w");
+  const large = seconds(() => {
+    for (let count = 0; count < 512; count++) writeSync(file, block);
+    fsyncSync(file);
+  });
+  closeSync(file);
+  const small = block.subarray(0, 4096);
+  const files = seconds(() => {
+    for (let count = 0; count < 2000; count++) {
+      const one = openSync(join(folder, `f${count}`), "wx");
+      writeSync(one, small);
+      closeSync(one);
+    }
+  });
+  const synced = openSync(join(folder, "synced"), "w");
+  const syncs = seconds(() => {
+    for (let count = 0; count < 50; count++) {
+      writeSync(synced, small);
+      fsyncSync(synced);
+    }
+  });
+  closeSync(synced);
+  return [
+    { what: "512 MiB written and synced", value: (512 * 1.048576) / large, unit: "MB/s" },
+    { what: "files of 4 KiB created", value: 2000 / files, unit: "files/s" },
+    { what: "fsync after 4 KiB", value: (syncs / 50) * 1000, unit: "ms" },
+  ];
+}
+
+function database(folder: string): Limit {
+  const sql = new DatabaseSync(join(folder, "db"));
+  sql.exec("pragma journal_mode = wal; create table t (a integer primary key, b text)");
+  const insert = sql.prepare("insert into t (b) values (?)");
+  const time = seconds(() => {
+    sql.exec("begin");
+    for (let count = 0; count < 50_000; count++) insert.run(`row ${count}`);
+    sql.exec("commit");
+  });
+  sql.close();
+  return { what: "SQLite rows inserted", value: 50_000 / time, unit: "rows/s" };
+}
+
+function starting(): Limit {
+  const time = seconds(() => {
+    for (let count = 0; count < 100; count++) spawnSync("/bin/true");
+  });
+  return { what: "fork and exec from Node", value: 100 / time, unit: "per s" };
+}

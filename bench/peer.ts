@@ -1,0 +1,97 @@
+/** A daemon to be measured: Kiln's or zb's, each with a store on disk at `/opt/zb` in a world of its own. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { StorePath } from "../src/format/store-path.ts";
+import { StoreClient } from "../src/rpc/client.ts";
+import { removeTree } from "../src/files/remove-tree.ts";
+import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
+
+export type Name = "kiln" | "zb";
+
+export class Bench implements AsyncDisposable {
+  readonly name: Name;
+  readonly world: World;
+  readonly #program: string;
+  readonly #folder: string;
+  readonly #clients = new Set<StoreClient>();
+  #daemon: Daemon | undefined;
+
+  private constructor(name: Name, program: string, world: World, folder: string) {
+    this.name = name;
+    this.world = world;
+    this.#program = program;
+    this.#folder = folder;
+  }
+
+  static async open(name: Name, zb?: string): Promise<Bench> {
+    const folder = mkdtempSync(join(tmpdir(), `kiln-bench-${name}-`));
+    mkdirSync(join(folder, "zb", "store"), { recursive: true });
+    const world = await World.open();
+    await world.run("mkdir", ["/opt/zb"]);
+    const mounted = await world.run("mount", ["--bind", join(folder, "zb"), "/opt/zb"]);
+    if (mounted.code !== 0) throw new Error(mounted.stderr);
+    return new Bench(name, name === "kiln" ? kilnProgram : zb!, world, folder);
+  }
+
+  get pid(): number {
+    return this.#daemon!.process.pid!;
+  }
+
+  /** Starts the daemon; the time until it has answered a request, in milliseconds. */
+  async start(flags: readonly string[] = []): Promise<number> {
+    await this.stop();
+    const begin = performance.now();
+    this.#daemon = await this.world.serve(this.#program, [
+      "--db=/opt/zb/db.sqlite",
+      "--build-users-group=",
+      "--sandbox=false",
+      `--build-root=${this.#folder}`,
+      ...flags,
+    ]);
+    const client = await this.client();
+    await client.call("zb.exists", { path: "/opt/zb/store/x" as StorePath }).catch(() => false);
+    return performance.now() - begin;
+  }
+
+  async client(): Promise<StoreClient> {
+    const client = await StoreClient.connect(this.#daemon!.socket);
+    this.#clients.add(client);
+    return client;
+  }
+
+  async stop(): Promise<void> {
+    for (const client of this.#clients) await client.close();
+    this.#clients.clear();
+    await this.#daemon?.stop();
+    this.#daemon = undefined;
+  }
+
+  /** Waits until an import has arrived: zb says nothing of itself. */
+  async arrived(client: StoreClient, path: StorePath): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      if (await client.call("zb.exists", { path })) return;
+      if (tries > 6000) throw new Error(`${this.name} never got ${path}`);
+      await delay(tries < 20 ? 1 : 10);
+    }
+  }
+
+  /** MiB of memory, of the daemon alone: now, or at its highest. */
+  memory(which: "VmRSS" | "VmHWM"): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
+    return Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024;
+  }
+
+  /** Objects on disk at the daemon's store. */
+  has(path: StorePath): boolean {
+    return existsSync(this.world.path(path));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await this.world[Symbol.asyncDispose]();
+    await removeTree(this.#folder);
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
