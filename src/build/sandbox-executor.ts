@@ -23,7 +23,12 @@ import { idsFor } from "./sandbox/identity.ts";
 import { type Ended, launch, type Launch } from "./sandbox/launcher.ts";
 import type { ResolvedPath } from "./sandbox/layout.ts";
 import { endSandboxes, unmountBelow } from "./sandbox/leftovers.ts";
-import { limitBehind, processLimits, type SandboxLimits } from "./sandbox/limits.ts";
+import {
+  describeLimits,
+  limitBehind,
+  processLimits,
+  type SandboxLimits,
+} from "./sandbox/limits.ts";
 import { certificateFile, openNetwork, withProxy } from "./sandbox/network.ts";
 import {
   choosePaths,
@@ -92,6 +97,17 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     unmountBelow(slotsDirectory, options.support.tools.umount);
     const libraries = await findLibraries(options.paths ?? [], options.storeDirectory);
     return new SandboxExecutor({ ...options, slotsDirectory }, libraries);
+  }
+
+  /** What enforces limits that no executor alone can: `memory by control group v2`. Empty without such limits. */
+  get limitedBy(): readonly string[] {
+    const { limits = {}, support } = this.#options;
+    const isWanted = { memory: limits.memory, processes: limits.processes };
+    return describeLimits(this.#hierarchies, support.tools.prlimit !== undefined).filter((line) =>
+      Object.entries(isWanted).some(
+        ([name, limit]) => limit !== undefined && line.startsWith(name),
+      ),
+    );
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {

@@ -9,8 +9,10 @@ import {
   printParseErrorCode,
 } from "jsonc-parser";
 import { z } from "zod";
+import type { ResourceLimits } from "../server/options.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Configuration } from "./configuration.ts";
+import { parseLimit } from "./limits.ts";
 
 /**
  * What one file says. `path` names it and is what relative paths in it are relative to.
@@ -35,6 +37,7 @@ export function parseConfiguration(text: string, path: string): Configuration {
     ...(typeof debug === "boolean" ? { debug } : {}),
     ...(typeof storeDirectory === "string" ? { storeDirectory } : {}),
     ...(typeof storeSocket === "string" ? { storeSocket: absolute(storeSocket) } : {}),
+    ...(server?.limits ? { limits: limitsIn(server.limits) } : {}),
     trustedPublicKeys: trustedPublicKeys ?? [],
     signingKeyFiles: (server?.signingKeyFiles ?? []).map(absolute),
     unused: unusedIn(parsed.data).map((member) => `${member} in ${path}`),
@@ -48,13 +51,45 @@ const publicKey = z.object({
   publicKey: z.base64().length(44, { error: "expected the base 64 of 32 bytes" }),
 });
 
+/** A limit as its flag has it, or as a number. */
+function limit(type: "duration" | "size" | "count"): z.ZodType<number | null | undefined> {
+  return z
+    .union([z.string(), z.number()], { error: "expected a limit, as its flag takes it" })
+    .transform((value, context) => {
+      try {
+        return parseLimit(type)(String(value));
+      } catch (error) {
+        context.addIssue(KilnError.from(error).message);
+        return z.NEVER;
+      }
+    })
+    .nullish();
+}
+
+/** As the flags `--max-…` are called. */
+const limits = z.strictObject({
+  buildTime: limit("duration"),
+  silentTime: limit("duration"),
+  logSize: limit("size"),
+  memory: limit("size"),
+  outputSize: limit("size"),
+  processes: limit("count"),
+});
+
+function limitsIn({ buildTime, ...others }: z.infer<typeof limits>): ResourceLimits {
+  const entries = Object.entries({ ...others, wallTime: buildTime });
+  return Object.fromEntries(entries.filter(([, value]) => typeof value === "number"));
+}
+
 /** Null is as good as nothing. */
 const schema = z.looseObject({
   debug: z.boolean().nullish(),
   storeDirectory: fileName.nullish(),
   storeSocket: fileName.nullish(),
   trustedPublicKeys: z.array(publicKey).nullish(),
-  server: z.looseObject({ signingKeyFiles: z.array(fileName).nullish() }).nullish(),
+  server: z
+    .looseObject({ signingKeyFiles: z.array(fileName).nullish(), limits: limits.nullish() })
+    .nullish(),
 });
 
 const used: ReadonlySet<string> = new Set([
@@ -62,6 +97,7 @@ const used: ReadonlySet<string> = new Set([
   "storeDirectory",
   "storeSocket",
   "trustedPublicKeys",
+  "server.limits",
   "server.signingKeyFiles",
 ]);
 

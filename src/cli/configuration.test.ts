@@ -80,6 +80,14 @@ describe("what stands in a file", () => {
     });
   });
 
+  test("may limit builds, as the flags do", () => {
+    const text = `{"server": {"limits": {"buildTime": "1h30m", "silentTime": null, "memory": "4G", "processes": 64}}}`;
+    assert.deepEqual(parseConfiguration(text, "/f"), {
+      ...noConfiguration,
+      limits: { wallTime: 5_400_000, memory: 4 * 1024 ** 3, processes: 64 },
+    });
+  });
+
   for (const [text, code, place, message] of [
     ["", "config.syntax", "1:1", /value expected/],
     ["{", "config.syntax", "1:2", /close brace expected/],
@@ -107,6 +115,13 @@ describe("what stands in a file", () => {
       "1:35",
       /format/,
     ],
+    [
+      '{"server": {"limits": {"memory": "much"}}}',
+      "config.value",
+      "1:34",
+      /^server\.limits\.memory: "much" is no size/,
+    ],
+    ['{"server": {"limits": {"disk": 5}}}', "config.value", "1:23", /^server\.limits: .*"disk"/],
   ] as const) {
     test(`is refused with its place: ${text}`, () => {
       assert.throws(() => parseConfiguration(text, "/f"), { code, at: `/f:${place}`, message });
@@ -128,8 +143,15 @@ describe("several files", () => {
       trustedPublicKeys: [key(1), key(2)],
       server: { signingKeyFiles: ["a"] },
     });
-    write("xdg/zb/config.jwcc", { storeSocket: "/from/jwcc", debug: false });
-    write("flag.json", { trustedPublicKeys: [key(2), key(3)], server: { signingKeyFiles: ["a"] } });
+    write("xdg/zb/config.jwcc", {
+      storeSocket: "/from/jwcc",
+      debug: false,
+      server: { limits: { memory: 1, processes: 2 } },
+    });
+    write("flag.json", {
+      trustedPublicKeys: [key(2), key(3)],
+      server: { signingKeyFiles: ["a"], limits: { memory: 3 } },
+    });
   });
   after(() => rmSync(folder, { recursive: true }));
 
@@ -145,6 +167,7 @@ describe("several files", () => {
       debug: false,
       storeDirectory: "/json/store",
       storeSocket: "/from/jwcc",
+      limits: { memory: 3, processes: 2 },
       trustedPublicKeys: [key(1), key(2), key(3)],
       signingKeyFiles: [join(folder, "xdg/zb/a"), join(folder, "a")],
       unused: [],

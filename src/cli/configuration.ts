@@ -12,6 +12,7 @@ import { readFileSync } from "node:fs";
 import { delimiter, join, resolve } from "node:path";
 import { errorCode } from "../files/file-error.ts";
 import type { PublicKeyMessage } from "../rpc/protocol.ts";
+import type { ResourceLimits } from "../server/options.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { type Environment, xdgDirectory } from "./xdg.ts";
 
@@ -23,6 +24,8 @@ export interface Configuration {
   readonly storeSocket?: string;
   /** Of all files. */
   readonly trustedPublicKeys: readonly PublicKeyMessage[];
+  /** What one build may take. */
+  readonly limits?: ResourceLimits;
   /** Of all files, absolute. */
   readonly signingKeyFiles: readonly string[];
   /** Members that have no effect, as `httpCache in /etc/xdg/zb/config.json`. */
@@ -86,6 +89,7 @@ function merge(before: Configuration, after: Configuration): Configuration {
   return {
     ...before,
     ...after,
+    ...(after.limits === undefined ? {} : { limits: { ...before.limits, ...after.limits } }),
     trustedPublicKeys: [...new Map(keys.map((key) => [key.publicKey, key])).values()],
     signingKeyFiles: [...new Set([...before.signingKeyFiles, ...after.signingKeyFiles])],
     unused: [...before.unused, ...after.unused],

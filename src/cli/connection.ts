@@ -6,7 +6,7 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreClient } from "../rpc/client.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
-import type { SandboxMode, WaitForLock } from "../server/options.ts";
+import type { ResourceLimits, SandboxMode, WaitForLock } from "../server/options.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import type { CommandContext } from "./context.ts";
 import { ownStore } from "./own-store.ts";
@@ -31,6 +31,8 @@ export interface Wishes {
   readonly daemonOnly?: boolean;
   /** Whether builders are isolated, when there is no daemon; default `auto`. */
   readonly sandbox?: SandboxMode | undefined;
+  /** What one build may take, when there is no daemon; default: no limits. */
+  readonly limits?: ResourceLimits | undefined;
   /** Ends the waiting for another process. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -165,7 +167,7 @@ async function openEmbedded(
   wishes: Wishes,
 ): Promise<StoreConnection> {
   const { directory, realDirectory, logDirectory, debug } = settings;
-  const { jobs, sandbox, create = false } = wishes;
+  const { jobs, sandbox, limits, create = false } = wishes;
   const database = wishes.database ?? settings.database;
   if (!create && statSync(database, { throwIfNoEntry: false }) === undefined) {
     throw new KilnError("store.absent", `there is no store at ${directory} yet`, {
@@ -177,7 +179,14 @@ async function openEmbedded(
   const wait = new LockWaiting(directory, context, wishes.signal);
   const places = { directory, realStoreDirectory: realDirectory, database, logDirectory };
   try {
-    const server = await openEmbeddedServer({ ...places, jobs, sandbox, debug, waitForLock: wait });
+    const server = await openEmbeddedServer({
+      ...places,
+      jobs,
+      sandbox,
+      limits,
+      debug,
+      waitForLock: wait,
+    });
     const client = StoreClient.over(server.connect());
     return {
       client,

@@ -1,6 +1,6 @@
 /** The store in this process. Loaded only when no daemon answers. */
 import { existsSync } from "node:fs";
-import type { SandboxMode, SandboxPath, WaitForLock } from "../server/options.ts";
+import type { ResourceLimits, SandboxMode, SandboxPath, WaitForLock } from "../server/options.ts";
 import { Server } from "../server/server.ts";
 import { closeInherited } from "./inherited.ts";
 
@@ -11,6 +11,7 @@ export interface EmbeddedOptions {
   readonly logDirectory: string;
   readonly jobs: number | undefined;
   readonly sandbox: SandboxMode | undefined;
+  readonly limits: ResourceLimits | undefined;
   readonly waitForLock: WaitForLock;
   readonly debug: boolean;
 }

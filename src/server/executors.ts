@@ -1,14 +1,20 @@
 /** How this server runs builders. */
-import { mkdirSync } from "node:fs";
+import { existsSync, readdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { BuiltinExecutor } from "../build/builtin-executor.ts";
-import { Executors } from "../build/executors.ts";
+import { Executors, type Native } from "../build/executors.ts";
 import { type BuildLimits, LimitedExecutor } from "../build/limited-executor.ts";
 import { ProcessExecutor } from "../build/process-executor.ts";
 import { SandboxExecutor } from "../build/sandbox-executor.ts";
+import { endSandboxes } from "../build/sandbox/leftovers.ts";
 import type { SandboxLimits } from "../build/sandbox/limits.ts";
 import { checkSandboxPaths, type SandboxPath } from "../build/sandbox/paths.ts";
-import { describeSupport, probeSandbox, type WorkingSupport } from "../build/sandbox/support.ts";
+import {
+  describeSupport,
+  type MissingSupport,
+  probeSandbox,
+  type WorkingSupport,
+} from "../build/sandbox/support.ts";
 import type { Store } from "../store/store.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { type Log, sandboxModeOf, type ServerOptions } from "./options.ts";
@@ -28,30 +34,51 @@ export async function openExecutors(
   const limits = options.limits ?? {};
   const paths = checkSandboxPaths(options.sandboxPaths ?? new Map(), store.directory);
   const plain = limited(plainExecutor(store), limits);
+  const without = (why: string): Native => {
+    if (limits.memory !== undefined || limits.processes !== undefined) {
+      log("warn", "memory and processes are limited in sandboxes only");
+    }
+    return { executor: plain, isolation: `none: ${why}` };
+  };
   const executors = new Executors({
     builtin: limited(new BuiltinExecutor(), limits),
     unisolated: mode === "relaxed" ? plain : undefined,
     native: async () => {
-      if (mode === "false") return { executor: plain, isolation: "none: --sandbox=false" };
+      if (mode === "false") return without("--sandbox=false");
       const support = await probeSandbox({ directory: store.temporaryDirectory });
       if (support.available) {
         const sandbox = await sandboxExecutor(store, options, { support, paths, log });
+        if (sandbox.limitedBy.length > 0) log("info", `limits: ${sandbox.limitedBy.join(", ")}`);
         return { executor: limited(sandbox, limits), isolation: describeSupport(support) };
       }
-      const { reason, hint } = support;
-      if (mode !== "auto") {
-        throw new KilnError("sandbox.unavailable", reason, { kind: "internal", hint });
+      if (mode !== "auto" || store.directory !== store.realDirectory) {
+        throw unavailable(support, store);
       }
-      if (store.directory !== store.realDirectory) {
-        const message = `builders find the store at ${store.directory} in sandboxes only: ${reason}`;
-        throw new KilnError("sandbox.unavailable", message, { kind: "internal", hint });
-      }
+      const { reason } = support;
       log("warn", `builders are not isolated, they see this machine: ${reason} (kiln doctor)`);
-      return { executor: plain, isolation: `none: ${reason}` };
+      return without(reason);
     },
   });
+  await endLeftSandboxes(slotsDirectoryOf(store));
   if (mode !== "auto") await executors.open();
   return executors;
+}
+
+function unavailable({ reason, hint }: MissingSupport, store: Store): KilnError {
+  const isMapped = store.directory !== store.realDirectory;
+  const only = isMapped ? `: only in sandboxes is the store at ${store.directory}` : "";
+  return new KilnError("sandbox.unavailable", reason + only, { kind: "internal", hint });
+}
+
+function slotsDirectoryOf(store: Store): string {
+  return join(store.realDirectory, ".kiln", "sandbox");
+}
+
+/** A predecessor that was killed leaves its slots, and sandboxes that are about to end: nobody may meet them. */
+async function endLeftSandboxes(directory: string): Promise<void> {
+  const slots = join(directory, "slots");
+  if (existsSync(slots) && readdirSync(slots).length > 0)
+    await endSandboxes(realpathSync(directory));
 }
 
 function plainExecutor(store: Store): ProcessExecutor {
@@ -72,13 +99,11 @@ async function sandboxExecutor(
     readonly log: Log;
   },
 ): Promise<SandboxExecutor> {
-  const slotsDirectory = join(store.realDirectory, ".kiln", "sandbox");
-  mkdirSync(slotsDirectory, { recursive: true, mode: 0o700 });
   return await SandboxExecutor.open({
     ...found,
     storeDirectory: store.directory,
     realDirectory: store.realDirectory,
-    slotsDirectory,
+    slotsDirectory: slotsDirectoryOf(store),
     closureOf: (path) => store.closure([path]),
     limits,
   });

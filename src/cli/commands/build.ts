@@ -12,6 +12,7 @@ import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
 import { followBuild } from "../follow.ts";
 import { exitCodeOfSignal, type Signal } from "../interrupts.ts";
+import { type LimitFlags, limitsFrom } from "../limits.ts";
 import { makeOutLinks } from "../out-links.ts";
 import { pollBuild } from "../poll.ts";
 import { BuildView } from "../progress/build-view.ts";
@@ -30,7 +31,7 @@ import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 import { shortID } from "../text.ts";
 import { type EvaluationFlags, findWanted, readOperands, type Wanted } from "../wanted.ts";
 
-export interface BuildFlags extends EvaluationFlags {
+export interface BuildFlags extends EvaluationFlags, LimitFlags {
   readonly keepFailed?: boolean;
   readonly keepGoing?: boolean;
   readonly clean?: boolean;
@@ -90,7 +91,8 @@ class Run {
   async toEnd(operands: readonly string[]): Promise<number> {
     const settings = settingsFrom(this.#flags, this.#context.env);
     const { jobs, sandbox } = this.#flags;
-    const wishes = { create: true, jobs, sandbox };
+    const limits = limitsFrom(this.#flags, this.#flags.configuration?.limits);
+    const wishes = { create: true, jobs, sandbox, limits };
     const located = await locate(settings, this.#context, wishes);
     await using _daemon = located.daemon ?? nothing;
     const signal = this.#stop.signal;

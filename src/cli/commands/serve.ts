@@ -14,6 +14,7 @@ import type { CommandContext } from "../context.ts";
 import { closeInherited } from "../inherited.ts";
 import { ownStore } from "../own-store.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
+import { type LimitFlags, limitsFrom } from "../limits.ts";
 import { logLine, type ServeLog } from "../serve-log.ts";
 import { readSigningKey } from "../signing-keys.ts";
 import {
@@ -24,7 +25,7 @@ import {
   usable,
 } from "../settings.ts";
 
-export interface ServeFlags {
+export interface ServeFlags extends LimitFlags {
   readonly allowKeepFailed?: boolean;
   readonly allowRemoteUi?: boolean;
   readonly buildLogRetention?: number;
@@ -178,6 +179,7 @@ function serverOptions(
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
     sandbox: flags.sandbox ?? "true",
+    limits: limitsFrom(flags, flags.configuration?.limits),
     signingKeys: signingKeys(flags),
     sandboxPaths: sandboxPaths(flags.sandboxPath ?? [], flags.implicitSystemDep ?? []),
     coresPerBuild: flags.coresPerBuild,

@@ -6,6 +6,7 @@ import type { TargetsFlags } from "../commands/targets.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
 import { choice, parseCount, parseSandboxMode } from "../go-values.ts";
+import { withLimits } from "../limits.ts";
 
 export function defineBuilding(tree: CommandTree): void {
   const build = tree.leaf<BuildFlags>(tree.root, "build", {
@@ -29,7 +30,7 @@ export function defineBuilding(tree: CommandTree): void {
     )
     .addOption(new Option("-o, --out-link <path>", "make a symlink to the output path"))
     .addOption(new Switch("--json", "print events as JSON lines on stdout"));
-  withProgress(withEvaluation(build));
+  withProgress(withLimits(withEvaluation(build)));
 
   withEvaluation(
     tree

@@ -10,9 +10,10 @@ import {
   parseMode,
   parseSandboxMode,
 } from "../go-values.ts";
+import { withLimits } from "../limits.ts";
 
 export function defineServing(tree: CommandTree): void {
-  tree
+  const serve = tree
     .leaf<ServeFlags>(tree.root, "serve", {
       description: "run a build server",
       load: async () => (await import("../commands/serve.ts")).serve,
@@ -75,4 +76,5 @@ export function defineServing(tree: CommandTree): void {
     )
     .addOption(new Option("--dev-templates <dir>").hideHelp())
     .addOption(new Option("--dev-static <dir>").hideHelp());
+  withLimits(serve);
 }
