@@ -46,24 +46,38 @@ export type {
   Value,
 } from "./author/api.ts";
 
-// A store server, to be embedded, and what goes in and out of it.
+// A store server, to be embedded, and what it can be told.
 export { Server } from "./server/server.ts";
 export type { ServerRequest } from "./server/server.ts";
 export type { Exporter, PeerCredentials } from "./server/context.ts";
 export type { ListenerOptions, PassedSocket, SocketPlace } from "./server/listener.ts";
 export { NarReceiver } from "./server/nar-receiver.ts";
+export type { ImportReport } from "./store/importer.ts";
 export { DEFAULT_BUILD_USERS_GROUP, formatBuildUser, parseBuildUser } from "./server/options.ts";
 export type {
   BuildScope,
   BuildUser,
+  ContentAddressBufferCreator,
   Log,
+  LogFields,
   LogLevel,
+  ResourceLimits,
+  SandboxMode,
   SandboxPath,
   ServerOptions,
   WaitForLock,
 } from "./server/options.ts";
+/** The options by the name they have in zb. */
+export type { ServerOptions as Options } from "./server/options.ts";
 export { canSandbox, systemSupportsSandbox } from "./server/sandbox-support.ts";
+
+// A client of a server, embedded or not.
 export { StoreClient } from "./rpc/client.ts";
+export type { AbortOptions, ExportOptions, WatchOptions } from "./rpc/client.ts";
+export { RpcError } from "./rpc/errors.ts";
+export type { EventMessage, HelloMessage, Method, Params, Result } from "./rpc/protocol.ts";
+
+// What goes in and out.
 export {
   fromRpc,
   parseObjectInfo,
@@ -73,6 +87,20 @@ export {
 } from "./format/object-info.ts";
 export type { ObjectInfo, RpcObjectInfo } from "./format/object-info.ts";
 export type { ExportTrailer } from "./format/export-stream.ts";
+export { derivationExport } from "./format/derivation/archive.ts";
+export { derivationPath } from "./format/derivation/print.ts";
+export {
+  inputPlaceholder,
+  ownPlaceholder as outputPlaceholder,
+} from "./format/derivation/placeholders.ts";
+export type {
+  Derivation as StoreDerivation,
+  DerivationOutput as StoreDerivationOutput,
+} from "./format/derivation/derivation.ts";
+export { parseContentAddress, printContentAddress } from "./format/content-address.ts";
+export type { ContentAddress, ContentAddressMethod } from "./format/content-address.ts";
+export { Hash, parseHash } from "./format/hash.ts";
+export type { HashType } from "./format/hash.ts";
 export { SigningKey } from "./format/signature.ts";
 export type { PublicKey } from "./format/realization.ts";
 export { parseStoreDirectory, parseStorePath } from "./format/store-path.ts";

@@ -22,7 +22,12 @@ import { keepForgetting } from "./log-retention.ts";
 import { BuildRecords } from "./records.ts";
 import { closeInterruptedBuilds, removeLeftovers } from "./recover.ts";
 import type { ReusePolicy } from "./snapshot.ts";
-import { type BuildServiceOptions, openWorkshop, type Workshop } from "./workshop.ts";
+import {
+  type BuildServiceOptions,
+  type LogFields,
+  openWorkshop,
+  type Workshop,
+} from "./workshop.ts";
 
 export type { BuildServiceOptions } from "./workshop.ts";
 
@@ -237,9 +242,12 @@ export class BuildService implements AsyncDisposable {
     this.#refuseWhenClosing();
     const id = uuid7();
     const abort = new AbortController();
-    const scope = this.#options.buildContext?.(id).signal;
+    const { signal: scope, logFields } = this.#options.buildContext?.(id) ?? {};
     const cancel = (): void => this.cancel(id);
-    const build = new Build({ ...request, id, graph, signal: abort.signal }, this.#shop);
+    const build = new Build(
+      { ...request, id, graph, signal: abort.signal },
+      withLogFields(this.#shop, logFields),
+    );
     try {
       lightly(this.#shop.store.database, () => this.#shop.table.saveBuild(build.row));
     } catch (error) {
@@ -271,6 +279,12 @@ export class BuildService implements AsyncDisposable {
 
 function targetOf(drvPath: StorePath): BuildTarget {
   return { name: derivationNameOf(drvPath), drvPath };
+}
+
+/** The same workshop, whose log says these fields with every line. */
+function withLogFields(shop: Workshop, fields: LogFields | undefined): Workshop {
+  if (fields === undefined) return shop;
+  return { ...shop, log: (level, text) => shop.log(level, text, fields) };
 }
 
 function stop(code: "build.cancelled" | "build.interrupted", message: string): KilnError {

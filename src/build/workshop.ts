@@ -14,7 +14,20 @@ import type { Executors } from "./executors.ts";
 import type { SignatureCheck } from "./snapshot.ts";
 import { hostSystem } from "./system.ts";
 
-export type Log = (level: "debug" | "info" | "warn" | "error", text: string) => void;
+export type LogFields = Readonly<Record<string, string | number | boolean>>;
+export type Log = (
+  level: "debug" | "info" | "warn" | "error",
+  text: string,
+  fields?: LogFields,
+) => void;
+
+/** What a build is run under. */
+export interface BuildScope {
+  /** Ends the build when it aborts. */
+  readonly signal?: AbortSignal;
+  /** Go with what the log says about the build. */
+  readonly logFields?: LogFields;
+}
 
 /** What all builds of a store share. */
 export interface Workshop {
@@ -63,8 +76,8 @@ export interface BuildServiceOptions {
   readonly sandboxPaths?: Iterable<string>;
   /** Who runs builders, one of them each; default: this process's user runs all. */
   readonly buildUsers?: readonly BuildUser[];
-  /** Called for each new build; the build ends when the signal aborts. */
-  readonly buildContext?: ((buildID: string) => { readonly signal?: AbortSignal }) | undefined;
+  /** Called for each new build. */
+  readonly buildContext?: ((buildID: string) => BuildScope) | undefined;
   /** How long ended builds and their logs are kept, in milliseconds; default, and for 0 or less: for ever. */
   readonly retention?: number | undefined;
   /** For those who watch; default `daemon`. */

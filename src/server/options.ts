@@ -2,11 +2,11 @@
 import type { BuildUser } from "../build/executor.ts";
 import type { BuildLimits } from "../build/limited-executor.ts";
 import type { SandboxLimits } from "../build/sandbox/limits.ts";
-import type { MachoBufferCreator } from "../format/references/self-references.ts";
+import type { MachoBufferCreator as ContentAddressBufferCreator } from "../format/references/self-references.ts";
 import type { SigningKey } from "../format/signature.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
-export type { BuildUser };
+export type { BuildUser, ContentAddressBufferCreator };
 
 /** The conventional Unix group whose members run builders. */
 export const DEFAULT_BUILD_USERS_GROUP = "zbld";
@@ -34,12 +34,19 @@ export type ResourceLimits = BuildLimits & Omit<SandboxLimits, "fileSize">;
 
 /** What a build is run under, chosen by {@link ServerOptions.buildContext}. */
 export interface BuildScope {
-  /** Ends the build when it aborts. */
+  /** Ends the build when it aborts; default: only who asked for the build, or the server's end, ends it. */
   readonly signal?: AbortSignal;
+  /** Goes with all that the server's log says about the build: who asked for it, a trace it belongs to. Default: nothing. */
+  readonly logFields?: LogFields;
 }
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
-export type Log = (level: LogLevel, text: string) => void;
+
+/** What a line of the log is about, for logs that are searched by machines. */
+export type LogFields = Readonly<Record<string, string | number | boolean>>;
+
+/** Takes a line of the server's log. `fields` are those of the build's {@link BuildScope}. */
+export type Log = (level: LogLevel, text: string, fields?: LogFields) => void;
 
 export interface ServerOptions {
   /** The store directory as it stands in every path, absolute. */
@@ -53,7 +60,12 @@ export interface ServerOptions {
   /** Builders' logs; default: `log` beside the database. */
   readonly logDirectory?: string | undefined;
   /** Temporary storage for the analysis of Mach-O files; default: memory, at most 1 GiB for each. */
-  readonly contentAddressBuffers?: MachoBufferCreator | undefined;
+  readonly contentAddressBuffers?: ContentAddressBufferCreator | undefined;
+  /**
+   * Connections to the database; without effect, and here so that options written for zb's server can be taken over. The server
+   * has one, and holds it across no wait: builds and readers of logs never keep others from it.
+   */
+  readonly databasePoolSize?: number | undefined;
   /** Whether a request may ask to keep the directories of failed builders; default false. */
   readonly allowKeepFailed?: boolean | undefined;
   /** Whether builders are isolated; default `auto`. */

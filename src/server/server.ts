@@ -22,7 +22,12 @@ import { openExecutors } from "./executors.ts";
 import { dispatch } from "./handlers/table.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
 import { NarReceiver } from "./nar-receiver.ts";
-import { checkBuildUsers, type Log, type ServerOptions } from "./options.ts";
+import {
+  checkBuildUsers,
+  type ContentAddressBufferCreator,
+  type Log,
+  type ServerOptions,
+} from "./options.ts";
 import { kilnVersion } from "./version.ts";
 
 /** A request as {@link Server.handle} takes it. */
@@ -198,9 +203,19 @@ export class Server implements AsyncDisposable {
     for await (const chunk of plan.chunks()) await destination(chunk);
   }
 
-  /** Takes objects in one by one: one receiver for each sender. Dispose of it when the sender is gone. */
-  narReceiver(): NarReceiver {
-    return new NarReceiver(this.store.importer());
+  /**
+   * Takes objects in one by one: one receiver for each sender. Dispose of it when the sender is gone.
+   *
+   * `buffers` are for the analysis of Mach-O files, default those of the server's options; what was not complete when `signal`
+   * aborts is dropped.
+   */
+  narReceiver(
+    options: {
+      readonly buffers?: ContentAddressBufferCreator;
+      readonly signal?: AbortSignal;
+    } = {},
+  ): NarReceiver {
+    return new NarReceiver(this.store.importer(options));
   }
 
   /** Makes an object of what lies in the store directory already, after it was found to be what `info` says. */

@@ -16,6 +16,7 @@ import {
   type ExportTrailer,
 } from "../format/export-stream.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
+import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -31,6 +32,8 @@ export interface ImportOptions {
   readonly signal?: AbortSignal;
   /** Who sends, for the log. */
   readonly user?: string;
+  /** For the analysis of Mach-O files; default the store's. */
+  readonly buffers?: MachoBufferCreator;
 }
 
 /** What became of an object of a stream. */
@@ -66,7 +69,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   #placing: Promise<void> = Promise.resolve();
 
   constructor(parts: StoreParts, options: ImportOptions = {}) {
-    this.#parts = parts;
+    this.#parts = options.buffers === undefined ? parts : { ...parts, buffers: options.buffers };
     this.#options = options;
   }
 
