@@ -1,0 +1,120 @@
+// The unmodified zb clients against a `kiln serve` that isolates, as zb's own systemd unit starts its server: same store paths, same
+// words in the logs as from a server that does not.
+import assert from "node:assert/strict";
+import { cpSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { needsZb, needsZbHead, zb, zbHead } from "./support/peers.ts";
+import { type Daemon, type Ended, kilnProgram, needsWorld, World } from "./support/world.ts";
+
+const fixtures = fileURLToPath(new URL("./fixtures/lua", import.meta.url));
+
+const hostFolders = ["/bin", "/lib", "/lib64", "/usr"].filter((path) => existsSync(path));
+const withHostFolders = [
+  `--sandbox-path=${hostFolders.join(" ")}`,
+  ...hostFolders.map((path) => `--implicit-system-dep=${path}`),
+];
+
+/** What zb's unit says: one shell for everybody, and nothing else. */
+const asInUnit = ["--sandbox-path=/bin/sh=/bin/dash", "--implicit-system-dep=/bin/sh"];
+
+/** Builders that need nothing but a shell. */
+const shellOnly = `
+local function run(name, script, extra)
+  local t = { name = name, system = "x86_64-linux", builder = "/bin/sh", args = { "-c", script } }
+  for k, v in pairs(extra or {}) do t[k] = v end
+  return derivation(t)
+end
+hello = run("hello.txt", "read -r line <$src; echo \\"$line\\" >$out; echo building >&2", { src = path "hello.txt" })
+both = run("both", "echo $hello $PWD >$out; read -r line <$hello; echo \\"$line\\" >>$out", { hello = hello.out })
+nosy = run("nosy", "[ ! -e /etc/hostname ] && [ ! -e /usr/bin ] && [ $$ -lt 20 ] && echo alone >$out")
+`;
+
+/** Groups and users of a world's own: the conventional build users. */
+const makeUsers = `cp /etc/group group && cp /etc/passwd passwd
+  echo "zbld:x:256000:zbld1,zbld2" >>group
+  for n in 1 2; do echo "zbld$n:x:25600$n:256000::/var/empty:/bin/false" >>passwd; done
+  mount --bind group /etc/group && mount --bind passwd /etc/passwd`;
+
+for (const [version, client, skip] of [
+  ["v0.1.0", zb, needsWorld || needsZb],
+  ["v0.2", zbHead, needsWorld || needsZbHead],
+] as const) {
+  describe(`zb's client ${version} against a kiln serve that isolates`, { skip }, () => {
+    let world: World;
+    let daemon: Daemon;
+    const build = async (...targets: string[]): Promise<Ended> =>
+      await world.run(
+        client!,
+        ["--store-socket", daemon.socket, "build", ...targets.map((name) => `build.lua#${name}`)],
+        { cwd: join(world.directory, "lua") },
+      );
+    /** Stops the daemon, empties the store, starts another. */
+    const restart = async (flags: readonly string[]): Promise<void> => {
+      await daemon?.stop();
+      await world.run("sh", ["-c", "rm -rf /opt/zb *.db*"]);
+      daemon = await world.serve(kilnProgram, flags);
+    };
+
+    before(async () => {
+      world = await World.open();
+      cpSync(fixtures, join(world.directory, "lua"), { recursive: true, verbatimSymlinks: true });
+      const made = await world.run("sh", ["-c", makeUsers]);
+      assert.equal(made.code, 0, made.stderr);
+    });
+    after(async () => {
+      await daemon?.stop();
+      await world?.[Symbol.asyncDispose]();
+    });
+
+    test("builds with the flags of zb's systemd unit, for build users", async () => {
+      await restart([...asInUnit, "--build-users-group=zbld"]);
+      assert.match(daemon.log(), /builders are isolated: user mount pid/);
+      writeFileSync(join(world.directory, "lua/shell.lua"), shellOnly);
+      const run = async (name: string): Promise<Ended> =>
+        await world.run(client!, ["--store-socket", daemon.socket, "build", `shell.lua#${name}`], {
+          cwd: join(world.directory, "lua"),
+        });
+      for (const [name, content] of [
+        ["both", /^\/opt\/zb\/store\/\S+-hello\.txt \/build\n.+\n$/],
+        ["nosy", /^alone\n$/],
+      ] as const) {
+        const ended = await run(name);
+        assert.equal(ended.code, 0, ended.stderr);
+        const path = ended.stdout.toString().trim();
+        const shown = await world.run("cat", [path]);
+        assert.match(shown.stdout.toString(), content);
+        const owner = await world.run("stat", ["-c", "%u %g %a %Y", path]);
+        assert.equal(owner.stdout.toString(), "0 0 444 0\n");
+      }
+    });
+
+    test("gets the same store paths and the same failures as without isolation", async () => {
+      const outcomes: string[][] = [];
+      for (const flags of [withHostFolders, [...withHostFolders, "--sandbox=false"]]) {
+        await restart([...flags, "--build-users-group="]);
+        const said: string[] = [];
+        for (const targets of [
+          ["diamond", "selfish", "tree", "text", "usesFixed"],
+          ["fails"],
+          ["killed"],
+          ["noOutput"],
+          ["wrongHash"],
+        ]) {
+          const ended = await build(...targets);
+          const paths = ended.stdout.toString();
+          const logged = [...ended.stderr.matchAll(/^.*(\*\*\* Build failed.*)$/gm)].map(
+            ([, line = ""]) => line,
+          );
+          said.push(`${targets.join(" ")}: ${ended.code}\n${paths}${logged.join("\n")}`);
+        }
+        outcomes.push(said);
+      }
+      assert.match(outcomes[0]?.[0] ?? "", /: 0\n(?:\/opt\/zb\/store\/.*\n){5}/);
+      assert.match(outcomes[0]?.[1] ?? "", /: 1\n.*exit status 3/);
+      assert.match(outcomes[0]?.[2] ?? "", /signal: killed/);
+      assert.deepEqual(outcomes[0], outcomes[1]);
+    });
+  });
+}
