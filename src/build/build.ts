@@ -100,6 +100,8 @@ export class Build {
   /** Runs the build to its end. Never rejects. */
   async run(): Promise<void> {
     this.#report.started();
+    const names = this.request.targets.map(({ name }) => name).join(", ");
+    this.#shop.log("debug", `build ${this.id}: began: ${names}`);
     let failure: KilnError | undefined;
     try {
       const plan = await this.#planner.soundPlan(this.signal);
@@ -313,6 +315,7 @@ export class Build {
       log("error", `build ${this.id}: ${KilnError.from(error).message}`);
     }
     this.#row = row;
+    log("debug", `build ${this.id}: ${state}`);
     this.#report.finished(row);
   }
 

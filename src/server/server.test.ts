@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import type { Derivation } from "../format/derivation/derivation.ts";
+import { derivationExport } from "../format/derivation/archive.ts";
 import { ownPlaceholder } from "../format/derivation/placeholders.ts";
 import { derivationObject } from "../format/derivation/print.ts";
-import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
+import { exportEnd, type ExportTrailer } from "../format/export-stream.ts";
 import { NarWriter } from "../format/nar/writer.ts";
 import { parseStoreDirectory, type StorePath } from "../format/store-path.ts";
 import { StoreClient } from "../rpc/client.ts";
@@ -55,7 +56,7 @@ class Home implements Disposable {
 /** A derivation's file as a NAR and what follows it in an export. */
 function packed(derivation: Derivation): {
   nar: Buffer;
-  trailer: Parameters<typeof exportTrailer>[0];
+  trailer: ExportTrailer;
 } {
   const { path, contents, ca, references } = derivationObject(derivation);
   const chunks: Buffer[] = [];
@@ -68,13 +69,7 @@ function packed(derivation: Derivation): {
 }
 
 function streamOf(...derivations: readonly Derivation[]): Buffer[] {
-  return [
-    ...derivations.flatMap((derivation) => {
-      const { nar, trailer } = packed(derivation);
-      return [exportObjectHeader(), nar, exportTrailer(trailer)];
-    }),
-    exportEnd(),
-  ];
+  return [...derivationExport(derivations)];
 }
 
 async function finished(client: StoreClient, buildID: string): Promise<string> {
@@ -182,6 +177,23 @@ describe("an embedded server", () => {
     assert.equal(wrong.status, "rejected");
   });
 
+  test("takes objects with storage of the sender's own, until the sender is gone", async () => {
+    using home = new Home();
+    await using server = await home.open();
+    const stop = new AbortController();
+    const receiver = server.narReceiver({
+      buffers: (size) => Buffer.alloc(size),
+      signal: stop.signal,
+    });
+    const { nar, trailer } = packed(home.derivation("a", ":"));
+    receiver.write(nar.subarray(0, 40));
+    await assert.rejects(receiver.receiveNAR(trailer), (e) => hasCode(e, "nar.truncated"));
+    await receiver[Symbol.asyncDispose]();
+    await receiver[Symbol.asyncDispose]();
+    assert.deepEqual(readdirSync(server.store.temporaryDirectory), []);
+    assert.equal(server.store.has(derivationObject(home.derivation("a", ":")).path), false);
+  });
+
   test("exports what it imported, to the byte, and deletes it", async () => {
     using home = new Home();
     await using server = await home.open();
@@ -233,6 +245,72 @@ describe("an embedded server", () => {
     const { buildID } = await client.call("zb.realize", { drvPath: [drvPath] });
     await client.watch(buildID, (event) => event.type === "log" && stop.abort(), { logs: "all" });
     assert.equal((await client.call("zb.getBuild", { buildID })).status, "error");
+  });
+
+  test("is told by a hook what to write with everything about a build", async () => {
+    using home = new Home();
+    const said: unknown[] = [];
+    await using server = await home.open({
+      buildContext: (id) => ({ logFields: { build: id, tenant: "a" } }),
+      log: (...line) => said.push(line),
+    });
+    await using client = StoreClient.over(server.connect());
+    const derivation = home.derivation("hello", ": > $out");
+    await client.importStream(derivationExport([derivation]));
+    const drvPath = derivationObject(derivation).path;
+    const { buildID } = await client.call("zb.realize", { drvPath: [drvPath] });
+    await finished(client, buildID);
+    const fields = { build: buildID, tenant: "a" };
+    assert.deepEqual(said, [
+      ["debug", `build ${buildID}: began: hello`, fields],
+      ["debug", `build ${buildID}: built`, fields],
+    ]);
+  });
+
+  test("keeps builders' logs beside the database, unless told otherwise", async () => {
+    using home = new Home();
+    for (const logDirectory of [undefined, join(home.folder, "elsewhere")]) {
+      await using server = await home.open({ logDirectory });
+      await using client = StoreClient.over(server.connect());
+      const derivation = home.derivation(
+        `log-${logDirectory ?? ""}`.replaceAll("/", "-"),
+        "exit 1",
+      );
+      await client.importStream(derivationExport([derivation]));
+      const drvPath = derivationObject(derivation).path;
+      const { buildID } = await client.call("zb.realize", { drvPath: [drvPath] });
+      assert.equal(await finished(client, buildID), "fail");
+      const folder = logDirectory ?? join(home.folder, "log");
+      assert.ok(
+        existsSync(join(folder, buildID.slice(0, 4), buildID, `${basename(drvPath, ".drv")}.txt`)),
+      );
+    }
+  });
+
+  test("answers while more builders run than zb would have connections", async () => {
+    using home = new Home();
+    const jobs = 12;
+    await using server = await home.open({ jobs, databasePoolSize: 1 });
+    await using client = StoreClient.over(server.connect());
+    const go = join(home.folder, "go");
+    const slow = Array.from({ length: jobs }, (_, i) =>
+      home.derivation(`slow-${i}`, `echo up; until [ -e ${go} ]; do sleep 0.05; done; : > $out`),
+    );
+    await client.importStream(derivationExport(slow));
+    const drvPath = slow.map((derivation) => derivationObject(derivation).path);
+    const { buildID } = await client.call("zb.realize", { drvPath });
+    const allUp = Promise.withResolvers<void>();
+    let up = 0;
+    const watching = client.watch(
+      buildID,
+      (event) => event.type === "log" && ++up === jobs && allUp.resolve(),
+      { logs: "all" },
+    );
+    await allUp.promise;
+    assert.equal(await client.call("zb.exists", { path: drvPath[0] ?? "" }), true);
+    writeFileSync(go, "");
+    await watching;
+    assert.equal((await client.call("zb.getBuild", { buildID })).status, "success");
   });
 
   test("refuses new builds while it drains, and lets the running one end", async () => {
