@@ -148,13 +148,16 @@ export function perSystem(systems: readonly string[], make: unknown): unknown {
 
 /** The kinds of parameters. One without a default must be given. */
 export const param: {
+  /** Any text: `--arg tag=1.0`. */
   string(byDefault?: string): Param<string>;
+  /** `--arg race` or `--arg race=false`. Off unless said otherwise. */
   flag(byDefault?: boolean): Param<boolean>;
+  /** A whole number: `--arg level=9`. */
   integer(byDefault?: number): Param<number>;
+  /** One of these texts: `--arg os=linux`. */
   choice<const C extends string>(choices: readonly [C, ...C[]], byDefault?: C): Param<C>;
 } = {
   string: (byDefault) => new ParamValue("string", byDefault),
-  /** `--arg race` or `--arg race=false`. Off unless said otherwise. */
   flag: (byDefault = false) => new ParamValue("flag", byDefault),
   integer: (byDefault) => new ParamValue("integer", byDefault),
   choice: choiceParam,

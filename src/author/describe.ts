@@ -31,6 +31,7 @@ import {
 import { DerivationValue, isPrintable, type DerivationItem } from "./values.ts";
 import type { Derivation as DerivationView, Output, Source, Value } from "./values.ts";
 
+/** What makes a derivation. */
 export interface DerivationOptions<O extends string = "out"> {
   /** 1 to 207 of `a-z A-Z 0-9 + - . _ =`. Names the outputs' store objects too. */
   readonly name: string;

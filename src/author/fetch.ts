@@ -11,6 +11,7 @@ import {
   type Source,
 } from "./values.ts";
 
+/** What is fetched, and how it is kept. */
 export interface FetchUrlOptions {
   readonly url: string;
   /** Any hash text; of the file's bytes, or of the NAR when executable. */
@@ -21,6 +22,7 @@ export interface FetchUrlOptions {
   readonly executable?: boolean;
 }
 
+/** What is unpacked, and how. */
 export interface ExtractOptions {
   /** A `.tar`, `.tar.gz`, `.tar.bz2` or `.zip`. */
   readonly src: string | Source | Derivation | Output;
@@ -30,6 +32,7 @@ export interface ExtractOptions {
   readonly stripFirstComponent?: boolean;
 }
 
+/** What is fetched and unpacked, and how. */
 export interface FetchArchiveOptions {
   readonly url: string;
   /** Any hash text, of the archive's bytes. */

@@ -26,6 +26,7 @@ export interface BuildContext<A = unknown> {
   work: string;
 }
 
+/** A derivation whose builder is a script for Node. */
 export interface NodeBuildOptions<O extends string = "out"> extends Omit<
   DerivationOptions<O>,
   "builder" | "system"

@@ -16,6 +16,7 @@ import { checkName, checkOptions, wrong } from "./strings.ts";
 import { SourceValue } from "./values.ts";
 import { walk, type Entry, type WalkedEntry } from "./walk.ts";
 
+/** How files become an object. */
 export interface PathOptions {
   /** The store object's name; default: the last element of the path. */
   readonly name?: string;
@@ -23,6 +24,7 @@ export interface PathOptions {
   readonly filter?: (entry: Entry) => boolean;
 }
 
+/** Which files become an object. */
 export interface SourcesOptions {
   /** The store object's name; default: the last element of the path. */
   readonly name?: string;

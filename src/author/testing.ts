@@ -22,6 +22,7 @@ import {
 } from "../format/store-path.ts";
 import { evaluate as evaluateFile, type TargetListing, type WantedDerivation } from "./evaluate.ts";
 
+/** How a build file is evaluated in a test. */
 export interface TestOptions {
   /** What is wanted, as on the command line behind `#`; default: the default export, `""`. */
   readonly targets?: readonly string[];
@@ -35,6 +36,7 @@ export interface TestOptions {
   readonly storeDirectory?: string;
 }
 
+/** What a build file says, to be looked at in a test. */
 export interface TestedBuild {
   /** All targets of the file. */
   readonly targets: readonly TargetListing[];

@@ -15,7 +15,9 @@ export type Value = string | number | boolean | Source | Derivation | Output;
 export interface Printable {
   /** The name part of its store path. */
   readonly name: string;
+  /** The placeholder that stands for the path: what makes the value a dependency wherever it is put into a string. */
   toString(): string;
+  /** The same placeholder. */
   toJSON(): string;
 }
 

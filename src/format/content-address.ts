@@ -6,8 +6,10 @@
 import { KilnError } from "../util/kiln-error.ts";
 import { parseHash, type Hash } from "./hash.ts";
 
+/** What was hashed: the text of a file that may have references, the bytes of a file, or the NAR. */
 export type ContentAddressMethod = "text" | "flat" | "recursive";
 
+/** What an object's path was made from, beside its name and references: a hash, and of what. */
 export interface ContentAddress {
   readonly method: ContentAddressMethod;
   readonly hash: Hash;

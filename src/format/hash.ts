@@ -9,6 +9,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { decodeBase32, encodeBase32 } from "./base32.ts";
 import { decodeBase64 } from "./base64.ts";
 
+/** The hash functions there are. */
 export type HashType = "md5" | "sha1" | "sha256" | "sha512";
 
 const sizes: Readonly<Record<HashType, number>> = { md5: 16, sha1: 20, sha256: 32, sha512: 64 };
@@ -66,22 +67,27 @@ export class Hash {
     return `${this.type}-${this.rawBase64()}`;
   }
 
+  /** The digits alone. */
   rawBase16(): string {
     return this.bytes.toString("hex");
   }
 
+  /** The digits alone, in Nix's base 32. */
   rawBase32(): string {
     return encodeBase32(this.bytes);
   }
 
+  /** The digits alone, padded. */
   rawBase64(): string {
     return this.bytes.toString("base64");
   }
 
+  /** Whether type and bytes are the same. */
   equals(other: Hash): boolean {
     return this.type === other.type && this.bytes.equals(other.bytes);
   }
 
+  /** As {@link base32}. */
   toString(): string {
     return this.base32();
   }

@@ -18,6 +18,7 @@ import {
   type StorePath,
 } from "./store-path.ts";
 
+/** What a store knows about an object. */
 export interface ObjectInfo {
   readonly storePath: StorePath;
   /** The hash of the NAR; SHA-256 unless another implementation says otherwise. */
@@ -103,6 +104,7 @@ export function splitObjectInfos(text: string): string[] {
   return text.split(/(?<=^|\n)(?=StorePath:)/).filter((record) => /[^ \t\n]/.test(record));
 }
 
+/** As `zb.info` gives it; references are a list in any case. */
 export function toRpc(info: ObjectInfo): RpcObjectInfo {
   return {
     narHash: info.narHash.sri(),

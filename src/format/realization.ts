@@ -27,6 +27,7 @@ export interface RealizationSignature extends PublicKey {
   readonly signature: Buffer;
 }
 
+/** What a signature is checked with. */
 export interface PublicKey {
   /** `ed25519` is the only one that is understood; others are kept for those who do. */
   readonly format: string;

@@ -31,15 +31,18 @@ import type { Chunks } from "./writer.ts";
 /** Told of every notification of the server. */
 export type NotificationListener = (method: string, params: unknown) => void;
 
+/** Of every call. */
 export interface AbortOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What to export. */
 export interface ExportOptions extends AbortOptions {
   /** Send exactly the given paths, in the given order, instead of their closure. Default false. */
   readonly excludeReferences?: boolean | undefined;
 }
 
+/** What to be told of a build. */
 export interface WatchOptions extends AbortOptions {
   /** The `seq` of the last event that is known; default 0: from the beginning. */
   readonly after?: number | undefined;
@@ -50,6 +53,7 @@ export interface WatchOptions extends AbortOptions {
 /** A list of builds or results may be longer than what zb would read. */
 const maxAnswerBytes = 64 * 1024 * 1024;
 
+/** Asks a store on the other end of a connection. Everything fails with `socket.interrupted` when the connection is lost. */
 export class StoreClient implements AsyncDisposable {
   readonly #peer: Peer;
   readonly #listeners = new Set<NotificationListener>();
@@ -206,6 +210,7 @@ export class StoreClient implements AsyncDisposable {
     return this.#peer.close();
   }
 
+  /** As {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -91,6 +91,7 @@ export interface TargetMessage {
   readonly drvPath: StorePath;
 }
 
+/** Who and where a server is. */
 export interface HelloMessage {
   readonly name: "kiln";
   readonly version: string;
@@ -341,6 +342,7 @@ export interface Methods {
   };
 }
 
+/** The name of a method. */
 export type Method = keyof Methods;
 
 /** What a method takes. */

@@ -21,6 +21,7 @@ import { KilnError } from "../util/kiln-error.ts";
 /** Linux takes 107 bytes and a zero (sun_path of unix(7)); macOS 103. */
 const longestSocketPath = process.platform === "linux" ? 107 : 103;
 
+/** A socket to be made. */
 export interface SocketPlace {
   readonly path: string;
   /** Permission bits; default 0660. */
@@ -34,6 +35,7 @@ export interface PassedSocket {
   readonly fd: number;
 }
 
+/** How clients are let in. */
 export interface ListenerOptions {
   /** Connections at the same time; more are closed at once. Default 1000. */
   readonly maxConnections?: number;

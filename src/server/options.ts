@@ -40,6 +40,7 @@ export interface BuildScope {
   readonly logFields?: LogFields;
 }
 
+/** How much a line of the log matters. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** What a line of the log is about, for logs that are searched by machines. */
@@ -48,6 +49,7 @@ export type LogFields = Readonly<Record<string, string | number | boolean>>;
 /** Takes a line of the server's log. `fields` are those of the build's {@link BuildScope}. */
 export type Log = (level: LogLevel, text: string, fields?: LogFields) => void;
 
+/** What `Server.open` is told; all but the two places may be left out. */
 export interface ServerOptions {
   /** The store directory as it stands in every path, absolute. */
   readonly directory: string;
@@ -98,6 +100,7 @@ export interface ServerOptions {
   readonly log?: Log | undefined;
 }
 
+/** How to wait for a store that is in use. */
 export interface WaitForLock {
   readonly signal?: AbortSignal;
   /** Called when the waiting begins, with the process that has the store, if it is known. */

@@ -44,6 +44,7 @@ export interface ServerRequest {
 /** Bytes of notifications that may wait for a slow reader. */
 const unsentEvents = 256 * 1024;
 
+/** A store that is open, the builds in it, and whoever is connected. */
 export class Server implements AsyncDisposable {
   /** The objects. */
   readonly store: Store;
@@ -254,6 +255,7 @@ export class Server implements AsyncDisposable {
     await this.#closing;
   }
 
+  /** As {@link close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

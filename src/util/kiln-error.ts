@@ -7,6 +7,7 @@
  */
 export type ErrorKind = "input" | "builder" | "internal";
 
+/** What an error says beside its code and message. */
 export interface KilnErrorOptions {
   /** Whose fault it is; default `input`. */
   readonly kind?: ErrorKind;
@@ -19,6 +20,7 @@ export interface KilnErrorOptions {
   readonly cause?: unknown;
 }
 
+/** Any fault that Kiln knows; see {@link ErrorKind} for its members. */
 export class KilnError extends Error {
   override readonly name = "KilnError";
   readonly code: string;

@@ -1,0 +1,105 @@
+// What the documents say about the library holds: the programs they show, and the names they use.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const read = (path: string): string =>
+  readFileSync(fileURLToPath(new URL(`../${path}`, import.meta.url)), "utf8");
+
+/** All names the package exports, types too. */
+const exported = new Set(
+  [...read("src/index.ts").matchAll(/export (?:type )?\{([^}]*)\}/g)].flatMap(([, list = ""]) =>
+    list.split(",").flatMap((name) => name.trim().split(" as ").at(-1) ?? []),
+  ),
+);
+
+/** The cells of all rows of the tables in a document. */
+function rowsOf(document: string): string[][] {
+  return read(document)
+    .split("\n")
+    .filter((line) => line.startsWith("| ") && !line.startsWith("| ---"))
+    .map((line) =>
+      line
+        .split("|")
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+}
+
+function codeIn(cell: string): string[] {
+  return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+}
+
+describe("docs/library.md", () => {
+  for (const [language, file] of [
+    ["js", "examples/embedding/hello.js"],
+    ["ts", "examples/embedding/shout.ts"],
+  ]) {
+    test(`shows ${file} as it is`, () => {
+      const text = read("docs/library.md");
+      assert.ok(text.includes(`\`\`\`${language}\n${read(file ?? "").trimEnd()}\n\`\`\``));
+    });
+  }
+  test("names what is exported", () => {
+    const rows = rowsOf("docs/library.md");
+    const names = rows
+      .slice(
+        0,
+        rows.findIndex(([first]) => first === "option"),
+      )
+      .slice(1);
+    assert.ok(names.length >= 7);
+    for (const name of names.flatMap(([, cell = ""]) => codeIn(cell))) {
+      assert.ok(exported.has(name), name);
+    }
+  });
+});
+
+/** What zb's package `backend` exports, with the members of its types. */
+const zbNames = `
+  DefaultBuildUsersGroup SystemSupportsSandbox CanSandbox BuildUser BuildUser.UID BuildUser.GID BuildUser.String SandboxPath
+  SandboxPath.Path SandboxPath.AlwaysPresent Options Options.RealStoreDirectory Options.BuildDirectory Options.LogDirectory
+  Options.ContentAddressBufferCreator Options.DatabasePoolSize Options.AllowKeepFailed Options.DisableSandbox
+  Options.SandboxPaths Options.CoresPerBuild Options.BuildUsers Options.BuildContext Options.BuildLogRetention
+  Options.Fallback Options.Upload Options.Keyring Store Keyring Keyring.Sign Keyring.Clone NewServer Server Server.Close
+  Server.JSONRPC Server.Export Exporter WithExporter Server.NewNARReceiver NARReceiver NARReceiver.Write
+  NARReceiver.ReceiveNAR NARReceiver.Cleanup Server.Register Server.Delete Server.DeleteIncludingReferences
+  Server.RecentBuildIDs Server.Drain Server.LaunchCheck ObjectInfo ObjectInfo.StorePath NARHash NARSize References CA
+  NewObjectInfo ObjectInfo.ToRPC ObjectInfo.ToExportTrailer ObjectInfo.AppendText ObjectInfo.MarshalText
+  ObjectInfo.UnmarshalText`;
+
+describe("docs/from-zb-go-api.md", () => {
+  const rows = rowsOf("docs/from-zb-go-api.md").filter(([first]) => first !== "zb");
+  /** Where members of what is exported stand. */
+  const members = [
+    "src/server/server.ts",
+    "src/server/nar-receiver.ts",
+    "src/server/options.ts",
+    "src/server/context.ts",
+    "src/format/object-info.ts",
+    "src/build/executor.ts",
+  ]
+    .map(read)
+    .join("\n");
+
+  test("has a row for every exported name of zb's package", () => {
+    const named = new Set(
+      rows.flatMap(([zb = ""]) => codeIn(zb).map((code) => code.split("(")[0])),
+    );
+    for (const name of zbNames.trim().split(/\s+/)) assert.ok(named.has(name), name);
+  });
+  for (const [zb = "", kiln = ""] of rows) {
+    test(`names what there is for ${zb.replaceAll("`", "")}`, () => {
+      // The first identifier, or the one behind the dot: `server.export(…)`, `await using`.
+      const names = codeIn(kiln)
+        .filter((code) => !code.startsWith("await"))
+        .map((code) => /^(?:server\.|receiver\.)?(\w+)/.exec(code)?.[1] ?? code);
+      assert.ok(names.length > 0 || kiln === "–");
+      for (const name of names) {
+        const isMember = new RegExp(String.raw`^\s+(?:async |static |readonly )*${name}\b`, "m");
+        assert.ok(exported.has(name) || isMember.test(members), name);
+      }
+    });
+  }
+});
