@@ -81,7 +81,8 @@ function buildDirectory(path: string): Finding[] {
   if (!isWritable(path)) {
     return [{ about, state: "bad", text: `the build directory ${path} cannot be written`, hint }];
   }
-  if (process.platform !== "linux" || !MountTable.read().flagsAt(path).includes("noexec")) return [];
+  if (process.platform !== "linux" || !MountTable.read().flagsAt(path).includes("noexec"))
+    return [];
   const text = `${path} is mounted noexec: builders cannot run programs that they make`;
   return [{ about, state: "weak", text, hint }];
 }
