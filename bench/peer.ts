@@ -25,6 +25,7 @@ export class Bench implements AsyncDisposable {
     this.#folder = folder;
   }
 
+  /** `zb`: the program, for zb's. */
   static async open(name: Name, zb?: string): Promise<Bench> {
     const folder = mkdtempSync(join(tmpdir(), `kiln-bench-${name}-`));
     mkdirSync(join(folder, "zb", "store"), { recursive: true });
@@ -51,7 +52,7 @@ export class Bench implements AsyncDisposable {
       ...flags,
     ]);
     const client = await this.client();
-    await client.call("zb.exists", { path: "/opt/zb/store/x" as StorePath }).catch(() => false);
+    await client.call("zb.exists", { path: "/opt/zb/store/x" }).catch(() => false);
     return performance.now() - begin;
   }
 
@@ -64,8 +65,13 @@ export class Bench implements AsyncDisposable {
   async stop(): Promise<void> {
     for (const client of this.#clients) await client.close();
     this.#clients.clear();
-    await this.#daemon?.stop();
+    const daemon = this.#daemon;
     this.#daemon = undefined;
+    if (daemon === undefined) return;
+    // One that is busy does not end when it is asked to.
+    const killing = setTimeout(() => daemon.process.kill("SIGKILL"), 5000);
+    await daemon.stop();
+    clearTimeout(killing);
   }
 
   /** Waits until an import has arrived: zb says nothing of itself. */
