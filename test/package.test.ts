@@ -24,7 +24,11 @@ describe("the package", { timeout: 240_000 }, () => {
     const path = `${dirname(process.execPath)}:${PATH}`;
     const env = { PATH: path, HOME, TMPDIR: home, ZB_STORE_DIR: join(home, "cli/store") };
     const ended = spawnSync(command, args, { cwd, env, maxBuffer: 1 << 28 });
-    assert.equal(ended.status, 0, `${command} ${args.join(" ")}: ${ended.stdout}${ended.stderr}`);
+    assert.equal(
+      ended.status,
+      0,
+      `${command} ${args.join(" ")}: ${String(ended.stdout)}${String(ended.stderr)}`,
+    );
     return ended.stdout;
   }
 
@@ -46,9 +50,16 @@ describe("the package", { timeout: 240_000 }, () => {
 
   test("has what it needs, and none of the tests", () => {
     for (const file of [
-      ...["LICENSE", "README.md", "package.json", "dist/index.js", "dist/index.d.ts"],
-      ...["dist/author/testing.js", "dist/author/builder-main.mjs", "dist/cli/main.js"],
-      ...["dist/build/sandbox/init.sh", "dist/store/database/schema/01-objects.sql"],
+      "LICENSE",
+      "README.md",
+      "package.json",
+      "dist/index.js",
+      "dist/index.d.ts",
+      "dist/author/testing.js",
+      "dist/author/builder-main.mjs",
+      "dist/cli/main.js",
+      "dist/build/sandbox/init.sh",
+      "dist/store/database/schema/01-objects.sql",
     ]) {
       assert.ok(packed.includes(file), file);
     }
@@ -89,10 +100,16 @@ describe("the package", { timeout: 240_000 }, () => {
     const testing = 'import { evaluate } from "kiln-store/testing";\nvoid evaluate;\n';
     writeFileSync(join(project, "testing.ts"), testing);
     const compilerOptions = {
-      ...{ target: "es2024", lib: ["es2024", "esnext.disposable"], module: "nodenext" },
-      ...{ strict: true, skipLibCheck: false, exactOptionalPropertyTypes: true, noEmit: true },
+      target: "es2024",
+      lib: ["es2024", "esnext.disposable"],
+      module: "nodenext",
+      strict: true,
+      skipLibCheck: false,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
       // As after npm install --save-dev @types/node.
-      ...{ types: ["node"], typeRoots: [join(root, "node_modules/@types")] },
+      types: ["node"],
+      typeRoots: [join(root, "node_modules/@types")],
     };
     const include = ["shout.ts", "testing.ts"];
     writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include }));
