@@ -72,6 +72,14 @@ function streamOf(...derivations: readonly Derivation[]): Buffer[] {
   return [...derivationExport(derivations)];
 }
 
+/** The beginning of a 64-bit program for macOS with one load command. */
+function machoFile(): Buffer {
+  const header = Buffer.alloc(32 + 24);
+  const words = [0xfeedfacf, 0x01000007, 3, 2, 1, 24, 0, 0, 0x1b, 24];
+  for (const [at, word] of words.entries()) header.writeUInt32LE(word, at * 4);
+  return header;
+}
+
 async function finished(client: StoreClient, buildID: string): Promise<string> {
   await client.watch(buildID, () => {});
   return (await client.call("zb.getBuild", { buildID })).status;
@@ -311,6 +319,68 @@ describe("an embedded server", () => {
     writeFileSync(go, "");
     await watching;
     assert.equal((await client.call("zb.getBuild", { buildID })).status, "success");
+  });
+
+  test("tells builders how many cores they may use", async () => {
+    using home = new Home();
+    await using server = await home.open({ coresPerBuild: 3 });
+    await using client = StoreClient.over(server.connect());
+    const derivation = home.derivation("cores", "echo $ZB_BUILD_CORES > $out");
+    await client.importStream(derivationExport([derivation]));
+    const drvPath = derivationObject(derivation).path;
+    const { buildID } = await client.call("zb.realize", { drvPath: [drvPath] });
+    assert.equal(await finished(client, buildID), "success");
+    const { outputs } = await client.call("zb.getBuildResult", { buildID, drvPath });
+    assert.equal(readFileSync(outputs[0]?.path ?? "", "utf8"), "3\n");
+  });
+
+  test("shows no builder whose store is not where its paths say", async () => {
+    using home = new Home();
+    await using server = await home.open({ realStoreDirectory: join(home.folder, "real") });
+    await using client = StoreClient.over(server.connect());
+    const derivation = home.derivation("elsewhere", ":");
+    await client.importStream(derivationExport([derivation]));
+    const drvPath = derivationObject(derivation).path;
+    const params = { drvPath, temporaryDirectory: "/tmp" };
+    await assert.rejects(client.call("zb.expand", params), /only be expanded where the store lies/);
+    const { buildID } = await client.call("zb.realize", { drvPath: [drvPath] });
+    assert.equal(await finished(client, buildID), "error");
+  });
+
+  test("tells which objects it has, when asked to fetch", async () => {
+    using home = new Home();
+    await using server = await home.open();
+    await using client = StoreClient.over(server.connect());
+    const [here, absent] = [home.derivation("here", ":"), home.derivation("absent", ":")];
+    await client.importStream(derivationExport([here]));
+    const paths = [here, absent].map((derivation) => derivationObject(derivation).path);
+    const { found } = await client.call("zb.fetch", { paths });
+    assert.deepEqual(Object.keys(found), paths.slice(0, 1));
+  });
+
+  test("analyses Mach-O files of an import with the storage it is given", async () => {
+    using home = new Home();
+    const sizes: number[] = [];
+    await using server = await home.open({
+      contentAddressBuffers: (size) => {
+        sizes.push(size);
+        return Buffer.alloc(size);
+      },
+    });
+    // An object of one file that names the object's digest in a load command, and where it begins: enough to be analysed.
+    const contents = machoFile();
+    const chunks: Buffer[] = [];
+    const nar = new NarWriter((chunk) => chunks.push(Buffer.from(chunk)));
+    nar.file("", true, contents.length);
+    nar.data(contents);
+    nar.endFile();
+    nar.end();
+    await using receiver = server.narReceiver();
+    receiver.write(Buffer.concat(chunks));
+    const storePath = `${home.store}/${"a".repeat(32)}-tool`;
+    const references = [storePath];
+    await receiver.receiveNAR({ storePath, references, deriver: "", ca: undefined });
+    assert.ok(sizes.length > 0);
   });
 
   test("refuses new builds while it drains, and lets the running one end", async () => {

@@ -207,3 +207,21 @@ test("the write-ahead log is moved into the database in the background, and does
   assert.ok(size < 8 * 1024 * 1024, `${size} bytes`);
   assert.ok(statSync(file).size > 15 * 1024 * 1024);
 });
+
+test("a database that is open for hours is optimised, and gives free pages back", (context) => {
+  context.mock.timers.enable({ apis: ["setInterval"] });
+  using database = StoreDatabase.open(file, { directory });
+  const count = (query: string): number => Number(database.sql.prepare(query).get()?.["n"]);
+  const tables = "select count(*) as n from sqlite_schema where name = 'sqlite_stat1'";
+  database.sql.exec("create table filled (n integer primary key, text text)");
+  database.sql.exec("create index by_text on filled (text)");
+  const insert = database.prepare("insert into filled (text) values (?)");
+  for (let i = 0; i < 1000; i++) insert.run(`${i}${"x".repeat(1000)}`);
+  database.sql.exec("delete from filled where n > 500");
+  assert.equal(count("select count(*) as n from filled where text = '7'"), 0);
+  assert.ok(count("select freelist_count as n from pragma_freelist_count") > 50);
+  assert.equal(count(tables), 0);
+  context.mock.timers.tick(3_600_000);
+  assert.equal(count("select freelist_count as n from pragma_freelist_count"), 0);
+  assert.equal(count(tables), 1);
+});

@@ -22,6 +22,10 @@ export { Statement, type Row } from "./statement.ts";
  */
 export type Durability = "power" | "process";
 
+/** Milliseconds between two rounds of upkeep, and the pages (of 4 KiB) that one gives back at most: it holds up everything else. */
+const hour = 3_600_000;
+const upkeepPages = 4096;
+
 export interface DatabaseOptions {
   /** Logical store directory; a database that was made for another one is refused. */
   readonly directory: string;
@@ -44,6 +48,7 @@ export class StoreDatabase implements Disposable {
   readonly created: boolean;
   readonly #log: WriteAheadLog | undefined;
   readonly #statements = new Map<string, Statement>();
+  readonly #upkeep: NodeJS.Timeout;
   #depth = 0;
 
   private constructor(connection: Connection, options: DatabaseOptions) {
@@ -58,6 +63,7 @@ export class StoreDatabase implements Disposable {
     if (mode === "wal" && options.durability !== "process") {
       this.#log = new WriteAheadLog(connection);
     }
+    this.#upkeep = setInterval(() => this.#keepUp(), hour).unref();
   }
 
   /**
@@ -147,6 +153,7 @@ export class StoreDatabase implements Disposable {
   /** Closes the database; a second call does nothing. */
   close(): void {
     if (!this.sql.isOpen) return;
+    clearInterval(this.#upkeep);
     this.#log?.close();
     this.#statements.clear();
     try {
@@ -155,6 +162,16 @@ export class StoreDatabase implements Disposable {
       // Statistics only: a full disk must not keep the database open.
     }
     this.sql.close();
+  }
+
+  /** Keeps the statistics for the query planner fresh, and gives pages that are free back to the file system. */
+  #keepUp(): void {
+    try {
+      this.sql.exec(`pragma optimize; pragma incremental_vacuum(${upkeepPages})`);
+      this.#log?.grew();
+    } catch {
+      // A full disk, or another reader: the next hour will do.
+    }
   }
 
   [Symbol.dispose](): void {
