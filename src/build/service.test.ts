@@ -12,9 +12,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
+import { ownPlaceholder } from "../format/derivation/placeholders.ts";
 import { hashBytes, sha256 } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
+import { ByteReader } from "../util/byte-reader.ts";
 import type { ReasonCode } from "./events.ts";
 import { type Finished, type Made, states, statuses, Workbench } from "./workbench.test.support.ts";
 
@@ -207,6 +210,20 @@ describe("realising", () => {
       "gone-other": "built",
     });
     assert.equal(reasonFor(third, low), "outputMissing");
+  });
+
+  test("is reused again when its object comes back", async () => {
+    const made = await bench().shell("returning", "head -c 8 /dev/urandom | od > $out");
+    const first = await bench().realize(made);
+    const path = bench().pathOf(first.build, made.drvPath);
+    const chunks: Buffer[] = [];
+    for await (const chunk of bench().store.export([path]).chunks()) chunks.push(chunk);
+    await bench().store.remove([path]);
+    await using importer = bench().store.importer();
+    await importer.read(new ByteReader(Readable.from(chunks)));
+    const second = await bench().realize(made);
+    assert.deepEqual(states(second), { returning: "reused" });
+    assert.equal(bench().pathOf(second.build, made.drvPath), path);
   });
 
   test("builds what is altered on disk again, and so repairs it", async () => {
@@ -411,6 +428,11 @@ describe("failures", () => {
       "a system dependency",
       { env: { __buildSystemDeps: " /bin/sh\t/x " } },
       /system dependency \/bin\/sh is not available here/,
+    ],
+    [
+      "a placeholder among the system dependencies",
+      { env: { __buildSystemDeps: ownPlaceholder("out") } },
+      /__buildSystemDeps contains placeholders/,
     ],
   ];
   for (const [name, options, text] of errors) {

@@ -20,3 +20,23 @@ test("a group that does not exist is undefined, also one that looks like an opti
   assert.equal(await findGroup("no-such-group-here"), undefined);
   assert.equal(await findGroup("--help"), undefined);
 });
+
+test("a group's users are its members and those who have it as their first", async () => {
+  const read = (file: string): string[][] =>
+    readFileSync(file, "utf8")
+      .split("\n")
+      .map((line) => line.split(":"))
+      .filter((fields) => fields.length > 3);
+  const people = read("/etc/passwd");
+  for (const [name = "", , gid, list = ""] of read("/etc/group")) {
+    const members = list.split(",");
+    const wanted = people.filter(
+      (person) => person[3] === gid || members.includes(person[0] ?? ""),
+    );
+    const group = await findGroup(name);
+    assert.ok(group, name);
+    const uids = new Set((await usersOf(group)).map(({ uid }) => uid));
+    // Other sources of users may know more of them.
+    for (const [person, , uid] of wanted) assert.ok(uids.has(Number(uid)), `${person} of ${name}`);
+  }
+});
