@@ -105,7 +105,7 @@ export const jobs: readonly Job[] = [
       );
       const clients = await Promise.all(lists.map(() => bench.client()));
       const together = await seconds(() =>
-        Promise.all(lists.map((list, index) => send(bench, clients[index], list))),
+        Promise.all(lists.map((list, index) => send(bench, clients[index]!, list))),
       );
       return [
         { what: "import small objects, one stream", value: 1000 / importing, unit: "objects/s" },

@@ -1,7 +1,8 @@
-// Compiles src/ to dist/ and copies what the compiler leaves out (SQL, shell and .mjs files).
+// Compiles src/ to dist/, copies what the compiler leaves out (SQL, shell and .mjs files), and bundles the command.
 import { execFileSync } from "node:child_process";
 import { cpSync, globSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { bundleCommand } from "./bundle.ts";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 if (process.argv.includes("--clean")) rmSync("dist", { recursive: true, force: true });
@@ -13,3 +14,4 @@ try {
 for (const file of globSync("src/**/*.{sql,sh,mjs}")) {
   cpSync(file, file.replace(/^src/, "dist"));
 }
+await bundleCommand("dist");

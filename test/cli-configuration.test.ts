@@ -30,7 +30,7 @@ test("a daemon and its clients find store, socket, keys and trust in them; flags
     }`,
   );
   place.write("kiln.build.ts", shellTargets({ default: "echo hi > $out" }));
-  const daemon = await place.serve(["--sandbox-path=/bin /usr /lib"], { env });
+  const daemon = await place.serve([`--sandbox-path=${hostFolders.join(" ")}`], { env });
   assert.match(daemon.stderr(), /without effect: httpCache in .*config\.json, server\.upload in /);
   assert.ok(existsSync(join(place.project, "socket")));
   await using client = await StoreClient.connect(join(place.project, "socket"));
@@ -79,7 +79,7 @@ test("zb v0.2 reads the same file", { skip: needsZbHead || needsWorld }, async (
   child.kill("SIGKILL");
   assert.ok(said.includes(`dial unix ${socket}`), said);
   const kiln = await world.run(process.execPath, [
-    join(import.meta.dirname, "../dist/cli/main.js"),
+    join(import.meta.dirname, "../dist/bundle/main.js"),
     "ps",
   ]);
   assert.ok(kiln.stderr.includes(`no daemon at ${socket}`), kiln.stderr);

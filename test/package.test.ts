@@ -57,7 +57,7 @@ describe("the package", { timeout: 240_000 }, () => {
       "dist/index.d.ts",
       "dist/author/testing.js",
       "dist/author/builder-main.mjs",
-      "dist/cli/main.js",
+      "dist/bundle/main.js",
       "dist/build/sandbox/init.sh",
       "dist/store/database/schema/01-objects.sql",
     ]) {

@@ -6,9 +6,8 @@
 import { stringToBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Builtin } from "./builtins/builtin.ts";
-import { extract } from "./builtins/extract/archive.ts";
 import type { ExtractLimits } from "./builtins/extract/limits.ts";
-import { fetchURL, type FetchOptions } from "./builtins/fetch-url.ts";
+import type { FetchOptions } from "./builtins/fetch-url.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 
 /** The system of derivations that {@link BuiltinExecutor} runs. */
@@ -28,9 +27,22 @@ export class BuiltinExecutor implements Executor {
 
   constructor(options: BuiltinExecutorOptions = {}) {
     this.#environment = options.environment ?? process.env;
+    // Loaded when they are needed: an HTTP client and unpackers are half of a daemon's code.
     this.#builtins = new Map<string, Builtin>([
-      ["builtin:fetchurl", (task, context) => fetchURL(task, context, options.fetch)],
-      ["builtin:extract", (task, context) => extract(task, context, options.extract)],
+      [
+        "builtin:fetchurl",
+        async (task, context) => {
+          const { fetchURL } = await import("./builtins/fetch-url.ts");
+          await fetchURL(task, context, options.fetch);
+        },
+      ],
+      [
+        "builtin:extract",
+        async (task, context) => {
+          const { extract } = await import("./builtins/extract/archive.ts");
+          await extract(task, context, options.extract);
+        },
+      ],
     ]);
   }
 

@@ -11,7 +11,7 @@ import { Server } from "node:net";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../../util/kiln-error.ts";
 import type { Mode } from "./launcher.ts";
-import { type Policy, Proxy } from "./proxy.ts";
+import type { Policy } from "./proxy.ts";
 
 export interface NetworkOptions {
   readonly nsenter: string;
@@ -64,6 +64,8 @@ export function certificateFile(
  */
 export async function openNetwork(pid: number, options: NetworkOptions): Promise<AsyncDisposable> {
   const user = options.mode === "user" ? ["--user", "--preserve-credentials"] : [];
+  // Loaded here, for it brings node:http, which takes a third of a daemon's start.
+  const { Proxy } = await import("./proxy.ts");
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const helper = fileURLToPath(new URL(`./network-listener.${extension}`, import.meta.url));
   const words = [`--target=${pid}`, ...user, "--net", "--", process.execPath, helper];

@@ -49,7 +49,7 @@ export async function copyPackage(target: string): Promise<void> {
 /** One process: signals reach Kiln itself. */
 function launcher(target: string): string {
   return `#!/bin/sh
-exec ${quoted(join(target, "bin", "node"))} ${quoted(join(target, "dist", "cli", "main.js"))} "$@"
+exec ${quoted(join(target, "bin", "node"))} ${quoted(join(target, "dist", "bundle", "main.js"))} "$@"
 `;
 }
 

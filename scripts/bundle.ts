@@ -1,0 +1,48 @@
+// Puts the command into a few files: loading some 250 modules one by one takes several times as long as all the rest of its start.
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { rolldown } from "rolldown";
+
+/**
+ * Bundles `cli/main.js` of a compiled tree, with the libraries it uses, to `bundle/main.js` beside it. What a module finds by its own
+ * place (programs, SQL files, workers) it goes on finding there: `import.meta.url` stays what it was.
+ */
+export async function bundleCommand(tree: string): Promise<void> {
+  const root = resolve(tree);
+  const target = join(root, "bundle");
+  const bundle = await rolldown({
+    input: { main: join(root, "cli", "main.js") },
+    platform: "node",
+    // The form of a library that can be put together with others, where it has several.
+    resolve: { mainFields: ["module", "main"] },
+    plugins: [
+      {
+        name: "own-place",
+        transform(code, id) {
+          if (!id.startsWith(root) || !code.includes("import.meta.url")) return null;
+          const place = JSON.stringify(relative(target, id));
+          return code.replaceAll("import.meta.url", `new URL(${place}, import.meta.url).href`);
+        },
+      },
+    ],
+  });
+  const draft = join(root, "bundle.new");
+  rmSync(draft, { recursive: true, force: true });
+  const { output } = await bundle.write({
+    dir: draft,
+    format: "esm",
+    comments: false,
+    chunkFileNames: "[name]-[hash].js",
+  });
+  await bundle.close();
+  // A command that starts meanwhile finds the old files or the new ones: the names of chunks tell what is in them.
+  mkdirSync(target, { recursive: true });
+  const names = output.map(({ fileName }) => fileName);
+  for (const name of names.toSorted(mainLast)) renameSync(join(draft, name), join(target, name));
+  // Old chunks stay for those that run and have yet to load them; `--clean` takes them away.
+  rmSync(draft, { recursive: true });
+}
+
+function mainLast(a: string, b: string): number {
+  return Number(a === "main.js") - Number(b === "main.js");
+}
