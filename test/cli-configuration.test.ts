@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { StoreClient } from "../src/rpc/client.ts";
-import { Place, shellTargets } from "./support/cli.ts";
+import { hostFolders, Place, shellTargets } from "./support/cli.ts";
 import { needsZbHead, zbHead } from "./support/peers.ts";
 import { needsWorld, World } from "./support/world.ts";
 

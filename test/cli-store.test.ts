@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import { symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { Place } from "./support/cli.ts";
+import { hostFolders, Place } from "./support/cli.ts";
 import type { Ended } from "./support/world.ts";
 
 const buildFile = `import { derivation, text } from "kiln-store";
-const shell = { builder: "/bin/sh", systemDeps: ["/bin", "/usr", "/lib"], env: { PATH: "/bin:/usr/bin" } };
+const shell = { builder: "/bin/sh", systemDeps: ${JSON.stringify(hostFolders)}, env: { PATH: "/bin:/usr/bin" } };
 const step = (name, inputs, script) =>
   derivation({ ...shell, name, env: { ...shell.env, ...inputs }, args: ["-c", script] });
 const base = step("base", {}, "printf %01000d 0 > $out");
@@ -39,7 +39,7 @@ for (const mode of ["daemon", "embedded"] as const) {
 
     before(async () => {
       place.write("kiln.build.ts", buildFile);
-      if (mode === "daemon") await place.serve(["--sandbox-path=/bin /usr /lib"]);
+      if (mode === "daemon") await place.serve([`--sandbox-path=${hostFolders.join(" ")}`]);
       const built = await place.run(["build", "-q", ".#default", ".#alone"]);
       assert.equal(built.code, 0, built.stderr);
       const outputs = (await lines("list", "--paths")).filter((path) => !path.endsWith(".drv"));

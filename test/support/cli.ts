@@ -130,6 +130,11 @@ export async function until(run: Started, claim: () => boolean): Promise<void> {
   }
 }
 
+/** What the host's shell and its tools need. */
+export const hostFolders: readonly string[] = ["/bin", "/usr", "/lib", "/lib64"].filter((path) =>
+  existsSync(path),
+);
+
 /** A build file whose builders are shell scripts, by target; `default` is the default target. */
 export function shellTargets(scripts: Readonly<Record<string, string>>): string {
   const targets = Object.entries(scripts).map(([name, script]) => {
@@ -139,7 +144,7 @@ export function shellTargets(scripts: Readonly<Record<string, string>>): string 
       : `export const ${name} = ${target};`;
   });
   return `import { derivation } from "kiln-store";
-const shell = { builder: "/bin/sh", systemDeps: ["/bin", "/usr", "/lib", "/lib64"].filter((path) => path !== "/lib64"), env: { PATH: "/bin:/usr/bin" } };
+const shell = { builder: "/bin/sh", systemDeps: ${JSON.stringify(hostFolders)}, env: { PATH: "/bin:/usr/bin" } };
 ${targets.join("\n")}
 `;
 }
