@@ -28,6 +28,14 @@ const evaluator = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "evaluator.ts" : "evaluator.js", import.meta.url),
 );
 
+/** What a build file could see of the machine without asking, and must not depend on. */
+export interface Surroundings {
+  /** As `Pacific/Kiritimati`. */
+  readonly timeZone: string;
+  /** As `tr_TR.UTF-8`. */
+  readonly locale: string;
+}
+
 /** The child process and the lines that go to and fro. */
 export class Child {
   readonly #process: ChildProcess;
@@ -35,7 +43,14 @@ export class Child {
   readonly #closed: Promise<unknown>;
   #planned = false;
 
-  constructor(file: string, cache: string | undefined, signal: AbortSignal | undefined) {
+  constructor(
+    file: string,
+    cache: string | undefined,
+    {
+      signal,
+      surroundings,
+    }: { readonly signal?: AbortSignal; readonly surroundings?: Surroundings },
+  ) {
     const switches = [
       "--permission",
       "--allow-fs-read=*",
@@ -47,7 +62,8 @@ export class Child {
     this.#process = spawn(process.execPath, [...switches, evaluator], {
       cwd: dirname(file),
       env: {
-        TZ: "UTC",
+        TZ: surroundings?.timeZone ?? "UTC",
+        ...(surroundings !== undefined && { LC_ALL: surroundings.locale }),
         ...(cache !== undefined && { NODE_COMPILE_CACHE: join(cache, "compiled") }),
       },
       // What a build file prints must not mix with results.

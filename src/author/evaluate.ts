@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { KilnError } from "../util/kiln-error.ts";
 import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
-import { Child, malformed } from "./child.ts";
+import { Child, malformed, type Surroundings } from "./child.ts";
 import type { TargetListing } from "./listing.ts";
 import type { Plan } from "./messages.ts";
 import { projectCache } from "./project-cache.ts";
@@ -31,6 +31,8 @@ export interface EvaluateOptions {
   /** Where Kiln keeps what it can make again; each project gets a folder of its own in it. */
   readonly cacheDirectory: string;
   readonly signal?: AbortSignal;
+  /** Default: UTC, and no locale. */
+  readonly surroundings?: Surroundings;
 }
 
 export interface WantedDerivation {
@@ -79,7 +81,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   options.signal?.throwIfAborted();
   const file = findBuildFile(options.file);
   const cache = projectCache(options.cacheDirectory, dirname(file));
-  const child = new Child(file, cache, options.signal);
+  const child = new Child(file, cache, options);
   try {
     child.tell({
       file,

@@ -3,6 +3,7 @@ import { Option } from "commander";
 import { repeated, Switch } from "./arguments.ts";
 import { CommandTree } from "./command-tree.ts";
 import type { CommandContext } from "./context.ts";
+import { addExamples } from "./examples.ts";
 import { defineBuilding } from "./define/building.ts";
 import { defineCompletion } from "./define/completion.ts";
 import { defineInspecting } from "./define/inspecting.ts";
@@ -26,5 +27,6 @@ export function makeProgram(context: CommandContext): CommandTree {
   defineInstalling(tree);
   defineServing(tree);
   defineCompletion(tree);
+  addExamples(tree.root);
   return tree;
 }

@@ -149,7 +149,7 @@ export function readOperands(operands: readonly string[], flags: EvaluationFlags
 }
 
 /** The targets that are wanted of each build file: a file is evaluated once, whatever is wanted of it. */
-function targetsByFile(named: readonly Operand[]): Map<string, Set<string>> {
+export function targetsByFile(named: readonly Operand[]): Map<string, Set<string>> {
   const targets = new Map<string, Set<string>>();
   for (const operand of named) {
     if (operand.type !== "target") continue;

@@ -1,13 +1,17 @@
 /** `kiln cancel`: ends running builds. */
 import { oneBuild, recentBuilds } from "../builds.ts";
 import { openStore } from "../connection.ts";
-import type { CommandContext } from "../context.ts";
+import { type CommandContext, say } from "../context.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { shortID } from "../text.ts";
 
+export interface CancelFlags {
+  readonly json?: boolean;
+}
+
 export async function cancel(
   operands: readonly string[],
-  flags: GlobalFlags,
+  flags: CancelFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
   const settings = settingsFrom(flags, context.env);
@@ -20,6 +24,7 @@ export async function cancel(
   );
   for (const buildID of ids) {
     await client.call("zb.cancelBuild", { buildID });
-    context.note(`cancelling ${shortID(buildID)}`);
+    if (flags.json === true) say(JSON.stringify({ cancelling: buildID }));
+    else context.note(`cancelling ${shortID(buildID)}`);
   }
 }

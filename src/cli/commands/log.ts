@@ -1,6 +1,6 @@
 /** `kiln log`: what a builder wrote. */
 import { openStore } from "../connection.ts";
-import type { CommandContext } from "../context.ts";
+import { type CommandContext, say } from "../context.ts";
 import { findResult, type FoundResult } from "../builds.ts";
 import { harmless, LineReader } from "../progress/terminal-text.ts";
 import { wantsColour } from "../progress/style.ts";
@@ -12,6 +12,7 @@ import { KilnError } from "../../util/kiln-error.ts";
 export interface LogFlags {
   readonly follow?: boolean;
   readonly raw?: boolean;
+  readonly json?: boolean;
 }
 
 export async function log(
@@ -39,7 +40,7 @@ export async function log(
       `${result.name} in build ${shortID(build.id)}, running for ${duration(since)}; Ctrl-C stops following only`,
     );
   }
-  const writer = makeWriter(flags, context);
+  const writer = flags.json === true ? jsonWriter(found) : makeWriter(flags, context);
   await copyLog(client, found, flags.follow === true ? undefined : result.logSize, writer);
   writer.end();
   if (running && flags.follow === true) {
@@ -69,6 +70,20 @@ function makeWriter(flags: LogFlags, context: CommandContext): LogWriter {
   const colour = wantsColour("auto", context.env, true);
   const lines = new LineReader();
   const show = (line: string): boolean => stdout.write(`${harmless(line, { colour })}\n`);
+  return {
+    write: (bytes) => lines.push(bytes).forEach(show),
+    end: () => lines.end().forEach(show),
+  };
+}
+
+/** Each line as an object that says whose it is and which one; what is not UTF-8 becomes U+FFFD. */
+function jsonWriter({ build, result }: FoundResult): LogWriter {
+  const lines = new LineReader();
+  let line = 0;
+  const show = (text: string): void => {
+    line++;
+    say(JSON.stringify({ buildID: build.id, drvPath: result.drvPath, line, text }));
+  };
   return {
     write: (bytes) => lines.push(bytes).forEach(show),
     end: () => lines.end().forEach(show),

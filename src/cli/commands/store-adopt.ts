@@ -18,11 +18,12 @@ export interface AdoptFlags {
   readonly json?: boolean;
 }
 
+/** Exit code 1 when objects were left out, although the store is Kiln's then. */
 export async function storeAdopt(
   _operands: readonly string[],
   flags: AdoptFlags & GlobalFlags,
   context: CommandContext,
-): Promise<void> {
+): Promise<number> {
   const { zbDb } = flags;
   if (zbDb === undefined || zbDb === "") {
     throw new KilnError("usage.flag", "which database of zb's?", {
@@ -54,10 +55,12 @@ export async function storeAdopt(
     });
     progress[Symbol.dispose]();
     tell(report, { json: flags.json ?? false, context, settings });
+    return report.leftOut.length > 0 ? 1 : 0;
   } catch (error) {
     if (!hasCode(error, "zb.adopted")) throw error;
     context.note(`${zbDatabase} is Kiln's already: there is nothing to adopt`);
     if (flags.json === true) say(JSON.stringify({ database: zbDatabase, adopted: [] }));
+    return 0;
   }
 }
 

@@ -62,9 +62,13 @@ export async function objectExport(
   await writeOutput(output ?? "-", stream);
 }
 
+export interface ImportFlags {
+  readonly json?: boolean;
+}
+
 export async function objectImport(
   operands: readonly string[],
-  flags: GlobalFlags,
+  flags: ImportFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
   const names = operands.length === 0 ? ["-"] : operands;
@@ -74,18 +78,25 @@ export async function objectImport(
   });
   for (const { name, open } of inputs)
     await connection.client.importStream(checkedExport(open(), name));
-  await report(connection, context);
+  await report(connection, flags, context);
 }
 
 /** What became of the objects; a refused one makes the command fail. */
-async function report(connection: StoreConnection, context: CommandContext): Promise<void> {
+async function report(
+  connection: StoreConnection,
+  flags: ImportFlags,
+  context: CommandContext,
+): Promise<void> {
   if (connection.hello === undefined) {
     await connection.client.barrier();
     return;
   }
   const { reports } = await connection.client.call("kiln.importReport", {});
-  for (const { storePath, status, message, code } of reports) {
-    if (status === "rejected") context.note(`error: refused ${storePath}: ${message} [${code}]`);
+  for (const one of reports) {
+    const { storePath, status, message, code } = one;
+    if (flags.json === true) say(JSON.stringify(one));
+    else if (status === "rejected")
+      context.note(`error: refused ${storePath}: ${message} [${code}]`);
     else context.note(`${status === "imported" ? "imported" : "already there:"} ${storePath}`);
   }
   if (reports.some(({ status }) => status === "rejected")) throw new ExitWith(1);
@@ -94,6 +105,7 @@ async function report(connection: StoreConnection, context: CommandContext): Pro
 export interface DeleteFlags {
   readonly db?: string;
   readonly recursive?: boolean;
+  readonly json?: boolean;
 }
 
 export async function objectDelete(
@@ -110,11 +122,15 @@ export async function objectDelete(
     paths,
     recursive: flags.recursive ?? false,
   });
-  for (const path of deleted) context.note(`deleted ${path}`);
+  for (const path of deleted) {
+    if (flags.json === true) say(JSON.stringify({ deleted: path }));
+    else context.note(`deleted ${path}`);
+  }
 }
 
 export interface RegisterFlags {
   readonly db?: string;
+  readonly json?: boolean;
 }
 
 export async function objectRegister(
@@ -129,6 +145,8 @@ export async function objectRegister(
     create: true,
   });
   kilnOnly(connection, "register objects");
-  for (const info of infos)
+  for (const info of infos) {
     await connection.client.call("kiln.register", { info: printObjectInfo(info) });
+    if (flags.json === true) say(JSON.stringify({ registered: info.storePath }));
+  }
 }

@@ -2,6 +2,7 @@
 import { type Command, Option } from "commander";
 import type { BuildFlags } from "../commands/build.ts";
 import type { EvalFlags } from "../commands/eval.ts";
+import type { InitFlags } from "../commands/init.ts";
 import type { TargetsFlags } from "../commands/targets.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
@@ -49,8 +50,23 @@ export function defineBuilding(tree: CommandTree): void {
         load: async () => (await import("../commands/eval.ts")).evalTargets,
       })
       .argument("[targets...]", "FILE|DIR[#TARGET[/PART…]]; default: .")
+      .addOption(
+        new Switch("--twice", "again with another folder, time zone and locale; both must agree"),
+      )
       .addOption(new Switch("--json", "print as JSON")),
   );
+  defineInit(tree);
+}
+
+function defineInit(tree: CommandTree): void {
+  tree
+    .leaf<InitFlags>(tree.root, "init", {
+      description: "write a first build file, and types for the editor",
+      unconfigured: true,
+      load: async () => (await import("../commands/init.ts")).init,
+    })
+    .argument("[folder]", "default: .")
+    .addOption(new Switch("--json", "print each file as a line of JSON"));
 }
 
 /** Flags of every command that evaluates build files. */

@@ -1,5 +1,6 @@
 /** The commands that show derivations, builds and logs, and pack NARs. */
 import { Option } from "commander";
+import type { CancelFlags } from "../commands/cancel.ts";
 import type { DerivationEnvFlags } from "../commands/derivation-env.ts";
 import type { DerivationShowFlags } from "../commands/derivation-show.ts";
 import type { DoctorFlags } from "../commands/doctor.ts";
@@ -42,7 +43,8 @@ export function defineInspecting(tree: CommandTree): void {
     .argument("<build-or-name>", "a build (6 or more characters of its id), or a result's name")
     .argument("[name]", "the result's name or derivation path")
     .addOption(new Switch("-f, --follow", "go on until the builder ends"))
-    .addOption(new Switch("--raw", "the bytes as they are, also on a terminal"));
+    .addOption(new Switch("--raw", "the bytes as they are, also on a terminal"))
+    .addOption(new Switch("--json", "print each line as a line of JSON"));
 
   tree
     .leaf<PsFlags>(tree.root, "ps", {
@@ -54,11 +56,12 @@ export function defineInspecting(tree: CommandTree): void {
     .addOption(new Switch("--json", "print as JSON lines"));
 
   tree
-    .leaf(tree.root, "cancel", {
+    .leaf<CancelFlags>(tree.root, "cancel", {
       description: "cancel builds",
       load: async () => (await import("../commands/cancel.ts")).cancel,
     })
-    .argument("<builds...>", "6 or more characters of their ids");
+    .argument("<builds...>", "6 or more characters of their ids")
+    .addOption(new Switch("--json", "print each build as a line of JSON"));
 
   tree
     .leaf<DoctorFlags>(tree.root, "doctor", {
@@ -66,9 +69,7 @@ export function defineInspecting(tree: CommandTree): void {
       load: async () => (await import("../commands/doctor.ts")).doctor,
     })
     .addOption(new Option("--build-root <dir>", "directory of temporary build directories"))
-    .addOption(
-      new Option("--build-users-group <group>", "Unix group whose members run builders"),
-    )
+    .addOption(new Option("--build-users-group <group>", "Unix group whose members run builders"))
     .addOption(new Option("--db <path>", "path of the store database"))
     .addOption(
       new Option(

@@ -5,6 +5,7 @@ import type { ClosureFlags, ListFlags, TreeFlags, WhyFlags } from "../commands/s
 import type {
   DeleteFlags,
   ExportFlags,
+  ImportFlags,
   InfoFlags,
   RegisterFlags,
 } from "../commands/store-object.ts";
@@ -102,11 +103,12 @@ export function defineStore(tree: CommandTree): void {
     .addOption(new Switch("--references", "include referenced store objects (default: true)"));
 
   tree
-    .leaf(object, "import", {
+    .leaf<ImportFlags>(object, "import", {
       description: "import store objects from a previous `kiln store object export`",
       load: async () => (await import("../commands/store-object.ts")).objectImport,
     })
-    .argument("[files...]", "export files; - or none: stdin");
+    .argument("[files...]", "export files; - or none: stdin")
+    .addOption(new Switch("--json", "print what became of each object as a line of JSON"));
 
   tree
     .leaf<DeleteFlags>(object, "delete", {
@@ -116,7 +118,8 @@ export function defineStore(tree: CommandTree): void {
     .alias("rm")
     .argument("<paths...>")
     .addOption(new Option("--db <path>", "path of the store database (no daemon)"))
-    .addOption(new Switch("-r, --recursive", "delete objects that depend on the paths"));
+    .addOption(new Switch("-r, --recursive", "delete objects that depend on the paths"))
+    .addOption(new Switch("--json", "print each path as a line of JSON"));
 
   tree
     .leaf<RegisterFlags>(object, "register", {
@@ -126,5 +129,6 @@ export function defineStore(tree: CommandTree): void {
       hidden: true,
       load: async () => (await import("../commands/store-object.ts")).objectRegister,
     })
-    .addOption(new Option("--db <path>", "path of the store database (no daemon)"));
+    .addOption(new Option("--db <path>", "path of the store database (no daemon)"))
+    .addOption(new Switch("--json", "print each path as a line of JSON"));
 }

@@ -1,0 +1,105 @@
+/** `kiln init`: a folder where the editor knows what build files can say, without installing anything. */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { KilnError } from "../../util/kiln-error.ts";
+import { type CommandContext, say } from "../context.ts";
+import type { GlobalFlags } from "../settings.ts";
+
+export interface InitFlags {
+  readonly json?: boolean;
+}
+
+/** Kiln's folder in a project; it can be made again, and is not for version control. */
+const ownFolder = ".kiln";
+
+/** What stands in a project that has no build file yet. */
+const firstBuild = `import { derivation } from "kiln-store";
+
+/** kiln build */
+export default derivation({
+  name: "hello.txt",
+  builder: "/bin/sh",
+  systemDeps: ["/bin/sh"],
+  args: ["-c", "echo Hello! > $out"],
+});
+`;
+
+const compilerOptions = {
+  target: "es2024",
+  lib: ["es2024", "esnext.disposable"],
+  // Kiln takes build files for modules, whatever package.json says.
+  module: "preserve",
+  types: [],
+  noEmit: true,
+  strict: true,
+  skipLibCheck: true,
+  verbatimModuleSyntax: true,
+  erasableSyntaxOnly: true,
+  allowImportingTsExtensions: true,
+};
+
+/** Writes what is missing; `.kiln` is written anew. Files of the user's stay as they are. */
+export async function init(
+  operands: readonly string[],
+  flags: InitFlags & GlobalFlags,
+  context: CommandContext,
+): Promise<void> {
+  const folder = resolve(operands[0] ?? ".");
+  const written: string[] = [];
+  const write = (name: string, text: string): void => {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), text);
+    written.push(name);
+  };
+  rmSync(join(folder, ownFolder, "types"), { recursive: true, force: true });
+  const declarations = copyDeclarations(join(folder, ownFolder, "types"));
+  write(`${ownFolder}/kiln-store.d.ts`, `export * from "./types/${declarations}";\n`);
+  write(`${ownFolder}/.gitignore`, "*\n");
+  const paths = { "kiln-store": [`./${ownFolder}/kiln-store.d.ts`] };
+  if (existsSync(join(folder, "tsconfig.json"))) {
+    context.note(`tsconfig.json is yours: add "paths": ${JSON.stringify(paths)} to its options`);
+  } else {
+    const include = ["kiln.build.ts"];
+    const config = { compilerOptions: { ...compilerOptions, paths }, include };
+    write("tsconfig.json", `${JSON.stringify(config, null, 2)}\n`);
+  }
+  if (!existsSync(join(folder, "kiln.build.ts"))) write("kiln.build.ts", firstBuild);
+  for (const name of written) {
+    if (flags.json === true) say(JSON.stringify({ written: join(folder, name) }));
+    else context.note(`wrote ${join(folder, name)}`);
+  }
+}
+
+/** Copies the declarations of what build files import, and those they need; gives the first one's place, as it is imported. */
+function copyDeclarations(target: string): string {
+  const root = declarationsOfKiln();
+  const first = join(root, "author/api.d.ts");
+  const pending = [first];
+  const seen = new Set(pending);
+  for (const file of pending) {
+    const copy = join(target, relative(root, file));
+    mkdirSync(dirname(copy), { recursive: true });
+    copyFileSync(file, copy);
+    for (const [, name = ""] of readFileSync(file, "utf8").matchAll(
+      /(?:from |import\()"(\.[^"]+)"/g,
+    )) {
+      const next = join(dirname(file), name).replace(/\.[jt]s$/, ".d.ts");
+      if (seen.has(next)) continue;
+      seen.add(next);
+      pending.push(next);
+    }
+  }
+  return "author/api.ts";
+}
+
+/** Where this Kiln's declarations lie. */
+function declarationsOfKiln(): string {
+  for (let at = import.meta.dirname; at !== dirname(at); at = dirname(at)) {
+    const found = [at, join(at, "dist")].find((root) => existsSync(join(root, "author/api.d.ts")));
+    if (found !== undefined) return found;
+  }
+  throw new KilnError("init.types", "this Kiln was installed without its types", {
+    kind: "internal",
+    hint: "npm install --save-dev kiln-store",
+  });
+}
