@@ -103,7 +103,7 @@ describe("cancelling", { skip: needsWorld }, () => {
     writeFileSync(
       join(project, "kiln.build.ts"),
       `import { derivation } from "kiln-store";
-export default derivation({ name: "stubborn", builder: "/bin/sh", systemDeps: ["/bin", "/usr", "/lib", "/lib64"], args: ["-c", ${JSON.stringify(stubborn(mark, world.directory))}], env: { PATH: "/bin:/usr/bin" } });
+export default derivation({ name: "stubborn", builder: "/bin/sh", systemDeps: ["/bin", "/usr", "/lib", "/lib64"], args: ["-c", ${JSON.stringify(stubborn(mark, "."))}], env: { PATH: "/bin:/usr/bin" } });
 `,
     );
     const child = world.spawn(kilnProgram, ["build", project]);

@@ -32,7 +32,7 @@ describe("kiln serve", () => {
     }
   });
 
-  test("takes flags before and after its name, and says once that nothing is isolated", async () => {
+  test("takes flags before and after its name, and says once how builders are isolated", async () => {
     await using place = new Place();
     const socket = join(place.directory, "s");
     const database = join(place.directory, "x/db.sqlite");
@@ -47,8 +47,8 @@ describe("kiln serve", () => {
     assert.equal(hello?.jobs, 3);
     assert.equal(hello?.storeDirectory, place.store);
     assert.equal(hello?.pid, daemon.process.pid);
-    await until(daemon, () => daemon.stderr().includes("without isolation"));
-    assert.equal(daemon.stderr().match(/without isolation/g)?.length, 1);
+    await until(daemon, () => daemon.stderr().includes("builders are isolated"));
+    assert.equal(daemon.stderr().match(/isolated/g)?.length, 1);
   });
 
   test("refuses the socket of a living daemon, and the store of one", async () => {
