@@ -179,7 +179,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
         cgroups: group.doors,
         resourceLimits: processLimits(limits, this.#hierarchies),
         network: start.network
-          ? async (pid) => void opened.use(await this.#network(pid))
+          ? async (pid) => void opened.use(await this.#network(pid, task.drvPath))
           : undefined,
         grace,
       },
@@ -194,10 +194,12 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     return ended;
   }
 
-  #network(pid: number): Promise<AsyncDisposable> {
-    const { support, network } = this.#options;
+  #network(pid: number, drvPath: StorePath): Promise<AsyncDisposable> {
+    const { support, network, log } = this.#options;
     const { mode, tools } = support;
-    const policy: Policy = { environment: process.env, ...network };
+    const onHost = (host: string, port: number): void =>
+      log?.("info", `${drvPath} wants to reach ${host}, port ${port}`);
+    const policy: Policy = { environment: process.env, onHost, ...network };
     return openNetwork(pid, { mode, nsenter: tools.nsenter, policy });
   }
 
