@@ -50,6 +50,11 @@ export async function evaluateAgain(
   return differences;
 }
 
+/** Whether it is a part of an installed package, which the copy shares. */
+function isShared(path: string): boolean {
+  return path.split(sep).includes("node_modules");
+}
+
 /** The build file in a copy of its folder; undefined when it needs more than that folder. */
 function copyOf(
   file: string,
@@ -58,7 +63,6 @@ function copyOf(
 ): string | undefined {
   const folder = dirname(file);
   const isInside = (path: string): boolean => !relative(folder, path).startsWith("..");
-  const isShared = (path: string): boolean => path.split(sep).includes("node_modules");
   if (![...modules, ...filesRead].every((path) => isInside(path) || isShared(path)))
     return undefined;
   const copy = join(place, "elsewhere");

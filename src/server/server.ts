@@ -239,11 +239,16 @@ export class Server implements AsyncDisposable {
     return limit <= 0 ? [] : this.builds.recentIDs(limit);
   }
 
-  /** Refuses new builds from now on; resolves when those that run have ended by themselves. */
-  async drain(): Promise<void> {
+  /**
+   * Refuses new builds from now on; resolves when those that run have ended by themselves. Those who are connected then have up to
+   * `patience` milliseconds to ask for the results and leave; default 0.
+   */
+  async drain({ patience = 0 }: { readonly patience?: number } = {}): Promise<void> {
     this.#draining = true;
     const ids = this.recentBuildIDs(Number.MAX_SAFE_INTEGER);
     await Promise.all(ids.map(async (id) => await this.builds.ended(id)));
+    const left = Promise.all([...this.#peers].map(async (peer) => await peer.closed));
+    if (patience > 0) await Promise.race([left, elapsed(patience)]);
   }
 
   /**
@@ -264,7 +269,7 @@ export class Server implements AsyncDisposable {
     for (const listener of this.#listeners) listener.close();
     const peers = Promise.all([...this.#peers].map(async (peer) => await peer.close()));
     await this.builds.close();
-    await Promise.race([peers, patience()]);
+    await Promise.race([peers, elapsed(lastAnswers)]);
     // Who still does not read our answers, will not.
     for (const peer of this.#peers) peer.destroy();
     await peers;
@@ -298,8 +303,10 @@ export class Server implements AsyncDisposable {
 }
 
 /** Milliseconds that clients have at the end to take their answers. */
-async function patience(): Promise<void> {
-  await new Promise((done) => setTimeout(done, 2000).unref());
+const lastAnswers = 2000;
+
+async function elapsed(milliseconds: number): Promise<void> {
+  await new Promise((done) => setTimeout(done, milliseconds).unref());
 }
 
 /** The builds in a store, as the options want them. */

@@ -242,6 +242,6 @@ async function notifySystemd(env: Environment): Promise<void> {
 function drainOnUserSignal(server: Server, stop: (why: string) => void, log: ServeLog): void {
   process.once("SIGUSR2", () => {
     log("info", "Draining (SIGUSR2 received): no new builds");
-    void server.drain().then(() => stop("the end of the last build"));
+    void server.drain({ patience: 10_000 }).then(() => stop("the end of the last build"));
   });
 }
