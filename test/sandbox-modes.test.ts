@@ -76,6 +76,10 @@ for (const [flag, executor, executorOfNoChroot] of [
       const { result, log } = await session.build(session.derivation("look", look, { env }));
       assert.equal(result.executor, expected);
       assert.equal(log, expected === "sandbox" ? "isolated\n" : "host\n");
+      assert.match(
+        result.isolation ?? "",
+        expected === "sandbox" ? /^user mount pid/ : /^none: __|^none: --/,
+      );
     }
   });
 }

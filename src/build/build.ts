@@ -143,6 +143,7 @@ export class Build {
     result.state = "running";
     result.startedAt = this.#shop.clock.now();
     result.executor = executor?.name;
+    result.isolation = executor && this.#shop.executors.isolationOf(executor);
     result.buildUser = user && `${user.uid}:${user.gid}`;
     result.log = new BuildLog(logPath(this.#shop.logDirectory, this.id, result.drvPath));
     if (executor !== undefined) this.#report.resultStarted(result);

@@ -72,6 +72,13 @@ export class Executors implements AsyncDisposable {
     return (await this.#found()).executor;
   }
 
+  /** How an executor that came from {@link for} keeps builders apart; undefined for built-in ones, which are a part of this process. */
+  isolationOf(executor: Executor): string | undefined {
+    const { unisolated, builtin } = this.#options;
+    if (executor === builtin) return undefined;
+    return executor === unisolated ? "none: __noChroot=1" : this.#native?.isolation;
+  }
+
   async #found(): Promise<Native> {
     this.#opening ??= this.#options.native();
     this.#native ??= await this.#opening;

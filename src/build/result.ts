@@ -11,6 +11,8 @@ export class Result {
   state: ResultState = "waiting";
   drvHash: Hash | undefined;
   executor: string | undefined;
+  /** How its builder is kept apart from the machine, for people. */
+  isolation: string | undefined;
   buildUser: string | undefined;
   buildDirectory: string | undefined;
   reason: Reason | undefined;
@@ -65,6 +67,7 @@ export class Result {
       state: this.state,
       drvHash: this.drvHash,
       executor: this.executor,
+      isolation: this.isolation,
       buildUser: this.buildUser,
       buildDirectory: this.buildDirectory,
       reason: reason && {

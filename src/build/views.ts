@@ -96,6 +96,7 @@ export function kilnResultMessage(
     outputs: outputMessages(result, signaturesOf),
     logSize: result.logSize ?? 0,
     executor: result.executor ?? null,
+    isolation: result.isolation ?? null,
     drvHash: result.drvHash?.sri() ?? null,
     failure: failure ?? null,
   };

@@ -211,6 +211,7 @@ const kilnResult: z.ZodType<protocol.KilnResultMessage> = z.looseObject({
   outputs: z.array(output),
   logSize: z.number(),
   executor: nullable.optional(),
+  isolation: nullable.optional(),
   drvHash: nullable.optional(),
   failure: z.looseObject({ kind: z.string(), code: z.string(), message: z.string() }).nullable(),
 });

@@ -165,6 +165,8 @@ export interface KilnResultMessage {
   readonly logSize: number;
   /** How its builder was run: `sandbox`, `process` (not isolated), `builtin`; null when none was. */
   readonly executor?: string | null | undefined;
+  /** How that kept it apart from the machine, for people; `none: why` if it did not. */
+  readonly isolation?: string | null | undefined;
   readonly drvHash?: string | null | undefined;
   readonly failure: {
     readonly kind: string;

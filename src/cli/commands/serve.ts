@@ -66,7 +66,7 @@ export async function serve(
   const passed =
     flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
   closeInherited(passed === undefined ? [] : [passed.fd]);
-  const { group, users } = await buildUsers(flags.buildUsersGroup, log);
+  const { group, users } = await buildUsers(flags.buildUsersGroup, flags.sandbox === "false", log);
   const place = passed ?? (await socketPlace(settings, flags));
   const options = serverOptions(settings, flags, users);
   makeFolders(settings, options, passed === undefined, group);
@@ -126,6 +126,7 @@ export function passedSocket(env: Environment, pid: number = process.pid): Passe
  */
 async function buildUsers(
   named: string | undefined,
+  isUnisolated: boolean,
   log: ServeLog,
 ): Promise<{ group: Group | undefined; users: BuildUser[] }> {
   const isRoot = process.geteuid?.() === 0;
@@ -138,7 +139,7 @@ async function buildUsers(
         hint: "--build-users-group= runs builders as the daemon's own user",
       });
     }
-    log("warn", `group: unknown group ${name}: builders run as root`);
+    if (isUnisolated) log("warn", `group: unknown group ${name}: builders run as root`);
     return { group: undefined, users: [] };
   }
   const users = (await usersOf(group)).map(({ uid }) => ({ uid, gid: group.gid }));

@@ -77,6 +77,7 @@ function resultOf(
     ...outcomeOf(result),
     drvHash: result.hash && sha256Of(result.hash),
     executor: undefined,
+    isolation: undefined,
     buildUser: undefined,
     buildDirectory: undefined,
     reason: undefined,

@@ -33,6 +33,8 @@ export interface ResultRow {
   /** SHA-256; undefined until its inputs are known. */
   readonly drvHash: Hash | undefined;
   readonly executor: string | undefined;
+  /** How its builder was kept apart from the machine; undefined when none was run. */
+  readonly isolation: string | undefined;
   readonly buildUser: string | undefined;
   readonly buildDirectory: string | undefined;
   readonly reason: { readonly code: string; readonly detail: string | undefined } | undefined;
@@ -53,7 +55,7 @@ export interface ResultRow {
 
 const columns = `id, derivation, name, state, derivation_hash, executor, build_user, build_directory, reason, reason_detail,
   failure_kind, failure_code, failure_message, exit_code, signal, started_at, builder_started_at, builder_ended_at, ended_at,
-  log_size`;
+  log_size, isolation`;
 
 export class BuildTable {
   readonly #database: StoreDatabase;
@@ -102,15 +104,15 @@ export class BuildTable {
       .prepare(
         `insert into results (build, derivation, name, state, derivation_hash, executor, build_user, build_directory, reason,
            reason_detail, failure_kind, failure_code, failure_message, exit_code, signal, started_at, builder_started_at,
-           builder_ended_at, ended_at, log_size)
-         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+           builder_ended_at, ended_at, log_size, isolation)
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          on conflict (build, derivation) do update set
            state = excluded.state, derivation_hash = excluded.derivation_hash, executor = excluded.executor,
            build_user = excluded.build_user, build_directory = excluded.build_directory, reason = excluded.reason,
            reason_detail = excluded.reason_detail, failure_kind = excluded.failure_kind, failure_code = excluded.failure_code,
            failure_message = excluded.failure_message, exit_code = excluded.exit_code, signal = excluded.signal,
            started_at = excluded.started_at, builder_started_at = excluded.builder_started_at,
-           builder_ended_at = excluded.builder_ended_at, ended_at = excluded.ended_at, log_size = excluded.log_size
+           builder_ended_at = excluded.builder_ended_at, ended_at = excluded.ended_at, log_size = excluded.log_size, isolation = excluded.isolation
          returning id`,
       )
       .get(
@@ -134,6 +136,7 @@ export class BuildTable {
         result.builderEndedAt ?? null,
         result.endedAt ?? null,
         result.logSize ?? null,
+        result.isolation ?? null,
       );
     const id = integerIn(row ?? {}, "id");
     const insert = this.#database.prepare(
@@ -258,6 +261,7 @@ export class BuildTable {
           ? undefined
           : Hash.of("sha256", bytesIn(row, "derivation_hash")),
       executor: optionalTextIn(row, "executor"),
+      isolation: optionalTextIn(row, "isolation"),
       buildUser: optionalTextIn(row, "build_user"),
       buildDirectory: optionalTextIn(row, "build_directory"),
       reason:
