@@ -40,6 +40,9 @@ interface Event {
   readonly outputs?: readonly { readonly path: string }[];
 }
 
+/** Root as in containers, which has not all of its powers. */
+const withoutAdmin = ["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin", "--"];
+
 test("the examples have the same store paths rootless, as root, and as root without isolation", async () => {
   const args = ["build", "--json", ...examples];
   await using user = new PlainUser();
@@ -47,13 +50,17 @@ test("the examples have the same store paths rootless, as root, and as root with
   assert.deepEqual(rootless.executors, ["sandbox"]);
   assert.ok(rootless.paths.length >= 6);
   assert.ok(rootless.paths.every((path) => path.startsWith("/opt/zb/store/")));
-  for (const [flags, executor] of [
-    [[], "sandbox"],
-    [["--sandbox=false"], "process"],
+  for (const [through, flags, executor, warnings] of [
+    [[], [], "sandbox", 0],
+    [[], ["--sandbox=false"], "process", 0],
+    [withoutAdmin, [], "sandbox", 0],
+    [[...withoutAdmin, ...withoutNamespaces], [], "process", 1],
   ] as const) {
     await using world = await World.open();
-    const other = outcomeOf(await world.run(kilnProgram, [...args, ...flags], { cwd: root }));
-    assert.deepEqual(other, { paths: rootless.paths, executors: [executor] });
+    const [program = "", ...words] = [...through, kilnProgram, ...args, ...flags];
+    const ended = await world.run(program, words, { cwd: root });
+    assert.deepEqual(outcomeOf(ended), { paths: rootless.paths, executors: [executor] });
+    assert.equal([...ended.stderr.matchAll(/not isolated/g)].length, warnings, ended.stderr);
   }
 });
 
