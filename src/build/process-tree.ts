@@ -65,7 +65,8 @@ class ProcessTable {
 
   constructor() {
     const names = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name));
-    this.pids = names.map(Number).filter((pid) => pid !== process.pid && pid !== process.ppid);
+    const { pid: own, ppid } = process;
+    this.pids = names.map(Number).filter((pid) => pid !== own && pid !== ppid);
     const load = readFileSync("/proc/loadavg", "latin1");
     this.#last = Number(load.slice(load.lastIndexOf(" ")));
   }

@@ -1,6 +1,7 @@
 /** Names in the store directory that a builder writes by itself. */
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { lightly } from "./database/lightly.ts";
 import type { StoreParts } from "./parts.ts";
 
 /** Disposing of it takes away what has not become an object. */
@@ -19,12 +20,17 @@ export async function claimNames(parts: StoreParts, paths: readonly StorePath[])
   for (const path of paths) {
     if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
   }
-  await parts.database.durably(() =>
+  // Written at once, which is enough for the death of this process; it gets to the disk while the builder starts.
+  const recorded = parts.database.durably(() =>
     parts.intents.record(paths.map((path) => ({ path, inode: undefined }))),
   );
+  recorded.catch(() => undefined); // heard at the end
   return {
     paths,
-    [Symbol.asyncDispose]: () => release(parts, paths),
+    async [Symbol.asyncDispose]() {
+      await recorded;
+      await release(parts, paths);
+    },
   };
 }
 
@@ -34,5 +40,6 @@ async function release(parts: StoreParts, paths: readonly StorePath[]): Promise<
   );
   for (const path of unfinished) parts.files.moveOut(path);
   if (unfinished.length > 0) await parts.syncer.names();
-  await parts.database.durably(() => parts.intents.clear(paths));
+  // An intent that comes back after a power failure finds nothing any more.
+  lightly(parts.database, () => parts.intents.clear(paths));
 }
