@@ -177,6 +177,16 @@ describe("a plan", () => {
     assert.deepEqual(made.get(lib.drvPath)?.outputs, new Map([["out", path]]));
   });
 
+  test("takes no path that has another name than the output", () => {
+    const known = new Known();
+    const { key, path } = realize(known, lib, new Map());
+    const wrong = realisation("library", 0);
+    known.add(key, wrong);
+    known.present.add(wrong);
+    const made = plan({ all: [lib], wanted: [lib], known });
+    assert.deepEqual(made.get(lib.drvPath)?.outputs, new Map([["out", path]]));
+  });
+
   test("does not mix two paths of one class", () => {
     const other = derivation("other", [lib]);
     const both = derivation("both", [app, other]);

@@ -10,7 +10,8 @@
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { outputPathOf } from "../format/derivation/derivation.ts";
 import type { Hash } from "../format/hash.ts";
-import type { StorePath } from "../format/store-path.ts";
+import { outputObjectName } from "../format/path-digest.ts";
+import { nameOf, type StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { type Choice, chooseRealizations, type RealizationSnapshot } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
@@ -115,8 +116,9 @@ function find(node: GraphNode, search: Search): Found {
     return { node, drvHash, outputs, isPresent, isDone: false, choice: undefined };
   }
   const classes = node.outputs.map((output) => equivalenceClass(drvHash, output));
-  const present = chooseRealizations(classes, search);
-  const choice = present.type === "none" ? chooseRealizations(classes, search, "known") : present;
+  const fitting = { ...search, snapshot: wellNamed(search.snapshot, node, classes) };
+  const present = chooseRealizations(classes, fitting);
+  const choice = present.type === "none" ? chooseRealizations(classes, fitting, "known") : present;
   if (choice.type !== "found") return unknown(node, drvHash, choice);
   for (const [equivalence, path] of choice.adopted) search.chosen.set(equivalence, path);
   const outputs = new Map<string, StorePath>();
@@ -128,6 +130,23 @@ function find(node: GraphNode, search: Search): Found {
   }
   const isPresent = present.type === "found";
   return { node, drvHash, outputs, isPresent, isDone: false, choice: present };
+}
+
+/** The same, without paths whose names are not those that outputs of this derivation have: somebody has written down nonsense. */
+function wellNamed(
+  snapshot: RealizationSnapshot,
+  { derivation, outputs }: GraphNode,
+  classes: readonly EquivalenceClass[],
+): RealizationSnapshot {
+  const names = new Map(
+    classes.map((one, i) => [one, outputObjectName(derivation.name, outputs[i] ?? "")]),
+  );
+  return {
+    candidates: (one) =>
+      snapshot.candidates(one).filter((path) => nameOf(path) === (names.get(one) ?? nameOf(path))),
+    references: (one, path) => snapshot.references(one, path),
+    isPresent: (path) => snapshot.isPresent(path),
+  };
 }
 
 function unknown(node: GraphNode, drvHash: Hash | undefined, choice: Choice | undefined): Found {
