@@ -1,11 +1,14 @@
 // The unmodified zb clients against a `kiln serve` that isolates, as zb's own systemd unit starts its server: same store paths, same
 // words in the logs as from a server that does not.
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { needsZb, needsZbHead, zb, zbHead } from "./support/peers.ts";
+import { userDaemon } from "./support/sandbox-daemon.ts";
 import { type Daemon, type Ended, kilnProgram, needsWorld, World } from "./support/world.ts";
 
 const fixtures = fileURLToPath(new URL("./fixtures/lua", import.meta.url));
@@ -117,4 +120,30 @@ for (const [version, client, skip] of [
       assert.deepEqual(outcomes[0], outcomes[1]);
     });
   });
+}
+
+for (const [version, client, skip] of [
+  ["v0.1.0", zb, needsZb],
+  ["v0.2", zbHead, needsZbHead],
+] as const) {
+  test(
+    `zb's client ${version} builds with a plain user's daemon, and gets everybody's paths`,
+    { skip },
+    async () => {
+      await using place = await userDaemon.open();
+      const { socket } = await place.serve();
+      const lua = join(place.folder, "lua");
+      cpSync(fixtures, lua, { recursive: true, verbatimSymlinks: true });
+      const args = ["--store-socket", socket, "build", "build.lua#one", "build.lua#tree"];
+      const { stdout } = await promisify(execFile)(client!, args, {
+        cwd: lua,
+        env: { PATH: process.env["PATH"], HOME: place.folder },
+      });
+      assert.equal(
+        stdout,
+        // What zb's own server gives.
+        "/opt/zb/store/v72vbgkk9a202j2ibjgyc3vi59p5df0b-one.txt\n/opt/zb/store/bfif934z56y395ynvlzip7ili8rkbd69-tree\n",
+      );
+    },
+  );
 }

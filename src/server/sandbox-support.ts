@@ -8,17 +8,23 @@ export function systemSupportsSandbox(): boolean {
 
 let tried: boolean | undefined;
 
-/** Whether this process could isolate builders: as root, or where unprivileged user namespaces work. Tried once. */
+/**
+ * Whether this process could isolate builders: as root who may make namespaces, or where unprivileged user namespaces work. Tried
+ * once, and only roughly: `kiln doctor` tells more.
+ */
 export function canSandbox(): boolean {
-  if (!systemSupportsSandbox()) return false;
-  if (process.geteuid?.() === 0) return true;
-  tried ??= userNamespacesWork();
+  tried ??= systemSupportsSandbox() && namespacesWork();
   return tried;
 }
 
-function userNamespacesWork(): boolean {
+function namespacesWork(): boolean {
+  const isRoot = process.geteuid?.() === 0;
+  return (isRoot && works(["--mount"])) || works(["--user", "--map-root-user", "--mount"]);
+}
+
+function works(flags: readonly string[]): boolean {
   try {
-    execFileSync("unshare", ["--user", "--map-root-user", "--mount", "true"], { stdio: "ignore" });
+    execFileSync("unshare", [...flags, "true"], { stdio: "ignore" });
     return true;
   } catch {
     return false;

@@ -208,7 +208,8 @@ export interface DaemonKind {
   open(): Promise<DaemonPlace>;
 }
 
-const userKind: DaemonKind = {
+/** A plain user's, on a store that is mapped. */
+export const userDaemon: DaemonKind = {
   name: "as a plain user",
   open: async () => await Promise.resolve(new UserPlace()),
 };
@@ -219,9 +220,9 @@ export const daemonKinds: readonly DaemonKind[] =
     ? [
         { name: "as root with build users", open: async () => await RootPlace.open(true) },
         { name: "as root without build users", open: async () => await RootPlace.open(false) },
-        userKind,
+        userDaemon,
       ]
-    : [userKind];
+    : [userDaemon];
 
 /** A client's, who may send objects as long as it is connected. */
 function isConnections(path: string): boolean {
