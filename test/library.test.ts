@@ -31,6 +31,27 @@ function codeIn(cell: string): string[] {
   return [...cell.matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
 }
 
+describe("src/index.ts", () => {
+  const groups = read("src/index.ts").matchAll(/export (?:type )?\{([^}]*)\} from "\.\/([^"]+)"/g);
+  for (const [, list = "", file = ""] of groups) {
+    test(`exports only what is explained in ${file}`, () => {
+      const lines = read(`src/${file}`).split("\n");
+      for (const name of list.split(",").map((one) => one.trim().split(" as ")[0] ?? "")) {
+        if (name === "") continue;
+        const declared = new RegExp(
+          String.raw`^export (?:declare )?(?:abstract )?(?:async )?(?:class|function\*?|interface|type|const) ${name}\b`,
+        );
+        const at = lines.findIndex((line) => declared.test(line));
+        // What is only passed on is explained where it is declared.
+        const above = lines
+          .slice(0, Math.max(at, 0))
+          .findLast((line) => !line.startsWith("// oxlint"));
+        if (at >= 0) assert.match(above ?? "", /\*\/$/, name);
+      }
+    });
+  }
+});
+
 describe("docs/library.md", () => {
   for (const [language, file] of [
     ["js", "examples/embedding/hello.js"],
