@@ -30,7 +30,7 @@ interface Export {
 }
 
 /** What one write to the stream may have: the measure of progress. */
-const pieceSize = 65_536;
+const pieceSize = 262_144;
 
 export class MessageWriter {
   readonly #stream: Writable;

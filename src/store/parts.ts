@@ -10,6 +10,7 @@ import type { Reserve } from "./database/reserve.ts";
 import type { Log, ObjectFiles } from "./object-files.ts";
 import type { TemporaryRoots } from "./roots.ts";
 import type { Syncer } from "./syncer.ts";
+import type { VerificationPool } from "./verification-pool.ts";
 
 /** How an object came into the store. */
 export type Origin = "import" | "build" | "register";
@@ -21,6 +22,8 @@ export interface StoreParts {
   readonly intents: IntentTable;
   readonly files: ObjectFiles;
   readonly syncer: Syncer;
+  /** Hashes large objects while they are sent. */
+  readonly hashing: VerificationPool;
   readonly reserve: Reserve;
   readonly roots: TemporaryRoots;
   /** One writer per path. Whoever needs several takes them in the order of the paths. */

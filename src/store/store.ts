@@ -49,6 +49,7 @@ import { recover } from "./recovery.ts";
 import { registerObject } from "./registration.ts";
 import { TemporaryRoots } from "./roots.ts";
 import { countEntries, Syncer } from "./syncer.ts";
+import { VerificationPool } from "./verification-pool.ts";
 
 export interface StoreOptions {
   /** Logical store directory: the one in the paths. */
@@ -117,6 +118,7 @@ export class Store implements AsyncDisposable {
         intents: new IntentTable(database),
         files,
         syncer: new Syncer(root, durability),
+        hashing: new VerificationPool(),
         reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),
         locks: new KeyedMutex(),
@@ -311,6 +313,7 @@ export class Store implements AsyncDisposable {
   async close(whileLocked?: () => void): Promise<void> {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
+    await this.#parts.hashing[Symbol.asyncDispose]();
     await this.database.settled();
     this.database.close();
     try {

@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { parseContentAddress, printContentAddress } from "../format/content-address.ts";
-import { parseHash } from "../format/hash.ts";
+import { type Hash, parseHash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Limiter } from "../util/limiter.ts";
@@ -46,6 +46,17 @@ export class VerificationPool implements AsyncDisposable {
     };
   }
 
+  /**
+   * As `hashTree`, when a thread is free.
+   *
+   * @throws KilnError what `hashTree` throws
+   */
+  async hash(record: ObjectRecord, tree: string): Promise<{ narHash: Hash; narSize: number }> {
+    const finding = await this.#run({ ...taskOf(record, tree), isHashOnly: true });
+    if (!("hash" in finding)) throw unexpected();
+    return { narHash: parseHash(finding.hash), narSize: finding.size };
+  }
+
   /** As `findWrongModes`, when a thread is free; none where it finds nothing. */
   async findWrongModes(
     record: ObjectRecord,
@@ -76,6 +87,8 @@ export class VerificationPool implements AsyncDisposable {
       env: {},
     });
     this.#all.add(worker);
+    // An idle thread keeps no process alive; one that works is waited for.
+    worker.unref();
     worker.once("exit", () => this.#all.delete(worker));
     return worker;
   }

@@ -1,5 +1,6 @@
 /** The thread behind VerificationPool: one tree after the other. */
 import { parentPort } from "node:worker_threads";
+import { hashTree } from "../files/dump.ts";
 import { parseContentAddress, printContentAddress } from "../format/content-address.ts";
 import { parseHash } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
@@ -15,6 +16,8 @@ export interface Task {
   readonly narSize: number;
   readonly references: readonly StorePath[];
   readonly ca: string | undefined;
+  /** Not to verify, but only to hash what is there. */
+  readonly isHashOnly?: boolean;
   /** Not to verify, but to find out which of these files are executable and should not be. */
   readonly suspects?: readonly string[];
 }
@@ -22,10 +25,15 @@ export interface Task {
 export type Finding =
   | { readonly narHash: string; readonly ca: string }
   | { readonly files: readonly string[] }
+  | { readonly hash: string; readonly size: number }
   | { readonly code: string; readonly message: string };
 
 async function find(task: Task): Promise<Finding> {
   try {
+    if (task.isHashOnly === true) {
+      const { narHash, narSize } = await hashTree(task.tree);
+      return { hash: narHash.sri(), size: narSize };
+    }
     return task.suspects === undefined ? await verify(task) : await findModes(task, task.suspects);
   } catch (thrown) {
     const { code, message } = KilnError.from(thrown);
