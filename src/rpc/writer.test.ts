@@ -118,7 +118,7 @@ test("chunks are pulled only as fast as they are taken", async () => {
 
 test("long chunks are written in pieces, so that progress is seen", async () => {
   const { stream, writer } = slowWriter();
-  const long = Buffer.alloc(200_000, 1);
+  const long = Buffer.alloc(800_000, 1);
   const sent = writer.sendExport(new Headers(), [long]);
   await stream.takeAll(writer);
   await sent;
