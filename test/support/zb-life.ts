@@ -93,8 +93,8 @@ export class LifeSide implements AsyncDisposable {
   }
 
   /** Has zb's client build and asks the daemon what came of it. */
-  async build({ file = "life.lua", targets }: LifeBuild): Promise<Outcome> {
-    const urls = targets.map((target) => `${file}#${target}`);
+  async build({ targets }: Pick<LifeBuild, "targets">): Promise<Outcome> {
+    const urls = targets.map((target) => target.replace("#", ".lua#"));
     return await this.outcome(await this.start(["build", ...urls]).ended);
   }
 
