@@ -80,6 +80,7 @@ export class Build {
       expansion: undefined,
       targets: request.targets,
     };
+    this.#kept.use(shop.store.session());
     this.#kept.use(shop.store.protect(request.graph.nodes.keys()));
   }
 

@@ -31,19 +31,33 @@ export async function removeObjects(
     // While the locks were waited for, other objects may have come to refer to these.
     const now = choose(parts, wanted, recursive);
     if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
-    try {
-      await forget(parts, doomed);
-    } catch (error) {
-      // What is removed to make space must not need some.
-      if (!hasCode(error, "disk.full") || !parts.reserve.give()) throw error;
-      await forget(parts, doomed);
-      await clearAway(parts, doomed);
-      void restoreReserve(parts);
-      return doomed;
-    }
-    await clearAway(parts, doomed);
+    await takeOut(parts, () => doomed);
     return doomed;
   }
+}
+
+/**
+ * Takes out of the store what `choose` names, referrers first: it is asked within the transaction that removes the rows. The
+ * caller holds the locks. What is removed to make space must not need some, so that a full disk is no hindrance.
+ *
+ * @returns what `choose` gave
+ */
+export async function takeOut(
+  parts: StoreParts,
+  choose: () => readonly StorePath[],
+): Promise<readonly StorePath[]> {
+  let isReserveSpent = false;
+  let doomed: readonly StorePath[];
+  try {
+    doomed = await forget(parts, choose);
+  } catch (error) {
+    if (!hasCode(error, "disk.full") || !parts.reserve.give()) throw error;
+    isReserveSpent = true;
+    doomed = await forget(parts, choose);
+  }
+  await clearAway(parts, doomed);
+  if (isReserveSpent) void restoreReserve(parts);
+  return doomed;
 }
 
 /** What goes, referrers first. */
@@ -73,13 +87,18 @@ function choose(
 }
 
 /** From here on they do not exist. */
-async function forget(parts: StoreParts, doomed: readonly StorePath[]): Promise<void> {
-  const names = doomed
-    .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
-    .filter(({ inode }) => inode !== undefined);
-  await parts.database.durably(() => {
+async function forget(
+  parts: StoreParts,
+  choose: () => readonly StorePath[],
+): Promise<readonly StorePath[]> {
+  return await parts.database.durably(() => {
+    const doomed = choose();
+    const names = doomed
+      .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
+      .filter(({ inode }) => inode !== undefined);
     parts.intents.record(names);
     parts.objects.delete(doomed);
+    return doomed;
   });
 }
 
@@ -91,6 +110,7 @@ async function restoreReserve(parts: StoreParts): Promise<void> {
 
 /** What fails here is no failure of the removal: the intents stay, and the next start takes the names away. */
 async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promise<void> {
+  if (doomed.length === 0) return;
   try {
     const gone: StorePath[] = [];
     const pacer = new Pacer();

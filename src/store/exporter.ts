@@ -47,6 +47,7 @@ export class ExportPlan {
    */
   async *chunks(): AsyncGenerator<Buffer, void, void> {
     using _kept = this.#parts.roots.protect(this.paths);
+    for (const path of this.paths) this.#parts.usage.note(path);
     const pacer = new Pacer();
     for (const chunk of gather(this.#pieces())) {
       await pacer.pause();

@@ -25,6 +25,7 @@ import { checkClaim } from "./address.ts";
 import { Arrival } from "./arrival.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
+import type { Holding } from "./roots.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
 
 export interface ImportOptions {
@@ -62,6 +63,8 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   readonly reports: ImportReport[] = [];
   readonly #parts: StoreParts;
   readonly #options: ImportOptions;
+  /** What was sent here: a sender is about to use it. */
+  readonly #held: Holding;
   #folder: string | undefined;
   #count = 0;
   #arrival: Arrival | undefined;
@@ -71,6 +74,13 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   constructor(parts: StoreParts, options: ImportOptions = {}) {
     this.#parts = options.buffers === undefined ? parts : { ...parts, buffers: options.buffers };
     this.#options = options;
+    this.#held = parts.roots.hold();
+  }
+
+  /** Keeps an object from being collected for as long as this importer lives: the sender was told that it is here. */
+  hold(path: StorePath): void {
+    this.#held.add(path);
+    this.#parts.usage.note(path);
   }
 
   /**
@@ -81,6 +91,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
    */
   async read(input: ByteReaderLike): Promise<void> {
     const { signal } = this.#options;
+    using _session = this.#parts.usage.session();
     const pacer = new Pacer();
     const paced: ByteReaderLike = {
       chunk: async () => {
@@ -130,6 +141,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     await this.flush();
     if (this.#folder !== undefined) this.#parts.files.discard(this.#folder);
     this.#folder = undefined;
+    this.#held[Symbol.dispose]();
   }
 
   #begin(): Arrival {
@@ -197,7 +209,10 @@ export class Importer implements ExportReceiver, AsyncDisposable {
       const placed = await place(this.#parts, candidates, "import");
       for (const [i, outcome] of placed.entries()) {
         const candidate = candidates[i];
-        if (candidate !== undefined) outcomes.set(candidate, outcome);
+        if (candidate === undefined) continue;
+        outcomes.set(candidate, outcome);
+        if (outcome.status === "added") this.#held.add(candidate.info.storePath);
+        else if (outcome.status === "present") this.hold(candidate.info.storePath);
       }
     } catch (error) {
       const outcome = { status: "rejected", error: KilnError.from(error) } as const;

@@ -9,7 +9,9 @@ import type { StoreDatabase } from "./database/open.ts";
 import type { Reserve } from "./database/reserve.ts";
 import type { Log, ObjectFiles } from "./object-files.ts";
 import type { TemporaryRoots } from "./roots.ts";
+import type { RootTable } from "./database/root-table.ts";
 import type { Syncer } from "./syncer.ts";
+import type { Usage } from "./usage.ts";
 import type { VerificationPool } from "./verification-pool.ts";
 
 /** How an object came into the store. */
@@ -26,6 +28,10 @@ export interface StoreParts {
   readonly hashing: VerificationPool;
   readonly reserve: Reserve;
   readonly roots: TemporaryRoots;
+  /** What collections keep for good. */
+  readonly lastingRoots: RootTable;
+  /** When objects were last used. */
+  readonly usage: Usage;
   /** One writer per path. Whoever needs several takes them in the order of the paths. */
   readonly locks: KeyedMutex;
   /** Where the analysis of Mach-O files keeps what it cannot hold in memory. */

@@ -4,15 +4,7 @@
  * This is the one place where row and directory are made to agree. The database decides what exists; whoever puts a name into the
  * store directory writes an intent first; names that nobody announced are never touched.
  */
-import {
-  closeSync,
-  fsyncSync,
-  lstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
+import { lstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorCode, fileError } from "../files/file-error.ts";
 import { freeze } from "../files/freeze.ts";
@@ -35,8 +27,10 @@ import {
   type ObjectNode,
 } from "./database/object-graph.ts";
 import { ObjectTable } from "./database/objects.ts";
-import { StoreDatabase, type Durability } from "./database/open.ts";
+import type { Durability, StoreDatabase } from "./database/open.ts";
+import { RootTable, type Root } from "./database/root-table.ts";
 import { Reserve } from "./database/reserve.ts";
+import { collect, type Collected, type CollectOptions } from "./collection.ts";
 import { removeObjects, type RemoveOptions } from "./deletion.ts";
 import { planExport, type ExportOptions, type ExportPlan } from "./exporter.ts";
 import { Importer, type ImportOptions } from "./importer.ts";
@@ -47,7 +41,11 @@ import { isIntact } from "./integrity.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
 import { recover } from "./recovery.ts";
 import { registerObject } from "./registration.ts";
+import { openDatabase } from "./own-database.ts";
+import { addRoot, keptLinks, removeRoot, type NewRoot } from "./lasting-roots.ts";
 import { TemporaryRoots } from "./roots.ts";
+import { Usage } from "./usage.ts";
+import { Limiter } from "../util/limiter.ts";
 import { countEntries, Syncer } from "./syncer.ts";
 import { VerificationPool } from "./verification-pool.ts";
 
@@ -85,6 +83,7 @@ export class Store implements AsyncDisposable {
   onObjectAdded: ((info: ObjectInfo, origin: Origin) => void) | undefined;
   readonly #parts: StoreParts;
   readonly #lock: StoreLock;
+  readonly #collections = new Limiter(1);
 
   private constructor(parts: StoreParts, lock: StoreLock) {
     this.#parts = {
@@ -121,6 +120,8 @@ export class Store implements AsyncDisposable {
         hashing: new VerificationPool(),
         reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),
+        lastingRoots: new RootTable(database),
+        usage: new Usage(database, log),
         locks: new KeyedMutex(),
         buffers: options.buffers,
         log,
@@ -148,6 +149,7 @@ export class Store implements AsyncDisposable {
 
   /** What is known about the object; undefined when it is not registered. */
   info(path: StorePath): ObjectInfo | undefined {
+    this.#parts.usage.note(path);
     return this.#parts.objects.info(path);
   }
 
@@ -161,7 +163,7 @@ export class Store implements AsyncDisposable {
    * they were last known to be right.
    */
   async isIntact(path: StorePath): Promise<boolean> {
-    const info = this.info(path);
+    const info = this.info(path); // notes that it is used
     return info !== undefined && (await isIntact(this.#parts, info));
   }
 
@@ -173,6 +175,7 @@ export class Store implements AsyncDisposable {
     const place = this.#locate(text);
     if (place === undefined) return false;
     const { path, sub } = place;
+    this.#parts.usage.note(path);
     if (this.#parts.locks.isLocked(path)) (await this.lock(path))[Symbol.dispose]();
     return this.has(path) && isThere(this.realPath(path), sub);
   }
@@ -293,7 +296,44 @@ export class Store implements AsyncDisposable {
 
   /** Keeps registered objects from being removed until the result is disposed of. */
   protect(paths: Iterable<StorePath>): Disposable {
-    return this.#parts.roots.protect(paths);
+    const kept = [...paths];
+    for (const path of kept) this.#parts.usage.note(path);
+    return this.#parts.roots.protect(kept);
+  }
+
+  /** Keeps everything that is used or made from now on from being collected until the result is disposed of. */
+  session(): Disposable {
+    return this.#parts.usage.session();
+  }
+
+  /**
+   * Removes what no root needs, the least recently used first. Builds and imports go on meanwhile, and keep what they use. One
+   * collection after the other.
+   *
+   * @throws KilnError `store.missing` and `gc.alive` when one of `only` is not there or needed; the signal's reason
+   */
+  async collect(options: CollectOptions = {}): Promise<Collected> {
+    using _turn = await this.#collections.acquire(options.signal);
+    return await collect(this.#parts, options);
+  }
+
+  /** What collections keep, as it is now, sorted by name. */
+  roots(): readonly Root[] {
+    return keptLinks(this.#parts);
+  }
+
+  /**
+   * Makes a root, or gives the one with this name another object.
+   *
+   * @throws KilnError `store.missing`, `root.name`, `root.link` (no link to an object of this store), `root.denied` (another's link)
+   */
+  addRoot(root: NewRoot): Promise<Root> {
+    return addRoot(this.#parts, root);
+  }
+
+  /** @throws KilnError `root.missing` */
+  removeRoot(name: string): Promise<void> {
+    return removeRoot(this.#parts, name);
   }
 
   /**
@@ -314,6 +354,7 @@ export class Store implements AsyncDisposable {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
     await this.#parts.hashing[Symbol.asyncDispose]();
+    this.#parts.usage[Symbol.dispose]();
     await this.database.settled();
     this.database.close();
     try {
@@ -350,49 +391,6 @@ export class Store implements AsyncDisposable {
 function statusOf(placed: Placed): "added" | "present" {
   if (placed.status === "rejected") throw placed.error;
   return placed.status;
-}
-
-/** Opens the store's own database. From the first time on, no other will do. */
-function openDatabase(files: ObjectFiles, options: StoreOptions): StoreDatabase {
-  const { directory, durability } = options;
-  const storeID = readStoreID(files.idFile);
-  const database = StoreDatabase.open(resolve(options.database), {
-    directory,
-    storeID,
-    ...(durability && { durability }),
-  });
-  try {
-    if (storeID === undefined) writeStoreID(files.idFile, database.storeID);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-function readStoreID(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8").trim();
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw fileError("read", file, error);
-  }
-}
-
-function writeStoreID(file: string, id: string): void {
-  const unfinished = `${file}.new`;
-  try {
-    const handle = openSync(unfinished, "w", 0o600);
-    try {
-      writeSync(handle, `${id}\n`);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-    renameSync(unfinished, file);
-  } catch (error) {
-    throw fileError("write", file, error);
-  }
 }
 
 /** Whether `sub` is inside the object at `object`, which every element but the last must be a real folder for. */

@@ -1,0 +1,239 @@
+/**
+ * Garbage collection: removing what no root needs, the least recently used first.
+ *
+ * What is to go is found out beforehand, from a picture of the store that may be old by the time an object's turn comes. What decides
+ * is looked at then, in the transaction that removes it: nothing refers to it, nobody holds it, it is no root, and it was not used
+ * since the collection began. Since referrers go first, that keeps everything that anything kept needs.
+ */
+import { statfsSync } from "node:fs";
+import { attempt } from "../files/file-error.ts";
+import { parseStorePath, type StorePath } from "../format/store-path.ts";
+import { KilnError } from "../util/kiln-error.ts";
+import { notInStore, referrersFirst } from "./database/closure.ts";
+import type { ListedObject } from "./database/object-graph.ts";
+import { textIn } from "./database/row.ts";
+import { takeOut } from "./deletion.ts";
+import { findRoots, keptLinks } from "./lasting-roots.ts";
+import type { StoreParts } from "./parts.ts";
+import { lockAll } from "./placement.ts";
+import { findDead, type DeadObject } from "./reachability.ts";
+
+/** What to collect; by default all that no root needs and that was not used in the last ten minutes. */
+export interface CollectOptions {
+  /** Keep what was used within this many milliseconds; default ten minutes, with `only` 0. Running builds keep what they use anyway. */
+  readonly olderThan?: number | undefined;
+  /** Stop as soon as the objects' NARs have this many bytes in all. */
+  readonly maxSize?: number | undefined;
+  /** Stop as soon as the store's file system has this many bytes free. */
+  readonly keepFree?: number | undefined;
+  /** Only these, and what refers to them. */
+  readonly only?: readonly StorePath[] | undefined;
+  /** Only tell what would go; default false. */
+  readonly dryRun?: boolean | undefined;
+  /** Ends the collection; what was removed stays removed. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((progress: CollectProgress) => void) | undefined;
+}
+
+export interface CollectProgress {
+  /** Objects removed so far, and those that may be in all. */
+  readonly done: number;
+  readonly total: number;
+  /** Bytes of the removed objects' NARs. */
+  readonly bytes: number;
+}
+
+export interface Collected {
+  /** What was removed (with `dryRun`: what would be), at most {@link mostListed} of it. */
+  readonly removed: readonly ListedObject[];
+  /** How much that is in all; bytes are those of NARs. */
+  readonly count: number;
+  readonly bytes: number;
+  /** What is left. */
+  readonly left: { readonly count: number; readonly bytes: number };
+  /** How many of those no root needs: they stay because they were used lately. */
+  readonly recent: number;
+}
+
+export const mostListed = 100_000;
+
+/** Milliseconds that an object is left alone after it was used. */
+const defaultAge = 10 * 60_000;
+
+/** Objects that go in one transaction. */
+const batchSize = 100;
+
+/**
+ * Removes what is not needed.
+ *
+ * @throws KilnError `store.missing` and `gc.alive` when one of `only` is not there or needed; the signal's reason
+ */
+export async function collect(parts: StoreParts, options: CollectOptions = {}): Promise<Collected> {
+  const { usage, roots, lastingRoots, database } = parts;
+  const { only, signal, dryRun = false, olderThan = only === undefined ? defaultAge : 0 } = options;
+  const cutoff = Math.min(usage.floor, Date.now() - olderThan);
+  const kept = dryRun ? keptLinks(parts) : await findRoots(parts);
+  const targets = new Set(kept.map(({ target }) => target));
+  const found = await findDead(database, {
+    isRoot: (path) => targets.has(path) || roots.holds(path),
+    cutoff,
+    lastUse: (path) => usage.noted(path),
+    signal,
+  });
+  const dead = only === undefined ? found.dead : restrict(parts, found.dead, only);
+  const goal = new Goal(parts, options, found);
+  const isFree = (path: StorePath): boolean => {
+    const lastUse = usage.lastUse(path);
+    return (
+      lastUse !== undefined && lastUse < cutoff && !roots.holds(path) && !lastingRoots.has(path)
+    );
+  };
+  const removed: ListedObject[] = [];
+  let count = 0;
+  let bytes = 0;
+  for (let at = 0; at < dead.length;) {
+    signal?.throwIfAborted();
+    const batch = await goal.next(dead, at, bytes, dryRun);
+    if (batch.length === 0) break;
+    at += batch.length;
+    const gone = dryRun ? pathsOf(parts, batch) : await removeBatch(parts, batch, isFree);
+    for (const object of gone) {
+      count++;
+      bytes += object.narSize;
+      if (removed.length < mostListed) removed.push(object);
+    }
+    options.onProgress?.({ done: count, total: dead.length, bytes });
+  }
+  // Only what is gone from the disk is freed.
+  if (!dryRun) await parts.files.settled();
+  const all = found.dead.reduce((sum, { narSize }) => sum + narSize, found.live.bytes);
+  return {
+    removed,
+    count,
+    bytes,
+    left: { count: found.live.count + found.dead.length - count, bytes: all - bytes },
+    recent: found.recent,
+  };
+}
+
+/** How much has to go: which of the dead objects come next. */
+class Goal {
+  readonly #parts: StoreParts;
+  readonly #keepFree: number | undefined;
+  /** Bytes of NARs that have to go at least; undefined when that is no goal. */
+  readonly #surplus: number | undefined;
+
+  constructor(
+    parts: StoreParts,
+    { maxSize, keepFree }: CollectOptions,
+    found: { readonly dead: readonly DeadObject[]; readonly live: { readonly bytes: number } },
+  ) {
+    this.#parts = parts;
+    this.#keepFree = keepFree;
+    if (maxSize === undefined) return;
+    this.#surplus =
+      found.dead.reduce((sum, { narSize }) => sum + narSize, found.live.bytes) - maxSize;
+  }
+
+  /** The next objects to go after `bytes` have gone; none when the goal is reached. */
+  async next(
+    dead: readonly DeadObject[],
+    at: number,
+    bytes: number,
+    dryRun: boolean,
+  ): Promise<readonly DeadObject[]> {
+    const wanted = await this.#wanted(bytes, dryRun);
+    const batch: DeadObject[] = [];
+    for (let sum = 0; batch.length < batchSize && sum < wanted;) {
+      const object = dead[at + batch.length];
+      if (object === undefined) break;
+      batch.push(object);
+      sum += object.narSize;
+    }
+    return batch;
+  }
+
+  /** How many bytes must go yet; Infinity when all must. */
+  async #wanted(bytes: number, dryRun: boolean): Promise<number> {
+    if (this.#surplus === undefined && this.#keepFree === undefined) return Infinity;
+    const surplus = this.#surplus === undefined ? 0 : this.#surplus - bytes;
+    if (this.#keepFree === undefined) return surplus;
+    if (!dryRun) await this.#parts.files.settled();
+    const missing = this.#keepFree - freeBytes(this.#parts.files.root) - (dryRun ? bytes : 0);
+    return Math.max(surplus, missing);
+  }
+}
+
+/** Bytes that are free for this process on the file system of `place`. */
+export function freeBytes(place: string): number {
+  const { bavail, bsize } = attempt("look at", place, () => statfsSync(place));
+  return bavail * bsize;
+}
+
+/** @returns what went: whatever is needed again, or in use, stays */
+async function removeBatch(
+  parts: StoreParts,
+  batch: readonly DeadObject[],
+  isFree: (path: StorePath) => boolean,
+): Promise<ListedObject[]> {
+  // What is locked is being written or removed by somebody: it is in use.
+  const objects = pathsOf(parts, batch).filter(({ path }) => !parts.locks.isLocked(path));
+  using _locks = await lockAll(
+    parts,
+    objects.map(({ path }) => path),
+  );
+  const gone = new Set(
+    await takeOut(parts, () => {
+      const doomed = new Set<StorePath>();
+      for (const { path } of objects) {
+        const isNeeded = parts.objects.referrers(path).some((referrer) => !doomed.has(referrer));
+        if (!isNeeded && isFree(path)) doomed.add(path);
+      }
+      return [...doomed];
+    }),
+  );
+  return objects.filter(({ path }) => gone.has(path));
+}
+
+/** Those of the objects that are still there. */
+function pathsOf(parts: StoreParts, batch: readonly DeadObject[]): ListedObject[] {
+  const find = parts.database.prepare("select path from objects where id = ?");
+  const objects: ListedObject[] = [];
+  for (const { id, narSize } of batch) {
+    const row = find.get(id);
+    if (row !== undefined) objects.push({ path: parseStorePath(textIn(row, "path")), narSize });
+  }
+  return objects;
+}
+
+/** Of the dead objects those that are wanted, with what refers to them. All of that must be dead. */
+function restrict(
+  parts: StoreParts,
+  dead: readonly DeadObject[],
+  only: readonly StorePath[],
+): readonly DeadObject[] {
+  for (const path of only) if (!parts.objects.has(path)) throw notInStore(path);
+  const byPath = new Map(pathsOf(parts, dead).map(({ path }, i) => [path, dead[i]] as const));
+  return referrersFirst(parts.database, only).map((path) => {
+    const object = byPath.get(path);
+    if (object === undefined) throw alive(parts, path, only);
+    return object;
+  });
+}
+
+function alive(parts: StoreParts, path: StorePath, only: readonly StorePath[]): KilnError {
+  const about = only.includes(path) ? path : `${path}, which refers to it,`;
+  const keepers = referrersFirst(parts.database, [path]);
+  const root = parts.lastingRoots.list().find(({ target }) => keepers.includes(target));
+  if (root !== undefined) {
+    const what = root.kind === "link" ? "the link" : "the root";
+    return new KilnError("gc.alive", `${about} is needed by ${what} ${root.name}`, {
+      path,
+      hint: root.kind === "link" ? "remove the link" : `kiln root remove ${root.name}`,
+    });
+  }
+  return new KilnError("gc.alive", `${about} is in use by something that is running`, {
+    path,
+    hint: "wait for the running builds, or cancel them",
+  });
+}
