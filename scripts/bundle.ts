@@ -13,6 +13,8 @@ export async function bundleCommand(tree: string): Promise<void> {
   const bundle = await rolldown({
     input: { main: join(root, "cli", "main.js") },
     platform: "node",
+    // Its native part is found from where it is installed, if it is.
+    external: ["koffi"],
     // The form of a library that can be put together with others, where it has several.
     resolve: { mainFields: ["module", "main"] },
     plugins: [

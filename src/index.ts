@@ -49,6 +49,7 @@ export type {
 // A store server, to be embedded, and what it can be told.
 export { Server } from "./server/server.ts";
 export type { ServerRequest } from "./server/server.ts";
+export type { Caller, Door, Role } from "./server/access.ts";
 export type { Exporter, PeerCredentials } from "./server/context.ts";
 export type { ListenerOptions, PassedSocket, SocketPlace } from "./server/listener.ts";
 export { NarReceiver } from "./server/nar-receiver.ts";

@@ -73,6 +73,23 @@ describe("--json", () => {
       has: ["registered"],
     },
     "store object delete": { args: () => [victim], has: ["deleted"] },
+    "store verify": { has: ["checked", "bytes", "damaged", "foreign"] },
+    "root add": { args: () => ["kept", path], has: ["name", "kind", "path", "user"] },
+    "root list": {
+      args: async () => {
+        await place.run(["root", "add", "listed", path]);
+        return [];
+      },
+      has: ["name", "kind", "path", "createdAt"],
+    },
+    "root remove": {
+      args: async () => {
+        await place.run(["root", "add", "gone", path]);
+        return ["gone"];
+      },
+      has: ["removed"],
+    },
+    gc: { args: () => ["--dry-run"], has: ["dryRun", "removed", "count", "bytes", "left"] },
     "store adopt": { args: () => ["--zb-db", join(place.directory, "none")], code: 1, has: [] },
     install: { args: () => ["--single-user", "--dry-run"], code: -1, has: [] },
     uninstall: { args: () => ["--single-user", "--dry-run"], code: -1, has: [] },

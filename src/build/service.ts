@@ -193,6 +193,38 @@ export class BuildService implements AsyncDisposable {
     return this.#records.watch(id, after, signal);
   }
 
+  /** Who asked for a build that runs, where that is known; undefined when it does not run. */
+  running(id: string): { readonly user: string | undefined } | undefined {
+    const { build } = this.#running.get(id) ?? {};
+    return build && { user: build.request.user };
+  }
+
+  /**
+   * Makes an object again that is lost or damaged, by building a derivation that made it, or may have.
+   *
+   * @throws KilnError `repair.source` when no derivation is known, `repair.failed`; the signal's reason
+   */
+  async makeAgain(path: StorePath, signal?: AbortSignal): Promise<void> {
+    const { store, table } = this.#shop;
+    const drvPaths = table.makersOf(path).filter((drvPath) => store.has(drvPath));
+    let why = "";
+    for (const drvPath of drvPaths) {
+      const id = await this.realize({ drvPaths: [drvPath] });
+      const cancel = (): void => this.cancel(id);
+      signal?.addEventListener("abort", cancel);
+      await this.ended(id);
+      signal?.removeEventListener("abort", cancel);
+      signal?.throwIfAborted();
+      if (await store.isIntact(path)) return;
+      why = `building ${drvPath} did not make it (kiln log ${id})`;
+    }
+    if (why !== "") throw new KilnError("repair.failed", why, { kind: "builder", path });
+    throw new KilnError("repair.source", "no derivation that makes it is in the store", {
+      path,
+      hint: "import it again",
+    });
+  }
+
   /** Ends a build; nothing happens when it does not run. `who` is named in the records. */
   cancel(id: string, who?: string): void {
     const message = who === undefined ? "cancelled" : `cancelled by ${who}`;

@@ -74,9 +74,22 @@ export async function open(
   wishes: Wishes = {},
 ): Promise<StoreConnection> {
   const { settings, daemon } = located;
-  if (daemon !== undefined) return daemon;
+  if (daemon !== undefined) {
+    if (wishes.create === true) await requireWriting(daemon, settings);
+    return daemon;
+  }
   if (wishes.daemonOnly === true) throw noDaemon(settings.socket, "nobody listens there");
   return await openEmbedded(settings, context, wishes);
+}
+
+/** A connection for reading would be cut at the first import. */
+async function requireWriting(daemon: StoreConnection, { socket }: Settings): Promise<void> {
+  if (daemon.hello?.role !== "reader") return;
+  await daemon.client.close();
+  throw new KilnError("access.denied", `the socket ${socket} is for reading`, {
+    path: socket,
+    hint: "name the daemon's main socket: --store-socket",
+  });
 }
 
 /** {@link locate} and {@link open} in one. */

@@ -30,6 +30,23 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   "nar pack": [["kiln nar pack -o src.nar ./src", "a folder as one file"]],
   doctor: [["kiln doctor", "what works on this machine, and what to do about the rest"]],
   version: [["kiln version --json", "for programs"]],
+  gc: [
+    ["kiln gc --dry-run", "what would go"],
+    ["kiln gc --older-than 30d", "what nobody used for 30 days, and no root needs"],
+    ["kiln gc --keep-free 10GiB", "only as much as the disk needs, the oldest first"],
+    ["kiln gc --delete ./result", "this one, if nothing needs it"],
+  ],
+  "root list": [["kiln root list", "names and links, and what they keep"]],
+  "root add": [
+    ["kiln root add release-2 ./result", "under a name, whatever becomes of the link"],
+    ["kiln root add ./result", "for as long as the link is there"],
+  ],
+  "root remove": [["kiln root remove release-2", "the next collection may take it"]],
+  "store verify": [
+    ["kiln store verify", "quickly: what was changed since it was last read"],
+    ["kiln store verify --contents --before 30d", "every byte, of what was not read for 30 days"],
+    ["kiln store verify --repair", "and make again what is damaged"],
+  ],
   "store adopt": [
     ["kiln store adopt --zb-db /opt/zb/var/zb/db.sqlite", "zb's store becomes Kiln's"],
   ],

@@ -51,6 +51,24 @@ export function parseDuration(text: string): number {
   return sign * total;
 }
 
+/** A span of time at least 0, as {@link parseDuration} or in days and weeks (`30d`, `2w`), in milliseconds. Throws `usage.value`. */
+export function parseAge(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([dw])$/.exec(text) ?? [];
+  const days = unit === "w" ? 7 : 1;
+  const age = number === undefined ? parseDuration(text) : Number(number) * days * 24 * 3_600_000;
+  if (age >= 0) return age;
+  throw new KilnError("usage.value", `${text} is less than 0`);
+}
+
+/** A moment, RFC 3339 or how long it is ago ({@link parseAge}), in milliseconds since the Unix epoch. Throws `usage.value`. */
+export function parseTime(text: string): number {
+  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Date.now() - parseAge(text);
+  if (!Number.isNaN(time)) return Math.round(time);
+  throw new KilnError("usage.value", `"${text}" is no time`, {
+    hint: "as 2026-01-31T12:00:00Z, or 30d for 30 days ago",
+  });
+}
+
 /** A whole number, written in digits with an optional sign. Throws `usage.value`. */
 export function parseInteger(text: string): number {
   if (!/^[+-]?\d{1,15}$/.test(text)) {

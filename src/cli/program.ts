@@ -8,6 +8,7 @@ import { defineBuilding } from "./define/building.ts";
 import { defineCompletion } from "./define/completion.ts";
 import { defineInspecting } from "./define/inspecting.ts";
 import { defineInstalling } from "./define/installing.ts";
+import { defineKeeping } from "./define/keeping.ts";
 import { defineKeys } from "./define/keys.ts";
 import { defineServing } from "./define/serving.ts";
 import { defineStore } from "./define/store.ts";
@@ -23,6 +24,7 @@ export function makeProgram(context: CommandContext): CommandTree {
   defineBuilding(tree);
   defineInspecting(tree);
   defineStore(tree);
+  defineKeeping(tree);
   defineKeys(tree);
   defineInstalling(tree);
   defineServing(tree);

@@ -175,6 +175,7 @@ const hello: z.ZodType<protocol.HelloMessage> = z.looseObject({
   system: z.string(),
   jobs: z.number(),
   systemDeps: z.array(z.string()),
+  role: z.string().optional(),
   sandbox: z.string(),
   isolation: z.string().optional(),
 });
@@ -214,6 +215,37 @@ const kilnResult: z.ZodType<protocol.KilnResultMessage> = z.looseObject({
   isolation: nullable.optional(),
   drvHash: nullable.optional(),
   failure: z.looseObject({ kind: z.string(), code: z.string(), message: z.string() }).nullable(),
+});
+
+const root: z.ZodType<protocol.RootMessage> = z.looseObject({
+  name: z.string(),
+  kind: z.enum(["name", "link"]),
+  path: storePath,
+  user: nullable,
+  createdAt: z.string(),
+});
+
+const collection: z.ZodType<protocol.CollectionMessage> = z.looseObject({
+  removed: z.array(listedObject),
+  count: z.number(),
+  bytes: z.number(),
+  left: z.looseObject({ count: z.number(), bytes: z.number() }),
+  recent: z.number(),
+});
+
+const verification: z.ZodType<protocol.VerificationMessage> = z.looseObject({
+  checked: z.number(),
+  bytes: z.number(),
+  damaged: z.array(
+    z.looseObject({
+      path: storePath,
+      kind: z.enum(["missing", "contents", "metadata", "unreadable"]),
+      message: z.string(),
+      repair: z.enum(["repaired", "quarantined", "failed"]).nullable(),
+      failure: z.string().optional(),
+    }),
+  ),
+  foreign: z.array(z.string()),
 });
 
 const buildStarted = z.looseObject({ buildID: z.string() });
@@ -290,6 +322,38 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
     needsParams: true,
     params: z.object({ paths: storePaths, recursive: flag }),
     result: z.looseObject({ deleted: z.array(storePath) }),
+  },
+  "kiln.roots": {
+    needsParams: false,
+    params: empty,
+    result: z.looseObject({ roots: z.array(root) }),
+  },
+  "kiln.addRoot": {
+    needsParams: true,
+    params: z.object({ name: text, path: optional(storePath) }),
+    result: z.looseObject({ root }),
+  },
+  "kiln.removeRoot": { needsParams: true, params: z.object({ name: text }), result: z.null() },
+  "kiln.collect": {
+    needsParams: false,
+    params: z.object({
+      paths: optional(storePaths),
+      olderThan: optional(count),
+      maxSize: optional(count),
+      keepFree: optional(count),
+      dryRun: flag,
+    }),
+    result: collection,
+  },
+  "kiln.verify": {
+    needsParams: false,
+    params: z.object({
+      paths: optional(storePaths),
+      contents: flag,
+      before: optional(count),
+      repair: flag,
+    }),
+    result: verification,
   },
   "kiln.register": {
     needsParams: true,

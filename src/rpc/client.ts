@@ -17,12 +17,15 @@ import {
   eventMethod,
   exportIDHeader,
   exportIDMember,
+  progressMethod,
   requestIDHeader,
   type EventMessage,
   type EventNotification,
   type HelloMessage,
   type Method,
   type Params,
+  type ProgressMessage,
+  type ProgressNotification,
   type Result,
 } from "./protocol.ts";
 import type { ByteReader } from "../util/byte-reader.ts";
@@ -199,6 +202,26 @@ export class StoreClient implements AsyncDisposable {
     checkResult("kiln.watch", result);
   }
 
+  /**
+   * Calls a method that takes long (`kiln.collect`, `kiln.verify`) and is told how far it is, a few times a second.
+   *
+   * @throws as {@link call}
+   */
+  async callWithProgress<M extends Method>(
+    method: M,
+    params: Params<M>,
+    onProgress: (progress: ProgressMessage) => void,
+    options: AbortOptions = {},
+  ): Promise<Result<M>> {
+    let request: string | undefined;
+    using _ = this.onNotification((name, told) => {
+      if (name !== progressMethod || !isProgress(told) || told.request !== request) return;
+      onProgress(told.progress);
+    });
+    const onID = (id: string): void => void (request = id);
+    return checkResult(method, await this.#peer.call(method, params, { ...options, onID }));
+  }
+
   /** Has `listener` told of every notification, until what is returned is disposed of. */
   onNotification(listener: NotificationListener): Disposable {
     this.#listeners.add(listener);
@@ -231,6 +254,12 @@ export class StoreClient implements AsyncDisposable {
     nobody.fail(new KilnError("socket.closed", "nobody asked for this export"));
     await nobody.receive(body);
   }
+}
+
+function isProgress(params: unknown): params is ProgressNotification {
+  return (
+    typeof params === "object" && params !== null && "request" in params && "progress" in params
+  );
 }
 
 function isEvent(params: unknown): params is EventNotification {

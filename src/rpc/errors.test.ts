@@ -25,9 +25,19 @@ test("an error with a wire code is sent with it", () => {
   });
 });
 
-test("every other error is sent as failed, with its message", () => {
+test("every other error is sent as failed, with its message and what Kiln knows of it", () => {
   const input = new KilnError("store.missing", "no object x");
-  assert.deepEqual(toWireError(input, signal), { code: -32001, message: "no object x" });
+  const data = { code: "store.missing", kind: "input" } as const;
+  assert.deepEqual(toWireError(input, signal), { code: -32001, message: "no object x", data });
+  const full = new KilnError("disk.full", "full", { kind: "internal", hint: "kiln gc" });
+  const sent = toWireError(full, signal);
+  assert.deepEqual(sent.data, { code: "disk.full", kind: "internal", hint: "kiln gc" });
+  const received = fromWireError("m", sent);
+  assert.equal(received.wireCode, -32001);
+  assert.deepEqual(
+    [received.code, received.kind, received.hint, received.message],
+    ["disk.full", "internal", "kiln gc", "full"],
+  );
   assert.deepEqual(toWireError(new TypeError("oops"), signal), { code: -32001, message: "oops" });
   assert.deepEqual(toWireError("text", signal), { code: -32001, message: "text" });
 });

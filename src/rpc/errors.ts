@@ -4,7 +4,7 @@
  * zb knows few codes. A client can tell a bad request from a refused one and from a cancelled one; all else is `failed`, with the
  * text as the only detail.
  */
-import { KilnError, type KilnErrorOptions } from "../util/kiln-error.ts";
+import { type ErrorKind, KilnError, type KilnErrorOptions } from "../util/kiln-error.ts";
 
 /** The codes that go over the wire. */
 export const ErrorCode = {
@@ -28,6 +28,17 @@ export interface WireError {
   readonly code: number;
   /** Never empty. */
   readonly message: string;
+  /** What Kiln says besides: which of its errors it is, and what to do about it. */
+  readonly data?: WireErrorData | undefined;
+}
+
+/** Member `data` of an error: absent from zb, which ignores it. */
+export interface WireErrorData {
+  /** Kiln's own code, as `store.hasReferrers`. */
+  readonly code: string;
+  /** Whose fault it is. */
+  readonly kind: ErrorKind;
+  readonly hint?: string;
 }
 
 /** KilnError codes of the errors a peer answered with, or that a handler throws to answer with. */
@@ -43,13 +54,18 @@ const codeNames: ReadonlyMap<number, string> = new Map([
 
 /**
  * An error with a wire code: thrown by a handler to choose the code of its reply, and what a call fails with when the other side
- * answered with an error. Its `code` is `rpc.method`, `rpc.params`, `rpc.cancelled`, `rpc.failed` and so on.
+ * answered with an error. Its `code` is `rpc.method`, `rpc.params`, `rpc.cancelled` and so on; for what failed it is the other side's own
+ * (`store.missing`), or `rpc.failed` when that does not say (zb's does not).
  */
 export class RpcError extends KilnError {
   readonly wireCode: number;
 
-  constructor(wireCode: number, message: string, options: KilnErrorOptions = {}) {
-    super(codeNames.get(wireCode) ?? "rpc.error", message, options);
+  constructor(
+    wireCode: number,
+    message: string,
+    { code, ...options }: KilnErrorOptions & { readonly code?: string | undefined } = {},
+  ) {
+    super(code ?? codeNames.get(wireCode) ?? "rpc.error", message, options);
     this.wireCode = wireCode;
   }
 }
@@ -70,13 +86,19 @@ export function toWireError(thrown: unknown, signal: AbortSignal): WireError {
   if (signal.aborted && isAbort(thrown, signal)) {
     return wireError(ErrorCode.cancelled, "the request was cancelled");
   }
-  return wireError(ErrorCode.failed, thrown instanceof Error ? thrown.message : String(thrown));
+  const error = wireError(
+    ErrorCode.failed,
+    thrown instanceof Error ? thrown.message : String(thrown),
+  );
+  if (!(thrown instanceof KilnError)) return error;
+  const { code, kind, hint } = thrown;
+  return { ...error, data: { code, kind, ...(hint === undefined ? {} : { hint }) } };
 }
 
 /** The error a call fails with when the answer to `method` was `error`. */
 export function fromWireError(method: string, error: WireError): RpcError {
   const message = error.message === "" ? `${method} failed with code ${error.code}` : error.message;
-  return new RpcError(error.code, message);
+  return new RpcError(error.code, message, error.data);
 }
 
 /** A message has an end: paths and names from elsewhere are in it, and the reply has to stay below the size limit. */

@@ -4,7 +4,7 @@
  * What counts of an id is its text: integers have 64 bits, `1.0` is no integer, and `1` is another id than `"1"`. So ids are kept
  * as JSON text (`idText`), which is also what is written back.
  */
-import { ErrorCode, type WireError } from "./errors.ts";
+import { ErrorCode, type WireError, type WireErrorData } from "./errors.ts";
 import { isDeeperThan, memberText } from "./json-scan.ts";
 
 declare global {
@@ -82,8 +82,8 @@ export function resultText(idText: string, result: unknown): string {
 }
 
 export function errorText(idText: string, error: WireError): string {
-  const { code, message } = error;
-  return `{"jsonrpc":"2.0","id":${idText},"error":${toJson({ code, message }) ?? ""}}`;
+  const { code, message, data } = error;
+  return `{"jsonrpc":"2.0","id":${idText},"error":${toJson({ code, message, data }) ?? ""}}`;
 }
 
 /** The text of a request, or of a notification when `id` is undefined. */
@@ -131,13 +131,39 @@ function readRequest(message: Members, body: Buffer): Message {
   };
 }
 
+/** What Kiln says of its errors; nothing when it is something else. */
+function readErrorData(data: unknown): { readonly data?: WireErrorData } {
+  if (typeof data !== "object" || data === null) return {};
+  const { code, kind, hint } = data as {
+    code?: unknown;
+    kind?: unknown;
+    hint?: unknown;
+  };
+  if (typeof code !== "string" || !/^[a-z][A-Za-z]*(\.[a-z][A-Za-z]*)*$/.test(code)) return {};
+  return {
+    data: {
+      code,
+      kind: kind === "builder" || kind === "internal" ? kind : "input",
+      ...(typeof hint === "string" ? { hint } : {}),
+    },
+  };
+}
+
 function readReply(message: Members): ReplyMessage {
   const { id, result, error } = message;
   // Replies are to our own requests, whose ids are strings.
   const idText = typeof id === "string" ? JSON.stringify(id) : undefined;
   if (error === undefined || error === null)
     return { type: "reply", idText, result, error: undefined };
-  const { code, message: text } = error as { code?: unknown; message?: unknown };
+  const {
+    code,
+    message: text,
+    data,
+  } = error as {
+    code?: unknown;
+    message?: unknown;
+    data?: unknown;
+  };
   return {
     type: "reply",
     idText,
@@ -145,6 +171,7 @@ function readReply(message: Members): ReplyMessage {
     error: {
       code: typeof code === "number" ? code : ErrorCode.failed,
       message: typeof text === "string" ? text : "",
+      ...readErrorData(data),
     },
   };
 }

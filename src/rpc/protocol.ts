@@ -106,6 +106,8 @@ export interface HelloMessage {
   readonly jobs: number;
   /** Paths of the host that builders may ask for in `__buildSystemDeps`. */
   readonly systemDeps: readonly string[];
+  /** What whoever asks may do: `reader` (look), `user` (also import and build), `trusted` (everything). */
+  readonly role?: string | undefined;
   /** How builders are isolated: `sandbox`, `none` if they are not, `auto` if that was not found out yet. */
   readonly sandbox: string;
   /** The same for people: which namespaces, or why there are none. */
@@ -133,6 +135,68 @@ export interface ListedObjectMessage {
 export interface ObjectNodeMessage extends ListedObjectMessage {
   /** Those in the closure, sorted. */
   readonly references: readonly StorePath[];
+}
+
+/** Something that keeps an object, and all it refers to, from being collected. */
+export interface RootMessage {
+  /** A name, or the absolute path of a link. */
+  readonly name: string;
+  /** `link`: counts for as long as the link is there. */
+  readonly kind: "name" | "link";
+  readonly path: StorePath;
+  /** Who made it; null where that is not known. */
+  readonly user: string | null;
+  /** RFC 3339 */
+  readonly createdAt: string;
+}
+
+/** What a collection removed. */
+export interface CollectionMessage {
+  /** What was removed (or would be), at most 100,000 of it. */
+  readonly removed: readonly ListedObjectMessage[];
+  /** How many that are in all, and bytes of their NARs. */
+  readonly count: number;
+  readonly bytes: number;
+  readonly left: { readonly count: number; readonly bytes: number };
+  /** How many of those no root needs: they stay because they were used lately. */
+  readonly recent: number;
+}
+
+/** How far a long request is; `total` is what is known of it now. */
+export interface ProgressMessage {
+  readonly done: number;
+  readonly total: number;
+  readonly bytes: number;
+}
+
+/** Parameters of the notification `kiln.progress`. */
+export interface ProgressNotification {
+  /** Id of the request. */
+  readonly request: string | number | null;
+  readonly progress: ProgressMessage;
+}
+
+/** An object that is not what the store says, or something else that is wrong. */
+export interface DamageMessage {
+  readonly path: StorePath;
+  /** `missing`, `contents` (other bytes, names, links or executable marks), `metadata` (modes, times, owner), `unreadable`. */
+  readonly kind: "missing" | "contents" | "metadata" | "unreadable";
+  /** For people. */
+  readonly message: string;
+  /** What was done: null when nothing was asked for. */
+  readonly repair: "repaired" | "quarantined" | "failed" | null;
+  /** Why it could not be repaired. */
+  readonly failure?: string | undefined;
+}
+
+/** What a verification found. */
+export interface VerificationMessage {
+  readonly checked: number;
+  /** Bytes of NARs that were read. */
+  readonly bytes: number;
+  readonly damaged: readonly DamageMessage[];
+  /** Names in the store directory that are no objects: left alone. At most 1,000. */
+  readonly foreign: readonly string[];
 }
 
 /** A build in a list. */
@@ -204,6 +268,9 @@ export const exportIDMember = "zbExportID";
 
 /** The notification `kiln.event`: from the server to a client whose `kiln.watch` runs. */
 export const eventMethod = "kiln.event";
+
+/** The notification `kiln.progress`: to a client whose request takes long. */
+export const progressMethod = "kiln.progress";
 
 interface PathParams {
   readonly path: StorePath;
@@ -297,6 +364,45 @@ export interface Methods {
     };
     result: { readonly deleted: readonly StorePath[] };
   };
+  "kiln.roots": { params: NoParams; result: { readonly roots: readonly RootMessage[] } };
+  "kiln.addRoot": {
+    params: {
+      /** A name, or the absolute path of a link to an object. */
+      readonly name: string;
+      /** Of a link none is given. */
+      readonly path?: StorePath | undefined;
+    };
+    result: { readonly root: RootMessage };
+  };
+  "kiln.removeRoot": { params: { readonly name: string }; result: null };
+  "kiln.collect": {
+    params: {
+      /** Only these and what refers to them. */
+      readonly paths?: readonly StorePath[] | undefined;
+      /** Keep what was used within these milliseconds. Default 600,000; with `paths` 0. */
+      readonly olderThan?: number | undefined;
+      /** Stop when the objects have these bytes in all. */
+      readonly maxSize?: number | undefined;
+      /** Stop when the disk has these bytes free. */
+      readonly keepFree?: number | undefined;
+      /** Only tell. Default false. */
+      readonly dryRun?: boolean | undefined;
+    };
+    result: CollectionMessage;
+  };
+  "kiln.verify": {
+    params: {
+      /** Only these. Default: all. */
+      readonly paths?: readonly StorePath[] | undefined;
+      /** Read every byte. Default false: only of objects in which something was changed. */
+      readonly contents?: boolean | undefined;
+      /** Only objects whose bytes were last read before this time, in milliseconds since the Unix epoch. */
+      readonly before?: number | undefined;
+      /** Mend what is damaged. Default false. */
+      readonly repair?: boolean | undefined;
+    };
+    result: VerificationMessage;
+  };
   "kiln.register": {
     params: {
       /** One record as `store object info` prints it. */
@@ -365,4 +471,9 @@ export function reuseOf(params: { readonly reuse?: ReuseMessage | null | undefin
 }
 
 /** Methods whose requests spend their time waiting: they do not count against the limit of requests in flight. */
-export const waitingMethods: ReadonlySet<string> = new Set<Method>(["zb.readLog", "kiln.watch"]);
+export const waitingMethods: ReadonlySet<string> = new Set<Method>([
+  "zb.readLog",
+  "kiln.watch",
+  "kiln.collect",
+  "kiln.verify",
+]);

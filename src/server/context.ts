@@ -3,12 +3,16 @@ import type { BuildService } from "../build/service.ts";
 import type { HelloMessage, Method, Params, Result } from "../rpc/protocol.ts";
 import type { Importer } from "../store/importer.ts";
 import type { Store } from "../store/store.ts";
+import type { Caller } from "./access.ts";
+import type { Log } from "./options.ts";
 
 /** Who is at the other end of a Unix socket, where the system says so. */
 export interface PeerCredentials {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
+  /** All groups, the primary one included; default that one alone. */
+  readonly groups?: readonly number[];
 }
 
 /** The way of an export to whoever asked for it. */
@@ -31,8 +35,10 @@ export interface Connection {
   readonly importer?: Importer | undefined;
   /** Tells the client something; resolves when it may be told more. */
   readonly notify?: ((method: string, params: unknown) => Promise<void>) | undefined;
-  /** For records: who asks. */
-  readonly user?: string | undefined;
+  /** Who asks, and what they may do. */
+  readonly caller: Caller;
+  /** Ids of the builds that were started on this connection. */
+  readonly builds: Set<string>;
 }
 
 /** One request. */
@@ -47,6 +53,8 @@ export interface RequestContext {
   /** Members of the message beside those of JSON-RPC. */
   readonly extra: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
+  /** For the operator. */
+  readonly log: Log;
 }
 
 /** Answers one method. What it throws becomes the error of the reply. */

@@ -94,6 +94,8 @@ export interface ServerOptions {
   readonly durability?: "power" | "process" | undefined;
   /** How the server is run; shown to those who watch builds. Default `embedded`. */
   readonly mode?: "daemon" | "embedded" | undefined;
+  /** Number of a group whose members may do everything, as root and the server's own user may; default none. */
+  readonly trustedGroup?: number | undefined;
   /** Wait for another process that has the store open, instead of failing with `store.locked`. */
   readonly waitForLock?: WaitForLock | undefined;
   /** Where the server says what it does; default: nowhere. */

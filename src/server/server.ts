@@ -4,6 +4,7 @@
  * A daemon listens on a socket; a program that embeds the server can serve any stream, also an in-memory one, or call the methods
  * directly. Either way requests take the same road through `handlers/`.
  */
+import type { Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -17,7 +18,8 @@ import { Peer } from "../rpc/peer.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import type { Connection, Exporter, PeerCredentials } from "./context.ts";
+import { callerAt, denied, embedder, nameOf, type Caller, type Door } from "./access.ts";
+import type { Connection, Exporter } from "./context.ts";
 import { openExecutors } from "./executors.ts";
 import { dispatch } from "./handlers/table.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
@@ -28,6 +30,7 @@ import {
   type Log,
   type ServerOptions,
 } from "./options.ts";
+import { credentialReader } from "./peer-credentials.ts";
 import { kilnVersion } from "./version.ts";
 
 /** A request as {@link Server.handle} takes it. */
@@ -107,16 +110,16 @@ export class Server implements AsyncDisposable {
    */
   async handle(request: ServerRequest): Promise<unknown> {
     const { method, params, extra = {}, signal = new AbortController().signal, exporter } = request;
-    const connection: Connection = { exporter };
+    const connection: Connection = { exporter, caller: embedder, builds: new Set() };
     return await this.#answer({ method, params, extra, signal, connection });
   }
 
   /**
-   * Speaks the protocol on a stream until that ends: what a client asks is done in its name. Resolves when the connection is
-   * closed; never rejects.
+   * Speaks the protocol on a stream until that ends: what a client asks is done in the name of `caller`, by default the embedding
+   * program, which may do everything. Resolves when the connection is closed; never rejects.
    */
-  async serve(stream: Duplex, credentials?: PeerCredentials): Promise<void> {
-    const user = credentials === undefined ? undefined : `uid ${credentials.uid}`;
+  async serve(stream: Duplex, caller: Caller = embedder): Promise<void> {
+    const user = nameOf(caller);
     await using importer = this.store.importer(user === undefined ? {} : { user });
     const exporter: Exporter = {
       export: async (headers, chunks, signal) => {
@@ -129,11 +132,14 @@ export class Server implements AsyncDisposable {
       peer.notify(method, params);
       if (peer.unsentBytes > unsentEvents) await peer.flushed(unsentEvents);
     };
-    const connection: Connection = { exporter, importer, notify, user };
+    const connection: Connection = { exporter, importer, notify, caller, builds: new Set() };
     const peer: Peer = new Peer(stream, {
       handler: async ({ method, params, id, idText, extra, signal }) =>
         await this.#answer({ method, params, id, idText, extra, signal, connection }),
-      receiveExport: async (body) => await importer.read(body),
+      receiveExport: async (body) => {
+        if (caller.role === "reader") throw denied("an import", caller.role);
+        await importer.read(body);
+      },
       // A client that goes away without a word is none of a daemon's worries.
       onFault: (fault) =>
         this.#log(
@@ -165,10 +171,21 @@ export class Server implements AsyncDisposable {
    *
    * @throws KilnError `socket.inUse` when another daemon answers there, `socket.…`
    */
-  async listen(place: SocketPlace | PassedSocket, options: ListenerOptions = {}): Promise<void> {
-    const listener = await Listener.open(place, (connection) => void this.serve(connection), {
+  async listen(
+    place: SocketPlace | PassedSocket,
+    options: ListenerOptions & {
+      /** Who is expected there; default `everybody`, each with what they may do. */
+      readonly door?: Door;
+    } = {},
+  ): Promise<void> {
+    const { door = "everybody", ...rest } = options;
+    const accept = async (socket: Socket): Promise<void> => {
+      const credentials = (await credentialReader())?.(socket);
+      await this.serve(socket, callerAt(door, credentials, this.#options.trustedGroup));
+    };
+    const listener = await Listener.open(place, (socket) => void accept(socket), {
       log: this.#log,
-      ...options,
+      ...rest,
     });
     this.#listeners.add(listener);
   }
@@ -298,6 +315,7 @@ export class Server implements AsyncDisposable {
       idText,
       extra,
       signal,
+      log: this.#log,
     });
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The names in a physical store directory: the objects, and `.kiln/` with what is not one yet (`tmp/`) or not one any more
- * (`trash/`). What lies in `.kiln/` is Kiln's, and is emptied without a question when a store is opened.
+ * The names in a physical store directory: the objects, and `.kiln/` with what is not one yet (`tmp/`), or not one any more
+ * (`trash/`): both are emptied without a question when a store is opened. Damaged objects are kept in `quarantine/`.
  */
 import {
   chmodSync,
@@ -34,6 +34,7 @@ export class ObjectFiles {
   readonly lockFile: string;
   readonly idFile: string;
   readonly #trash: string;
+  readonly #quarantine: string;
   readonly #log: Log;
   /** The removals under way, one after the other. */
   #removals: Promise<void> = Promise.resolve();
@@ -43,6 +44,7 @@ export class ObjectFiles {
     this.root = root;
     this.tmp = join(own, "tmp");
     this.#trash = join(own, "trash");
+    this.#quarantine = join(own, "quarantine");
     this.lockFile = join(own, "lock");
     this.idFile = join(own, "store-id");
     this.#log = log;
@@ -91,6 +93,14 @@ export class ObjectFiles {
     const away = join(this.#trash, uuid7());
     moveTree(this.pathOf(path), away);
     this.discard(away);
+  }
+
+  /** Takes a damaged object out of the store directory and keeps it for people to look at. Gives its new place. */
+  quarantine(path: StorePath): string {
+    makePrivateFolder(this.#quarantine);
+    const away = join(this.#quarantine, `${objectNameOf(path)}.${uuid7()}`);
+    moveTree(this.pathOf(path), away);
+    return away;
   }
 
   /** Removes a tree that lies in `.kiln/` in the background. */

@@ -37,6 +37,7 @@ import { Importer, type ImportOptions } from "./importer.ts";
 import { StoreLock, type LockWait } from "./locks.ts";
 import { ObjectFiles, ownerOfObjects, type Log } from "./object-files.ts";
 import type { Origin, StoreParts } from "./parts.ts";
+import { verifyObjects, type Verified, type VerifyOptions } from "./inspection.ts";
 import { isIntact } from "./integrity.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
 import { recover } from "./recovery.ts";
@@ -156,6 +157,12 @@ export class Store implements AsyncDisposable {
   /** Whether the object is registered and has something at its place. Unlike {@link exists} it does not wait for the object's lock. */
   isPresent(path: StorePath): boolean {
     return this.has(path) && this.#parts.files.find(path) !== undefined;
+  }
+
+  /** Whether the object is there, and was not found to be damaged: whether it need not be sent again, as far as is known. */
+  isSound(path: StorePath): boolean {
+    const { objects } = this.#parts;
+    return objects.has(path) && objects.verifiedAt(path) !== 0 && this.isPresent(path);
   }
 
   /**
@@ -315,6 +322,15 @@ export class Store implements AsyncDisposable {
   async collect(options: CollectOptions = {}): Promise<Collected> {
     using _turn = await this.#collections.acquire(options.signal);
     return await collect(this.#parts, options);
+  }
+
+  /**
+   * Looks for objects that are not what was registered.
+   *
+   * @throws KilnError `store.missing` when one of `paths` is not registered; the signal's reason
+   */
+  verify(options: VerifyOptions = {}): Promise<Verified> {
+    return verifyObjects(this.#parts, options);
   }
 
   /** What collections keep, as it is now, sorted by name. */

@@ -6,6 +6,7 @@ import { type Hash, parseHash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Limiter } from "../util/limiter.ts";
+import type { TreeState } from "./tree-state.ts";
 import type { ObjectRecord } from "./verification.ts";
 import type { Finding, Task } from "./verification-worker.ts";
 
@@ -52,9 +53,24 @@ export class VerificationPool implements AsyncDisposable {
    * @throws KilnError what `hashTree` throws
    */
   async hash(record: ObjectRecord, tree: string): Promise<{ narHash: Hash; narSize: number }> {
-    const finding = await this.#run({ ...taskOf(record, tree), isHashOnly: true });
+    const finding = await this.#run({ ...taskOf(record, tree), what: "hash" });
     if (!("hash" in finding)) throw unexpected();
     return { narHash: parseHash(finding.hash), narSize: finding.size };
+  }
+
+  /**
+   * As `treeState`, when a thread is free.
+   *
+   * @throws KilnError what `treeState` throws
+   */
+  async state(
+    record: ObjectRecord,
+    tree: string,
+    owner: { readonly uid: number; readonly gid: number } | undefined,
+  ): Promise<TreeState> {
+    const finding = await this.#run({ ...taskOf(record, tree), what: "state", owner });
+    if (!("state" in finding)) throw unexpected();
+    return finding.state;
   }
 
   /** As `findWrongModes`, when a thread is free; none where it finds nothing. */
@@ -63,7 +79,8 @@ export class VerificationPool implements AsyncDisposable {
     tree: string,
     suspects: Iterable<string>,
   ): Promise<readonly string[]> {
-    const finding = await this.#run({ ...taskOf(record, tree), suspects: [...suspects] });
+    const task = taskOf(record, tree);
+    const finding = await this.#run({ ...task, what: "marks", suspects: [...suspects] });
     if (!("files" in finding)) throw unexpected();
     return finding.files;
   }

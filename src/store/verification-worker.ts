@@ -6,6 +6,7 @@ import { parseHash } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { findWrongModes } from "./adopt/mending.ts";
+import { treeState, type TreeState } from "./tree-state.ts";
 import { verifyTree } from "./verification.ts";
 
 /** An object's record in a form that can be sent to a thread. */
@@ -16,29 +17,44 @@ export interface Task {
   readonly narSize: number;
   readonly references: readonly StorePath[];
   readonly ca: string | undefined;
-  /** Not to verify, but only to hash what is there. */
-  readonly isHashOnly?: boolean;
-  /** Not to verify, but to find out which of these files are executable and should not be. */
+  /** What is to be found out; default `verify`. */
+  readonly what?: "verify" | "hash" | "marks" | "state";
+  /** For `marks`: which of these files are executable and should not be. */
   readonly suspects?: readonly string[];
+  /** For `state`: who has to own everything. */
+  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
 export type Finding =
   | { readonly narHash: string; readonly ca: string }
   | { readonly files: readonly string[] }
   | { readonly hash: string; readonly size: number }
+  | { readonly state: TreeState }
   | { readonly code: string; readonly message: string };
 
 async function find(task: Task): Promise<Finding> {
   try {
-    if (task.isHashOnly === true) {
-      const { narHash, narSize } = await hashTree(task.tree);
-      return { hash: narHash.sri(), size: narSize };
+    switch (task.what) {
+      case "hash":
+        return await hash(task);
+      case "marks":
+        return await findModes(task);
+      case "state":
+        return { state: await treeState(task.tree, task.owner) };
+      case "verify":
+      case undefined:
+        break;
     }
-    return task.suspects === undefined ? await verify(task) : await findModes(task, task.suspects);
+    return await verify(task);
   } catch (thrown) {
     const { code, message } = KilnError.from(thrown);
     return { code, message };
   }
+}
+
+async function hash({ tree }: Task): Promise<Finding> {
+  const { narHash, narSize } = await hashTree(tree);
+  return { hash: narHash.sri(), size: narSize };
 }
 
 async function verify({ tree, narHash, ca, ...rest }: Task): Promise<Finding> {
@@ -52,10 +68,7 @@ async function verify({ tree, narHash, ca, ...rest }: Task): Promise<Finding> {
   return { narHash: info.narHash.sri(), ca: printContentAddress(info.ca) };
 }
 
-async function findModes(
-  { tree, narHash, narSize }: Task,
-  suspects: readonly string[],
-): Promise<Finding> {
+async function findModes({ tree, narHash, narSize, suspects = [] }: Task): Promise<Finding> {
   if (narHash === undefined) return { files: [] };
   const expected = { narHash: parseHash(narHash), narSize };
   return { files: (await findWrongModes(tree, expected, suspects)) ?? [] };

@@ -13,7 +13,8 @@ import { ExitWith } from "../errors.ts";
 import { followBuild } from "../follow.ts";
 import { exitCodeOfSignal, type Signal } from "../interrupts.ts";
 import { type LimitFlags, limitsFrom } from "../limits.ts";
-import { makeOutLinks } from "../out-links.ts";
+import { makeOutLinks, outLinks } from "../out-links.ts";
+import { keepLinks } from "./root.ts";
 import { pollBuild } from "../poll.ts";
 import { BuildView } from "../progress/build-view.ts";
 import { JsonReporter } from "../progress/json-reporter.ts";
@@ -152,8 +153,9 @@ class Run {
   async #printPaths(
     derivations: readonly WantedDerivation[],
     buildID: string,
-    { client, hello }: StoreConnection,
+    connection: StoreConnection,
   ): Promise<void> {
+    const { client, hello } = connection;
     const found: { readonly output: string; readonly path: StorePath }[][] = [];
     for (const { drvPath, output } of derivations) {
       const { outputs } = await client.call("zb.getBuildResult", { buildID, drvPath });
@@ -173,6 +175,8 @@ class Run {
       })),
     );
     makeOutLinks(this.#flags.outLink, linked);
+    const links = outLinks(this.#flags.outLink, linked).map(({ link }) => link);
+    await keepLinks(connection, links, this.#context);
   }
 
   /** All of the logs where they are wanted; the tree shows the newest line of each. */

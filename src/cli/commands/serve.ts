@@ -6,7 +6,9 @@ import { promisify } from "node:util";
 import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
+import { watchDisk } from "../../server/disk-watch.ts";
 import { Server } from "../../server/server.ts";
+import type { Durability } from "../../store/database/open.ts";
 import type { SigningKey } from "../../format/signature.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
@@ -26,6 +28,7 @@ import {
 } from "../settings.ts";
 
 export interface ServeFlags extends LimitFlags {
+  readonly adminSocket?: string;
   readonly allowKeepFailed?: boolean;
   readonly allowRemoteUi?: boolean;
   readonly buildLogRetention?: number;
@@ -33,9 +36,12 @@ export interface ServeFlags extends LimitFlags {
   readonly buildUsersGroup?: string;
   readonly coresPerBuild?: number;
   readonly db?: string;
+  readonly durability?: Durability;
   readonly implicitSystemDep?: readonly string[];
   readonly jobs?: number;
+  readonly keepFree?: number;
   readonly logDirectory?: string;
+  readonly readOnlySocket?: string;
   readonly realStore?: string;
   readonly sandbox?: SandboxMode;
   readonly sandboxPath?: readonly string[];
@@ -44,6 +50,7 @@ export interface ServeFlags extends LimitFlags {
   readonly socketMode?: number;
   readonly systemd?: boolean;
   readonly systemdSocket?: boolean;
+  readonly trustedGroup?: string;
   readonly ui?: string;
 }
 
@@ -68,7 +75,8 @@ export async function serve(
   closeInherited(passed === undefined ? [] : [passed.fd]);
   const { group, users } = await buildUsers(flags.buildUsersGroup, flags.sandbox === "false", log);
   const place = passed ?? (await socketPlace(settings, flags));
-  const options = serverOptions(settings, flags, users);
+  const trustedGroup = await groupNumber("--trusted-group", flags.trustedGroup);
+  const options = { ...serverOptions(settings, flags, users), trustedGroup };
   makeFolders(settings, options, passed === undefined, group);
   if (!("fd" in place)) await refuseLivingDaemon(place);
 
@@ -77,12 +85,14 @@ export async function serve(
   using _handling = context.interrupts.handle((signal) => stopped.resolve(signal));
   await using server = await Server.open({ ...options, log });
   await server.listen(place);
+  await listenElsewhere(server, flags);
   log("info", `Listening on ${"fd" in place ? "the socket of systemd" : place.path}`);
   sayIsolation(server.hello().isolation ?? "auto", log);
   if (!("fd" in place)) sayWhoMayConnect(flags, log);
   if (flags.ui !== undefined && flags.ui !== "") log("warn", "--ui: the web page is not there yet");
   await notifySystemd(context.env);
   drainOnUserSignal(server, stopped.resolve, log);
+  using _watch = watchDisk(server.store, flags.keepFree ?? 0, log);
 
   const why = await stopped.promise;
   log("info", `Shutting down (${why} received)...`);
@@ -156,13 +166,33 @@ async function buildUsers(
 
 async function socketPlace(settings: Settings, flags: ServeFlags): Promise<SocketPlace> {
   const { socketMode: mode, socketGroup } = flags;
-  const place = { path: settings.socket, ...(mode === undefined ? {} : { mode }) };
-  if (socketGroup === undefined) return place;
-  const group = await findGroup(socketGroup);
-  if (group === undefined) {
-    throw new KilnError("group.unknown", `--socket-group: unknown group ${socketGroup}`);
+  const group = await groupNumber("--socket-group", socketGroup);
+  return {
+    path: settings.socket,
+    ...(mode === undefined ? {} : { mode }),
+    ...(group === undefined ? {} : { group }),
+  };
+}
+
+async function groupNumber(flag: string, name: string | undefined): Promise<number | undefined> {
+  if (name === undefined || name === "") return undefined;
+  const group = await findGroup(name);
+  if (group !== undefined) return group.gid;
+  throw new KilnError("group.unknown", `${flag}: unknown group ${name}`);
+}
+
+/** The sockets for administrators (who needs no other proof than to get in) and for those who only look. */
+async function listenElsewhere(server: Server, flags: ServeFlags): Promise<void> {
+  const { adminSocket, readOnlySocket } = flags;
+  for (const [path, door, mode] of [
+    [adminSocket, "administrators", 0o600],
+    [readOnlySocket, "readers", 0o666],
+  ] as const) {
+    if (path === undefined || path === "") continue;
+    const place = resolve(path);
+    mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
+    await server.listen({ path: place, mode }, { door });
   }
-  return { ...place, group: group.gid };
 }
 
 function serverOptions(
@@ -179,6 +209,7 @@ function serverOptions(
     buildDirectory: flags.buildRoot,
     buildUsers: users,
     allowKeepFailed: flags.allowKeepFailed ?? true,
+    durability: flags.durability,
     sandbox: flags.sandbox ?? "true",
     limits: limitsFrom(flags, flags.configuration?.limits),
     signingKeys: signingKeys(flags),

@@ -3,10 +3,10 @@ import { statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { logPath } from "../../build/build-log.ts";
 import { probeSocket } from "../../server/listener.ts";
-import type { AdoptProgress } from "../../store/adopt.ts";
 import { takeOver, type TakeOverReport } from "../../store/adopt/take-over.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
 import { type CommandContext, say } from "../context.ts";
+import { ProgressLine } from "../progress-line.ts";
 import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 import { count, size } from "../text.ts";
 
@@ -46,7 +46,11 @@ export async function storeAdopt(
       database: flags.db,
       zbDatabase,
       signal: stopped.signal,
-      onProgress: (state) => progress.show(state),
+      onProgress: ({ objects, bytes, allObjects, allBytes }) =>
+        progress.show(
+          () =>
+            `read ${objects} of ${count(allObjects, "object")}, ${size(bytes)} of ${size(allBytes)}`,
+        ),
       logSize: (buildID, drvPath) =>
         statSync(logPath(logDirectory, buildID, drvPath), { throwIfNoEntry: false })?.size,
       log: (level, text) => {
@@ -107,34 +111,4 @@ function tell(
   if (report.zbDatabase !== resolve(database)) say(`zb's database is kept: ${report.zbDatabase}`);
   const flag = database === settings.database ? "" : ` --db ${database}`;
   context.note(`kiln serve${flag} is ready to take zb's place`);
-}
-
-/** How often the progress is said, in milliseconds: on a terminal in one line, else line by line. */
-const intervals = { terminal: 100, plain: 5000 };
-
-class ProgressLine implements Disposable {
-  readonly #context: CommandContext;
-  readonly #isTerminal = process.stderr.isTTY;
-  #next: number;
-
-  constructor(context: CommandContext) {
-    this.#context = context;
-    this.#next = performance.now() + this.#interval;
-  }
-
-  show({ objects, bytes, allObjects, allBytes }: AdoptProgress): void {
-    if (performance.now() < this.#next) return;
-    this.#next = performance.now() + this.#interval;
-    const line = `read ${objects} of ${count(allObjects, "object")}, ${size(bytes)} of ${size(allBytes)}`;
-    if (this.#isTerminal) process.stderr.write(`\r\x1b[Kkiln: ${line}`);
-    else this.#context.note(line);
-  }
-
-  [Symbol.dispose](): void {
-    if (this.#isTerminal) process.stderr.write("\r\x1b[K");
-  }
-
-  get #interval(): number {
-    return this.#isTerminal ? intervals.terminal : intervals.plain;
-  }
 }

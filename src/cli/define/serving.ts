@@ -4,13 +4,14 @@ import type { ServeFlags } from "../commands/serve.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
 import {
+  choice,
   parseCount,
   parseDuration,
   parseInteger,
   parseMode,
   parseSandboxMode,
 } from "../go-values.ts";
-import { withLimits } from "../limits.ts";
+import { parseLimit, withLimits } from "../limits.ts";
 
 export function defineServing(tree: CommandTree): void {
   const serve = tree
@@ -18,6 +19,9 @@ export function defineServing(tree: CommandTree): void {
       description: "run a build server",
       load: async () => (await import("../commands/serve.ts")).serve,
     })
+    .addOption(
+      new Option("--admin-socket <path>", "another socket, for its owner, who may do everything"),
+    )
     .addOption(
       new Switch(
         "--allow-keep-failed",
@@ -43,9 +47,26 @@ export function defineServing(tree: CommandTree): void {
     )
     .addOption(valued("--cores-per-build <number>", "hint to builders: CPUs to use", parseInteger))
     .addOption(new Option("--db <path>", "path of the store database"))
+    .addOption(
+      valued(
+        "--durability <what>",
+        "what acknowledged objects survive: power (a power failure) or process (default: power)",
+        choice("power", "process"),
+      ),
+    )
     .addOption(repeated("--implicit-system-dep <path>", "path every builder may use (repeatable)"))
     .addOption(valued("--jobs <number>", "builders at the same time (default: CPUs)", parseCount))
+    .addOption(
+      valued(
+        "--keep-free <size>",
+        "collect garbage when the store's disk has less free than this (default: never)",
+        parseLimit("size"),
+      ),
+    )
     .addOption(new Option("--log-directory <dir>", "directory of builders' logs"))
+    .addOption(
+      new Option("--read-only-socket <path>", "another socket, for everybody, to look and export"),
+    )
     .addOption(
       new Option(
         "--real-store <dir>",
@@ -71,6 +92,12 @@ export function defineServing(tree: CommandTree): void {
     )
     .addOption(new Switch("--systemd", "use systemd socket activation"))
     .addOption(new Switch("--systemd-socket", "the same").hideHelp())
+    .addOption(
+      new Option(
+        "--trusted-group <group>",
+        "group whose members may also delete, collect, register and cancel others' builds",
+      ),
+    )
     .addOption(
       new Option("--ui <address>", "address of the web page (not available yet)").hideHelp(),
     )

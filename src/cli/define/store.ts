@@ -12,6 +12,7 @@ import type {
 import type { PathFlags } from "../commands/store-path.ts";
 import { Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
+import { defineVerify } from "./keeping.ts";
 import { choice, parseInteger } from "../go-values.ts";
 
 const objectHelp = "store paths, or files that lead there";
@@ -82,6 +83,8 @@ export function defineStore(tree: CommandTree): void {
     .addOption(new Switch("-a, --all", "all ways, not only the shortest"))
     .addOption(new Switch("--files", "also the files in which the references are"))
     .addOption(new Switch("--json", "print as JSON"));
+
+  defineVerify(tree, store);
 
   const object = tree.group(store, "object", "inspect and transfer store objects");
 

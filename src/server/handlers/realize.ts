@@ -1,17 +1,20 @@
 import { reuseOf } from "../../rpc/protocol.ts";
+import { nameOf } from "../access.ts";
 import type { Handler } from "../context.ts";
 import { derivationsOfStore } from "./store-paths.ts";
 
 /** Starts a build of derivations and answers with its id; the build goes on by itself. */
 export const realize: Handler<"zb.realize"> = async (params, { store, builds, connection }) => {
   const drvPaths = derivationsOfStore(store, params.drvPath);
+  const user = nameOf(connection.caller);
   const buildID = await builds.realize({
     drvPaths,
     keepFailed: params.keepFailed ?? false,
     keepGoing: params.keepGoing ?? true,
     reuse: reuseOf(params),
     ...(params.targets === undefined ? {} : { targets: params.targets }),
-    ...(connection.user === undefined ? {} : { user: connection.user }),
+    ...(user === undefined ? {} : { user }),
   });
+  connection.builds.add(buildID);
   return { buildID };
 };

@@ -1,6 +1,6 @@
 /** What builds were asked for and what became of them. */
 import { Hash } from "../../format/hash.ts";
-import { parseStorePath, type StorePath } from "../../format/store-path.ts";
+import { nameOf, parseStorePath, type StorePath } from "../../format/store-path.ts";
 import type { Row, StoreDatabase } from "./open.ts";
 import { bytesIn, integerIn, optionalIntegerIn, optionalTextIn, textIn } from "./row.ts";
 
@@ -223,6 +223,31 @@ export class BuildTable {
       .get(name);
     if (row === undefined) return undefined;
     return { buildID: textIn(row, "build"), drvPath: parseStorePath(textIn(row, "derivation")) };
+  }
+
+  /**
+   * Derivations that made an object, the latest first, and then those that may have, going by their names; some of them may not be in
+   * the store. At most 16.
+   */
+  makersOf(path: StorePath): StorePath[] {
+    const made = this.#database
+      .prepare(
+        `select derivation from result_outputs join results on results.id = result
+         where path = ? group by derivation order by max(results.id) desc limit 8`,
+      )
+      .all(path);
+    // The name of an output is that of its derivation, or that with a dash and the output's own.
+    const words = nameOf(path).split("-");
+    const names = words.map((_, i) => `-${words.slice(0, words.length - i).join("-")}.drv`);
+    const named = this.#database
+      .prepare(
+        `select objects.path as derivation from json_each(?) as names
+         join objects on substr(objects.path, -length(names.value)) = names.value
+         order by names.key, objects.id desc limit 8`,
+      )
+      .all(JSON.stringify(names.slice(0, 4)));
+    const all = [...made, ...named].map((row) => parseStorePath(textIn(row, "derivation")));
+    return [...new Set(all)];
   }
 
   #build(row: Row): BuildRow {
