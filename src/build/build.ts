@@ -67,7 +67,9 @@ export class Build {
     });
     this.choices = new Choices(this.snapshot);
     this.#planner = new Planner(request.graph, this, shop);
-    this.events = new EventLog(request.id, shop.clock);
+    this.events = new EventLog(request.id, shop.clock, undefined, (event) => {
+      for (const watcher of shop.watchers) watcher(event);
+    });
     this.#report = new Reporter(this, shop);
     this.#row = {
       id: request.id,

@@ -6,17 +6,32 @@ export class EventLog {
   readonly #buildID: string;
   readonly #clock: Clock;
   readonly #limit: number;
+  readonly #onEvent: ((event: BuildEvent) => void) | undefined;
   #events: BuildEvent[] = [];
   /** Sequence number of the last event. */
   #last = 0;
   #ended = false;
   #wake = Promise.withResolvers<void>();
 
-  /** At most `limit` events are kept; whoever reads from before gets a `dropped` event in their place. */
-  constructor(buildID: string, clock: Clock, limit = 200_000) {
+  /**
+   * At most `limit` events are kept; whoever reads from before gets a `dropped` event in their place. `onEvent` is told of each as it
+   * happens.
+   */
+  constructor(
+    buildID: string,
+    clock: Clock,
+    limit = 200_000,
+    onEvent?: (event: BuildEvent) => void,
+  ) {
     this.#buildID = buildID;
     this.#clock = clock;
     this.#limit = limit;
+    this.#onEvent = onEvent;
+  }
+
+  /** The number of the last event; 0 before the first. */
+  get last(): number {
+    return this.#last;
   }
 
   get ended(): boolean {
@@ -24,11 +39,13 @@ export class EventLog {
   }
 
   emit(body: BuildEventBody): void {
-    this.#events.push({ ...this.#header(++this.#last), ...body });
+    const event = { ...this.#header(++this.#last), ...body };
+    this.#events.push(event);
     if (this.#events.length > this.#limit) {
       this.#events = this.#events.slice(Math.ceil(this.#limit / 2));
     }
     this.#awaken();
+    this.#onEvent?.(event);
   }
 
   /** No more events will come. */

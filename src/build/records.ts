@@ -6,7 +6,13 @@ import type {
   BuildSummaryMessage,
   KilnResultMessage,
 } from "../rpc/protocol.ts";
-import type { BuildRow, ResultRow } from "../store/database/builds.ts";
+import type {
+  BuildQuery,
+  BuildRow,
+  MakerRow,
+  ResultHeadline,
+  ResultRow,
+} from "../store/database/builds.ts";
 import { equivalenceClass } from "../store/database/realizations.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -14,7 +20,7 @@ import type { Build } from "./build.ts";
 import { logPath, maxLogChunk, readLogFile } from "./build-log.ts";
 import type { BuildEvent } from "./events.ts";
 import { finalEvents } from "./replay.ts";
-import { countStates } from "./summary.ts";
+import { countStates, median } from "./summary.ts";
 import {
   buildMessage,
   kilnResultMessage,
@@ -111,6 +117,76 @@ export class BuildRecords {
     }
   }
 
+  /** Everything about a build, as it is now; undefined when it is not known. */
+  inspect(id: string): InspectedBuild | undefined {
+    const found = this.#find(id);
+    if (found === undefined) return undefined;
+    const seq = this.#builds.get(id)?.events.last ?? 0;
+    return { row: found.row, results: found.results(), counts: found.counts(), seq };
+  }
+
+  /**
+   * Where the log of a result lies; the file is absent when nothing was written.
+   *
+   * @throws KilnError `log.unknown`
+   */
+  logFile(id: string, drvPath: StorePath): LogFile {
+    const row = this.#find(id)?.result(drvPath);
+    if (row === undefined || row.state === "waiting" || row.state === "skipped") {
+      throw new KilnError("log.unknown", `build ${id} has no result for ${drvPath}`);
+    }
+    const log = this.#builds.get(id)?.results.get(drvPath)?.log;
+    return {
+      path: logPath(this.#shop.logDirectory, id, drvPath),
+      isFinished: () => log === undefined || log.finished,
+      beyond: async (offset, signal) => await log?.beyond(offset, signal),
+    };
+  }
+
+  /** A build as lists show it. */
+  find(id: string): FoundBuild | undefined {
+    const found = this.#find(id);
+    return found && this.#headed(found);
+  }
+
+  /** How many builds are known. */
+  count(): number {
+    return this.#shop.table.count();
+  }
+
+  /** The results that had an object among their outputs: first one that made it. */
+  resultsWith(path: StorePath, limit: number): MakerRow[] {
+    return this.#shop.table.resultsWith(path, limit);
+  }
+
+  /** Builds that match, the latest first. */
+  search(query: BuildQuery): FoundBuild[] {
+    return this.#shop.table.search(query).flatMap((id) => {
+      const found = this.#find(id);
+      return found === undefined ? [] : [this.#headed(found)];
+    });
+  }
+
+  /** The builds that run, in the order they began. */
+  running(): (FoundBuild & { readonly results: readonly ResultRow[] })[] {
+    return [...this.#builds.values()]
+      .filter((build) => !build.isEnded)
+      .flatMap(({ id }) => {
+        const found = this.#find(id);
+        return found === undefined ? [] : [{ ...this.#headed(found), results: found.results() }];
+      });
+  }
+
+  /** How long a derivation of this name usually takes, in milliseconds; null if it was never built. */
+  estimate(name: string): number | null {
+    return median(this.#shop.table.durations(name, 5));
+  }
+
+  #headed(found: Found): FoundBuild {
+    const { row } = found;
+    return { row, counts: found.counts(), headline: this.#shop.table.headline(row.id) };
+  }
+
   /**
    * The events of a build after number `after`; ends with the build. Of a build that is not in memory any more, the last ones.
    *
@@ -163,6 +239,33 @@ export class BuildRecords {
     return ({ drvHash }, output, path) =>
       drvHash === undefined ? [] : realizations.signatures(equivalenceClass(drvHash, output), path);
   }
+}
+
+/** A build and what became of its derivations. */
+export interface InspectedBuild {
+  readonly row: BuildRow;
+  readonly results: readonly ResultRow[];
+  /** How many results are in each state. */
+  readonly counts: Readonly<Record<string, number>>;
+  /** The number of its last event; 0 when its events are not in memory any more. */
+  readonly seq: number;
+}
+
+/** A build in a list. */
+export interface FoundBuild {
+  readonly row: BuildRow;
+  readonly counts: Readonly<Record<string, number>>;
+  /** The result that says most about what happened. */
+  readonly headline: ResultHeadline | undefined;
+}
+
+/** A builder's log on disk. */
+export interface LogFile {
+  readonly path: string;
+  /** Whether nothing more will be written. */
+  isFinished(): boolean;
+  /** Waits until there are more than `offset` bytes, or the log is finished. Rejects with the reason of `signal`. */
+  beyond(offset: number, signal?: AbortSignal): Promise<void>;
 }
 
 interface Found {

@@ -225,6 +225,31 @@ export class BuildService implements AsyncDisposable {
     });
   }
 
+  /** What is known of builds, for those who show more than the protocol does. */
+  get records(): BuildRecords {
+    return this.#records;
+  }
+
+  /**
+   * A derivation in the store.
+   *
+   * @throws KilnError `store.missing`, `store.damaged`, `drv.…`
+   */
+  async derivation(drvPath: StorePath): Promise<Derivation> {
+    return await this.#shop.reader.read(drvPath);
+  }
+
+  /** How many builders run now. */
+  get jobsUsed(): number {
+    return this.#shop.places.held;
+  }
+
+  /** Tells `watcher` of every event of every build as it happens, until the result is disposed of. It must not throw. */
+  subscribe(watcher: (event: BuildEvent) => void): Disposable {
+    this.#shop.watchers.add(watcher);
+    return { [Symbol.dispose]: () => void this.#shop.watchers.delete(watcher) };
+  }
+
   /** Ends a build; nothing happens when it does not run. `who` is named in the records. */
   cancel(id: string, who?: string): void {
     const message = who === undefined ? "cancelled" : `cancelled by ${who}`;

@@ -9,6 +9,7 @@ import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { Limiter } from "../util/limiter.ts";
 import { BuildUsers } from "./build-users.ts";
 import { DerivationReader } from "./derivation-reader.ts";
+import type { BuildEvent } from "./events.ts";
 import type { BuildUser } from "./executor.ts";
 import type { Executors } from "./executors.ts";
 import type { SignatureCheck } from "./snapshot.ts";
@@ -56,6 +57,8 @@ export interface Workshop {
   readonly buffers: MachoBufferCreator | undefined;
   readonly clock: Clock;
   readonly log: Log;
+  /** Told of everything that happens in any build. */
+  readonly watchers: Set<(event: BuildEvent) => void>;
 }
 
 export interface BuildServiceOptions {
@@ -116,5 +119,6 @@ export function openWorkshop(options: BuildServiceOptions): Workshop {
     buffers: options.buffers,
     clock: options.clock ?? systemClock,
     log: options.log ?? (() => undefined),
+    watchers: new Set(),
   };
 }

@@ -3,7 +3,8 @@
  *
  * - Every flag may stand before or after the sub-command it belongs to.
  * - A switch alone is true; a value only follows "=": `--sandbox=false`, never `--sandbox false`.
- * - A flag that takes a value takes the next argument, whatever that looks like: `--build-log-retention -5m`.
+ * - A flag that takes a value takes the next argument, whatever that looks like: `--build-log-retention -5m`; one whose value may be
+ *   left out takes it unless it looks like a flag: `--ui`, `--ui localhost:80`.
  *
  * {@link normalizeArguments} rewrites a command line into the one form that leaves no choice: the words of the
  * sub-command first, then each flag as `--name=value`, operands in their order.
@@ -149,9 +150,16 @@ class Scan {
   #flag(name: string, option: Option, value: string | undefined): void {
     if (value !== undefined) this.items.push({ name, value });
     else if (option instanceof Switch) this.items.push({ name, value: "true" });
-    else if (option.required && this.#at < this.#args.length)
+    else if (this.#takesNext(option))
       this.items.push({ name, value: this.#args[this.#at++] ?? "" });
     else this.items.push({ name, value: undefined });
+  }
+
+  /** A value that may be left out is not what looks like a flag. */
+  #takesNext(option: Option): boolean {
+    const next = this.#args[this.#at];
+    if (next === undefined) return false;
+    return option.required || (option.optional && !next.startsWith("-"));
   }
 
   #word(argument: string): void {

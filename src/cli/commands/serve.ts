@@ -1,7 +1,7 @@
 /** `kiln serve`: the daemon. */
 import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
 import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
@@ -12,6 +12,7 @@ import type { Durability } from "../../store/database/open.ts";
 import type { SigningKey } from "../../format/signature.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
+import type { WebServer } from "../../web/http-server.ts";
 import type { CommandContext } from "../context.ts";
 import { closeInherited } from "../inherited.ts";
 import { ownStore } from "../own-store.ts";
@@ -51,7 +52,11 @@ export interface ServeFlags extends LimitFlags {
   readonly systemd?: boolean;
   readonly systemdSocket?: boolean;
   readonly trustedGroup?: string;
-  readonly ui?: string;
+  /** True: at the usual address. */
+  readonly ui?: string | true;
+  readonly uiHost?: readonly string[];
+  /** True: at the usual place. */
+  readonly uiTokenFile?: string | true;
 }
 
 /** zb's: a week. */
@@ -89,15 +94,37 @@ export async function serve(
   log("info", `Listening on ${"fd" in place ? "the socket of systemd" : place.path}`);
   sayIsolation(server.hello().isolation ?? "auto", log);
   if (!("fd" in place)) sayWhoMayConnect(flags, log);
-  if (flags.ui !== undefined && flags.ui !== "") log("warn", "--ui: the web page is not there yet");
+  await using page = await openPage(server, flags, options, log);
   await notifySystemd(context.env);
   drainOnUserSignal(server, stopped.resolve, log);
   using _watch = watchDisk(server.store, flags.keepFree ?? 0, log);
 
   const why = await stopped.promise;
   log("info", `Shutting down (${why} received)...`);
+  await page?.close();
   await server.close();
   return 0;
+}
+
+/** The page is loaded only where it is wanted: a daemon without one starts in half the time. */
+async function openPage(
+  server: Server,
+  flags: ServeFlags,
+  { buildLogRetention, database }: ServerOptions,
+  log: ServeLog,
+): Promise<WebServer | undefined> {
+  const { ui, uiHost, uiTokenFile, allowRemoteUi } = flags;
+  if (ui === undefined || ui === "") return undefined;
+  const { openWeb } = await import("../web.ts");
+  return await openWeb(server, {
+    address: ui === true ? undefined : ui,
+    hostNames: uiHost,
+    tokenFile: uiTokenFile === true ? join(dirname(database), "ui-token") : uiTokenFile,
+    allowRemote: allowRemoteUi,
+    retention: buildLogRetention,
+    mode: "daemon",
+    log,
+  });
 }
 
 /** As for `kiln build`: a user who may not write to the standard store, and names no other, has one of his own. */

@@ -29,7 +29,7 @@ export function defineServing(tree: CommandTree): void {
       ),
     )
     .addOption(
-      new Switch("--allow-remote-ui", "accept non-localhost connections for UI").hideHelp(),
+      new Switch("--allow-remote-ui", "let other machines see the web page (default: false)"),
     )
     .addOption(
       valued(
@@ -99,7 +99,22 @@ export function defineServing(tree: CommandTree): void {
       ),
     )
     .addOption(
-      new Option("--ui <address>", "address of the web page (not available yet)").hideHelp(),
+      new Option(
+        "--ui [address]",
+        "serve the web page (alone: at localhost:7420; HOST:PORT, :PORT)",
+      ),
+    )
+    .addOption(
+      repeated(
+        "--ui-host <name>",
+        "a name of this machine that others see the page under (repeatable)",
+      ),
+    )
+    .addOption(
+      new Option(
+        "--ui-token-file [file]",
+        "let who has the token in this file change things through the page (alone: ui-token beside the database)",
+      ),
     )
     .addOption(new Option("--dev-templates <dir>").hideHelp())
     .addOption(new Option("--dev-static <dir>").hideHelp());

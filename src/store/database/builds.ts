@@ -53,6 +53,36 @@ export interface ResultRow {
   readonly outputs: ReadonlyMap<string, StorePath | null>;
 }
 
+/** Which builds are looked for. */
+export interface BuildQuery {
+  /** Default, and for none: all. */
+  readonly states?: readonly string[] | undefined;
+  readonly user?: string | undefined;
+  /** Part of an id, of a target's name (in any case) or of a target's derivation. */
+  readonly text?: string | undefined;
+  /** Id of a build: only those that come after it in the list. */
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+/** What is said of a result in a list of builds. */
+export interface ResultHeadline {
+  readonly drvPath: StorePath;
+  readonly name: string;
+  readonly state: string;
+  readonly reason: ResultRow["reason"];
+  readonly failureMessage: string | undefined;
+}
+
+/** A result that has an object among its outputs. */
+export interface MakerRow {
+  readonly buildID: string;
+  readonly drvPath: StorePath;
+  readonly state: string;
+  readonly output: string;
+  readonly endedAt: number | undefined;
+}
+
 const columns = `id, derivation, name, state, derivation_hash, executor, build_user, build_directory, reason, reason_detail,
   failure_kind, failure_code, failure_message, exit_code, signal, started_at, builder_started_at, builder_ended_at, ended_at,
   log_size, isolation`;
@@ -166,6 +196,79 @@ export class BuildTable {
       )
       .all(limit);
     return rows.map((row) => textIn(row, "id"));
+  }
+
+  /** Ids of builds that match, by end, else start, the latest first. */
+  search(query: BuildQuery): string[] {
+    const { states = [], user, text, before, limit } = query;
+    const rows = this.#database
+      .prepare(
+        `select id from builds
+         where (json_array_length(?1) = 0 or state in (select value from json_each(?1)))
+           and (?2 is null or user = ?2)
+           and (?3 is null or instr(id, ?3) > 0 or exists (
+             select 1 from build_targets
+             where build = builds.id and (instr(lower(name), ?3) > 0 or instr(derivation, ?3) > 0)))
+           and (?4 is null or (coalesce(ended_at, started_at), id) <
+             (select coalesce(ended_at, started_at), id from builds where id = ?4))
+         order by coalesce(ended_at, started_at) desc, id desc limit ?5`,
+      )
+      .all(
+        JSON.stringify(states),
+        user ?? null,
+        text?.toLowerCase() ?? null,
+        before ?? null,
+        limit,
+      );
+    return rows.map((row) => textIn(row, "id"));
+  }
+
+  /** How many builds there are. */
+  count(): number {
+    const row = this.#database.prepare("select count(*) as number from builds").get();
+    return integerIn(row ?? {}, "number");
+  }
+
+  /** The result that says most about what happened in a build: a failure, else one that had a reason to be built. */
+  headline(buildID: string): ResultHeadline | undefined {
+    const row = this.#database
+      .prepare(
+        `select derivation, name, state, reason, reason_detail, failure_code, failure_message from results
+         where build = ? and (failure_code is not null or reason is not null)
+         order by case state when 'error' then 0 when 'interrupted' then 1 when 'failed' then 2 when 'cancelled' then 3 else 4 end,
+           coalesce(ended_at, started_at), derivation limit 1`,
+      )
+      .get(buildID);
+    if (row === undefined) return undefined;
+    const reason = optionalTextIn(row, "reason");
+    return {
+      drvPath: parseStorePath(textIn(row, "derivation")),
+      name: textIn(row, "name"),
+      state: textIn(row, "state"),
+      reason:
+        reason === undefined
+          ? undefined
+          : { code: reason, detail: optionalTextIn(row, "reason_detail") },
+      failureMessage: optionalTextIn(row, "failure_message"),
+    };
+  }
+
+  /** The results that had `path` among their outputs, the latest first. */
+  resultsWith(path: StorePath, limit: number): MakerRow[] {
+    const rows = this.#database
+      .prepare(
+        `select results.build, results.derivation, results.state, result_outputs.name, results.ended_at from result_outputs
+         join results on results.id = result_outputs.result
+         where result_outputs.path = ? order by results.state = 'built' desc, results.ended_at desc limit ?`,
+      )
+      .all(path, limit);
+    return rows.map((row) => ({
+      buildID: textIn(row, "build"),
+      drvPath: parseStorePath(textIn(row, "derivation")),
+      state: textIn(row, "state"),
+      output: textIn(row, "name"),
+      endedAt: optionalIntegerIn(row, "ended_at"),
+    }));
   }
 
   /** Ids of the builds that ended before a time. */

@@ -1,0 +1,25 @@
+/** How answers are sent. */
+import { Readable } from "node:stream";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { BytesAnswer } from "./api/route.ts";
+
+/** A signal that aborts when whoever asked is gone, or has the whole answer. */
+export function gone(request: FastifyRequest): AbortSignal {
+  const controller = new AbortController();
+  request.raw.socket.once("close", () => controller.abort());
+  return controller.signal;
+}
+
+/** An answer that is bytes; the headers are its own. */
+export function sendBytes(reply: FastifyReply, answer: BytesAnswer): FastifyReply {
+  reply.code(answer.status ?? 200);
+  // Set here, not by the library: that would add a charset to a type that has none.
+  for (const [name, value] of Object.entries(answer.headers)) reply.header(name, value);
+  const { body } = answer;
+  return reply.send(typeof body === "string" ? Readable.from([body]) : body);
+}
+
+/** The members of what may be an object. */
+export function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
+}
