@@ -259,9 +259,11 @@ export class Build {
     const settled = new Map(plan);
     const reused: Result[] = [];
     for (const [drvPath, planned] of plan) {
-      const { drvHash, outputs } = planned;
+      const { drvHash, outputs, choice } = planned;
       if (!isSettled(planned) || drvHash === undefined || outputs === undefined) continue;
       const result = this.result(planned);
+      // What is in its closure is settled, too: nothing else may be made or taken for it later.
+      if (choice?.type === "found") this.choices.adopt(choice.adopted);
       this.#reuse(result, drvHash, outputs);
       reused.push(result);
       settled.set(drvPath, { ...planned, action: "done" });

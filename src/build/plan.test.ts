@@ -210,6 +210,29 @@ describe("a plan", () => {
     });
   });
 
+  test("uses nothing that rests on what is made anew in the same build", () => {
+    const twin = derivation("lib", [], { env: { TWIN: "1" } });
+    const other = derivation("app", [twin]);
+    const known = new Known();
+    // Both libs once came out alike, so that what was made with one of them serves for the other one.
+    const first = realize(known, lib, new Map());
+    realize(known, twin, new Map());
+    realize(known, other, new Map([[twin.drvPath, first.path]]), {
+      references: [{ path: first.path, producer: first.key }],
+    });
+    assert.deepEqual(shown(plan({ all: [lib, twin, other], wanted: [lib, other], known })), [
+      "lib reuse",
+      "lib none",
+      "app reuse",
+    ]);
+    realize(known, lib, new Map(), { variant: 1 });
+    assert.deepEqual(shown(plan({ all: [lib, twin, other], wanted: [lib, other], known })), [
+      "lib build",
+      "lib reuse",
+      "app build <- lib",
+    ]);
+  });
+
   test("needs no inputs for a fixed output that is there, and assumes its path when it is not", () => {
     const ca: ContentAddress = { method: "flat", hash: sha256("x") };
     const source = derivation("source", [lib], { fixed: ca });

@@ -13,7 +13,12 @@ import type { Hash } from "../format/hash.ts";
 import { outputObjectName } from "../format/path-digest.ts";
 import { nameOf, type StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
-import { type Choice, chooseRealizations, type RealizationSnapshot } from "./choose-realization.ts";
+import {
+  type Choice,
+  type Chosen,
+  chooseRealizations,
+  type RealizationSnapshot,
+} from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
 import type { DerivationGraph, GraphNode } from "./graph.ts";
 
@@ -25,7 +30,7 @@ export interface Facts {
   /** Derivations that are done, with their outputs. */
   readonly done: ReadonlyMap<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }>;
   /** The classes that were chosen by it. */
-  readonly chosen: ReadonlyMap<EquivalenceClass, StorePath | null>;
+  readonly chosen: Chosen;
 }
 
 export interface PlannedDerivation {
@@ -58,7 +63,21 @@ export function makePlan(
   graph: DerivationGraph,
   snapshot: RealizationSnapshot,
   facts: Facts,
-): { readonly plan: Plan; readonly chosen: ReadonlyMap<EquivalenceClass, StorePath | null> } {
+): { readonly plan: Plan; readonly chosen: Chosen } {
+  const chosen = new Map(facts.chosen);
+  for (;;) {
+    const made = planOnce(graph, snapshot, { done: facts.done, chosen });
+    const refutable = refutableClasses(made.plan);
+    if (refutable.length === 0) return made;
+    for (const equivalence of refutable) chosen.set(equivalence, null);
+  }
+}
+
+function planOnce(
+  graph: DerivationGraph,
+  snapshot: RealizationSnapshot,
+  facts: Facts,
+): { readonly plan: Plan; readonly chosen: Chosen } {
   const chosen = new Map(facts.chosen);
   const found = new Map<StorePath, Found>();
   for (const node of graph.nodes.values()) {
@@ -80,6 +99,25 @@ export function makePlan(
     plan.set(drvPath, { node, action, drvHash, outputs, isPresent, waitsFor, choice });
   }
   return { plan, chosen };
+}
+
+/**
+ * Classes of which something would be used that is in the closure of what is there, while their derivation is built in the same
+ * build: what comes out may be something else, and a build must not have both.
+ */
+function refutableClasses(plan: Plan): EquivalenceClass[] {
+  const built = new Set<EquivalenceClass>();
+  for (const { action, node, drvHash } of plan.values()) {
+    if (action !== "build" || drvHash === undefined || fixedOutput(node.derivation)) continue;
+    for (const output of node.derivation.outputs.keys()) {
+      built.add(equivalenceClass(drvHash, output));
+    }
+  }
+  if (built.size === 0) return [];
+  return [...plan.values()].flatMap(({ action, choice, waitsFor }) => {
+    if (action === "done" || waitsFor.size > 0 || choice?.type !== "found") return [];
+    return [...choice.adopted.keys()].filter((equivalence) => built.has(equivalence));
+  });
 }
 
 const none: ReadonlySet<StorePath> = new Set();
