@@ -90,7 +90,7 @@ export type Members = Map<string, Member>;
 
 export class History implements RealizationSnapshot {
   readonly derivations: readonly Made[];
-  readonly present = new Set<StorePath>();
+  readonly present: Set<StorePath> = new Set();
   readonly #sketch: Sketch;
   readonly #random = new Set<StorePath>();
   readonly #references = new Map<StorePath, readonly StorePath[]>();
