@@ -74,6 +74,7 @@ describe("--json", () => {
     },
     "store object delete": { args: () => [victim], has: ["deleted"] },
     "store verify": { has: ["checked", "bytes", "damaged", "foreign"] },
+    "store rebuild-db": { args: () => ["--db", join(place.directory, "no/db")], code: 1, has: [] },
     "root add": { args: () => ["kept", path], has: ["name", "kind", "path", "user"] },
     "root list": {
       args: async () => {

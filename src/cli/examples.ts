@@ -47,6 +47,7 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ["kiln store verify --contents --before 30d", "every byte, of what was not read for 30 days"],
     ["kiln store verify --repair", "and make again what is damaged"],
   ],
+  "store rebuild-db": [["kiln store rebuild-db", "when the database is lost or damaged"]],
   "store adopt": [
     ["kiln store adopt --zb-db /opt/zb/var/zb/db.sqlite", "zb's store becomes Kiln's"],
   ],

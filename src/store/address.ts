@@ -114,7 +114,8 @@ async function selfReferentialAddress(
   return ca;
 }
 
-async function hashFile(type: HashType, path: string): Promise<Hash> {
+/** The hash of a file's bytes. */
+export async function hashFile(type: HashType, path: string): Promise<Hash> {
   const hash = createHash(type);
   const buffer = Buffer.allocUnsafe(256 * 1024);
   await using file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -125,7 +126,8 @@ async function hashFile(type: HashType, path: string): Promise<Hash> {
   }
 }
 
-async function hashNar(type: HashType, tree: string): Promise<Hash> {
+/** The hash of a tree's NAR. */
+export async function hashNar(type: HashType, tree: string): Promise<Hash> {
   const hash = createHash(type);
   await inSlices(dumpNar(tree), (chunk) => {
     hash.update(chunk);

@@ -30,7 +30,8 @@ export function openDatabase(files: ObjectFiles, options: OwnDatabaseOptions): S
   }
 }
 
-function readStoreID(file: string): string | undefined {
+/** The store's id; undefined when it never had a database. */
+export function readStoreID(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8").trim();
   } catch (error) {
@@ -39,7 +40,8 @@ function readStoreID(file: string): string | undefined {
   }
 }
 
-function writeStoreID(file: string, id: string): void {
+/** Has the store directory name its database from now on. */
+export function writeStoreID(file: string, id: string): void {
   const unfinished = `${file}.new`;
   try {
     const handle = openSync(unfinished, "w", 0o600);

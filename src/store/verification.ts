@@ -47,12 +47,21 @@ export async function verifyTree(
   return { storePath, narHash: survey.narHash, narSize, references, ca };
 }
 
-async function surveyTree(tree: string): Promise<Survey> {
+/**
+ * One look at all bytes of a tree; `each` gets those of its NAR.
+ *
+ * @throws KilnError what `dumpNar` throws
+ */
+export async function surveyTree(
+  tree: string,
+  each: (chunk: Buffer) => void = () => undefined,
+): Promise<Survey> {
   const hash = createHash("sha256");
   let narSize = 0;
   await inSlices(dumpNar(tree), (chunk) => {
     hash.update(chunk);
     narSize += chunk.length;
+    each(chunk);
   });
   const stats = lstatSync(tree);
   return {

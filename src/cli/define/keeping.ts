@@ -2,6 +2,7 @@
 import { Option } from "commander";
 import type { GcFlags } from "../commands/gc.ts";
 import type { RootFlags } from "../commands/root.ts";
+import type { RebuildFlags } from "../commands/store-rebuild-db.ts";
 import type { VerifyFlags } from "../commands/store-verify.ts";
 import { Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
@@ -58,8 +59,8 @@ export function defineKeeping(tree: CommandTree): void {
     .addOption(new Switch("--json", "print as JSON lines"));
 }
 
-/** Beside the other commands of `kiln store`. */
-export function defineVerify(tree: CommandTree, store: ReturnType<CommandTree["group"]>): void {
+/** Those of `kiln store`. */
+export function defineMending(tree: CommandTree, store: ReturnType<CommandTree["group"]>): void {
   tree
     .leaf<VerifyFlags>(store, "verify", {
       description: "look for objects that are missing or altered",
@@ -76,5 +77,20 @@ export function defineVerify(tree: CommandTree, store: ReturnType<CommandTree["g
     .addOption(new Switch("--contents", "read every byte, not only where something was changed"))
     .addOption(new Option("--db <path>", "path of the store database (no daemon)"))
     .addOption(new Switch("--repair", "mend what is damaged: put it aside, and build it again"))
+    .addOption(new Switch("--json", "print as JSON"));
+
+  tree
+    .leaf<RebuildFlags>(store, "rebuild-db", {
+      description: "make a new database, when it is lost, of the objects that are there",
+      load: async () => (await import("../commands/store-rebuild-db.ts")).storeRebuildDb,
+    })
+    .addOption(new Option("--db <path>", "path of the store database"))
+    .addOption(new Switch("--force", "also when the database is in order"))
+    .addOption(
+      new Option(
+        "--real-store <dir>",
+        "directory that holds the objects, if not the store directory",
+      ),
+    )
     .addOption(new Switch("--json", "print as JSON"));
 }

@@ -12,7 +12,7 @@ import type {
 import type { PathFlags } from "../commands/store-path.ts";
 import { Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
-import { defineVerify } from "./keeping.ts";
+import { defineMending } from "./keeping.ts";
 import { choice, parseInteger } from "../go-values.ts";
 
 const objectHelp = "store paths, or files that lead there";
@@ -84,7 +84,7 @@ export function defineStore(tree: CommandTree): void {
     .addOption(new Switch("--files", "also the files in which the references are"))
     .addOption(new Switch("--json", "print as JSON"));
 
-  defineVerify(tree, store);
+  defineMending(tree, store);
 
   const object = tree.group(store, "object", "inspect and transfer store objects");
 

@@ -62,6 +62,15 @@ export class ReferenceScanner {
     return this.#narrow.found.union(this.#wide.found);
   }
 
+  /** Gives the digests that occurred, and is ready for another stream. */
+  restart(): Set<string> {
+    const found = this.found();
+    this.#narrow.reset();
+    this.#wide.reset();
+    this.#tailLength = 0;
+    return found;
+  }
+
   /** Those that occurred in UTF-16. */
   foundUtf16(): Set<string> {
     return new Set(this.#wide.found);
@@ -90,14 +99,22 @@ class Candidates {
   readonly #beginnings = new Uint32Array(2 ** 15);
 
   constructor(digests: ReadonlySet<string>) {
-    for (const digest of digests) {
-      const bytes = Buffer.from(digest, "latin1");
-      const beginning = bytes.subarray(0, 4).reduce(pushed, 0);
-      const others = this.#missing.get(beginning) ?? [];
-      this.#missing.set(beginning, [...others, bytes]);
-      const word = beginning >>> 5;
-      this.#beginnings[word] = (this.#beginnings[word] ?? 0) | (1 << (beginning & 31));
-    }
+    for (const digest of digests) this.#add(digest);
+  }
+
+  /** Forgets what was found: it is to be found again. */
+  reset(): void {
+    for (const digest of this.found) this.#add(digest);
+    this.found.clear();
+  }
+
+  #add(digest: string): void {
+    const bytes = Buffer.from(digest, "latin1");
+    const beginning = bytes.subarray(0, 4).reduce(pushed, 0);
+    const others = this.#missing.get(beginning) ?? [];
+    this.#missing.set(beginning, [...others, bytes]);
+    const word = beginning >>> 5;
+    this.#beginnings[word] = (this.#beginnings[word] ?? 0) | (1 << (beginning & 31));
   }
 
   get isEmpty(): boolean {

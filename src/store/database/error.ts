@@ -14,7 +14,7 @@ export function databaseError(thrown: unknown, path: string): KilnError {
 
 /** The hint for a damaged database. */
 export const restore =
-  "restore the file from a backup; the objects in the store directory are untouched";
+  "restore the file from a backup, or make a new one of the objects, which are untouched: kiln store rebuild-db";
 
 function explain(thrown: unknown): [code: string, text: string, hint?: string] {
   const message = thrown instanceof Error ? thrown.message : String(thrown);

@@ -47,7 +47,11 @@ export function identify(
   }
   for (const migration of migrations) {
     if (migration.version > version)
-      migrate(sql, migration, created ? options.directory : undefined);
+      migrate(
+        sql,
+        migration,
+        created ? { ...options, uuid: options.newID ?? randomUUID() } : undefined,
+      );
   }
   const row = sql.prepare("select uuid, directory from store where id = 1").get();
   const uuid = row?.["uuid"];
@@ -91,14 +95,18 @@ function readMigrations(folder = fileURLToPath(new URL("./schema", import.meta.u
 }
 
 /** One migration, whole or not at all. The first one also records the store it is for. */
-function migrate(sql: DatabaseSync, migration: Migration, directory: string | undefined): void {
+function migrate(
+  sql: DatabaseSync,
+  migration: Migration,
+  store: { readonly directory: string; readonly uuid: string } | undefined,
+): void {
   sql.exec("begin immediate");
   try {
     sql.exec(migration.sql);
-    if (migration.version === 1 && directory !== undefined) {
+    if (migration.version === 1 && store !== undefined) {
       sql
         .prepare("insert into store (id, uuid, directory, created_at) values (1, ?, ?, ?)")
-        .run(randomUUID(), directory, Date.now());
+        .run(store.uuid, store.directory, Date.now());
       sql.exec(`pragma application_id = ${applicationID}`);
     }
     sql.exec(`pragma user_version = ${migration.version}`);
@@ -131,7 +139,7 @@ export function lost(path: string, directory: string, what: string): KilnError {
     {
       kind: "internal",
       path,
-      hint: `give the store's own database, or restore it; to begin anew without the objects, remove ${join(directory, ".kiln", "store-id")}`,
+      hint: `give the store's own database, or restore it, or make a new one of the objects: kiln store rebuild-db; to begin anew without the objects, remove ${join(directory, ".kiln", "store-id")}`,
     },
   );
 }

@@ -33,6 +33,8 @@ export interface DatabaseOptions {
   readonly durability?: Durability;
   /** The store's {@link StoreDatabase.storeID} when the store already has a database: a new or another one is refused. */
   readonly storeID?: string | undefined;
+  /** The name of the store, for a database that is new; default a random one. */
+  readonly newID?: string | undefined;
   /** Folder of the numbered `.sql` files; only tests give one. */
   readonly schema?: string;
 }
