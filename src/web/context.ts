@@ -2,6 +2,7 @@
 import type { Server } from "../server/server.ts";
 import type { Activity } from "./activity.ts";
 import type { Doctor } from "./doctor.ts";
+import type { HoldingsReader } from "./holdings.ts";
 import type { Metrics } from "./metrics.ts";
 
 export interface WebContext {
@@ -9,6 +10,7 @@ export interface WebContext {
   readonly activity: Activity;
   readonly metrics: Metrics;
   readonly doctor: Doctor;
+  readonly holdings: HoldingsReader;
   readonly mode: "daemon" | "embedded";
   /** How long builds are kept, in milliseconds; undefined: for ever. */
   readonly retention: number | undefined;

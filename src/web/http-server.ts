@@ -22,6 +22,7 @@ import type { WebContext } from "./context.ts";
 import { Doctor } from "./doctor.ts";
 import { eventStream } from "./event-stream.ts";
 import { faultAnswer } from "./faults.ts";
+import { HoldingsReader } from "./holdings.ts";
 import { type HostRules, refusal } from "./host-check.ts";
 import { Metrics } from "./metrics.ts";
 import { pageFolder, securityHeaders } from "./page.ts";
@@ -73,6 +74,7 @@ export class WebServer implements AsyncDisposable {
       activity: new Activity(server.builds),
       metrics: new Metrics(server),
       doctor: new Doctor(server),
+      holdings: new HoldingsReader(server.store),
       mode: options.mode,
       retention: options.retention,
       startedAt: Math.round(performance.timeOrigin),

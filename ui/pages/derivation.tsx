@@ -1,4 +1,169 @@
+/** A derivation: all that a builder gets. */
 import type { ReactElement } from "react";
-export function DerivationPage(_props: { path: string }): ReactElement {
-  return <h1>DerivationPage</h1>;
+import { ApiError, apiUrl, useJson } from "../api.ts";
+import type { BuildsMessage, DerivationMessage } from "../api.ts";
+import { ago, nameOfPath, shortID } from "../format.ts";
+import { useNow, useTitle } from "../hooks.ts";
+import { textOf } from "../log/sgr.ts";
+import {
+  CopyButton,
+  Crumbs,
+  derivationHref,
+  Fault,
+  Loading,
+  objectHref,
+  PageLink,
+  Panel,
+  PathText,
+} from "../parts/bits.tsx";
+import { StateWord } from "../parts/state.tsx";
+import { NotFoundPage } from "./not-found.tsx";
+
+export function DerivationPage({ path }: { path: string }): ReactElement {
+  const { data, error } = useJson<DerivationMessage>(apiUrl("/derivation", { path }));
+  if (error instanceof ApiError && error.status < 500) {
+    return <NotFoundPage text={`${path === "" ? "No path" : path}: ${error.message}`} />;
+  }
+  if (data === undefined)
+    return error === undefined ? <Loading lines={8} /> : <Fault error={error} />;
+  return <Derivation derivation={data} />;
+}
+
+function Derivation({ derivation }: { derivation: DerivationMessage }): ReactElement {
+  const { path, name, system, builder, args, env, inputSources, inputDerivations, outputs } =
+    derivation;
+  useTitle(`${name}.drv`);
+  return (
+    <>
+      <Crumbs>
+        <PageLink to="/store/">Store</PageLink> /{" "}
+        <PageLink to={objectHref(path)}>{name}.drv</PageLink>
+      </Crumbs>
+      <div className="title-row">
+        <h1>{name}</h1>
+        <p className="quiet">derivation for {system}</p>
+      </div>
+      <Panel title="Builder">
+        <dl className="facts">
+          <dt>Derivation</dt>
+          <dd>
+            <PathText path={path} />
+          </dd>
+          <dt>Builder</dt>
+          <dd>
+            <code>{builder}</code>
+          </dd>
+          <dt>Arguments</dt>
+          <dd>
+            <ol className="args">
+              {args.map((arg, i) => (
+                // oxlint-disable-next-line react/no-array-index-key
+                <li key={i}>
+                  <pre tabIndex={0}>{arg.split("\n").map(textOf).join("\n")}</pre>
+                </li>
+              ))}
+            </ol>
+          </dd>
+          <dt>Again in your terminal</dt>
+          <dd>
+            <code>kiln derivation show {path}</code>
+            <CopyButton text={`kiln derivation show ${path}`} what="command" />
+          </dd>
+        </dl>
+      </Panel>
+      <div className="two even">
+        <Panel title="Outputs" aside={outputs.length}>
+          <table className="list">
+            <thead>
+              <tr>
+                <th scope="col">Name</th>
+                <th scope="col">How it is addressed</th>
+              </tr>
+            </thead>
+            <tbody>
+              {outputs.map((output) => (
+                <tr key={output.name}>
+                  <td>{output.name}</td>
+                  <td>
+                    {output.path === null ? (
+                      <>by its content, {output.hashAlgo}</>
+                    ) : (
+                      <>
+                        <PageLink to={objectHref(output.path)}>{nameOfPath(output.path)}</PageLink>
+                        <span className="sub">
+                          <code>{`${output.hashAlgo}:${output.hash ?? ""}`}</code>
+                        </span>
+                      </>
+                    )}
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Panel>
+        <Panel title="Inputs" aside={inputDerivations.length + inputSources.length}>
+          {inputDerivations.length + inputSources.length === 0 && (
+            <p className="panel-text quiet">It needs nothing of the store.</p>
+          )}
+          <ul className="plain-list">
+            {inputDerivations.map((input) => (
+              <li key={input.path}>
+                <PageLink to={derivationHref(input.path)}>{nameOfPath(input.path)}</PageLink>{" "}
+                <span className="quiet">{input.outputs.join(", ")}</span>
+              </li>
+            ))}
+            {inputSources.map((input) => (
+              <li key={input}>
+                <PageLink to={objectHref(input)}>{nameOfPath(input)}</PageLink>{" "}
+                <span className="quiet">source</span>
+              </li>
+            ))}
+          </ul>
+        </Panel>
+      </div>
+      <Panel title="Environment" aside={Object.keys(env).length}>
+        <table className="list env">
+          <thead>
+            <tr>
+              <th scope="col">Name</th>
+              <th scope="col">Value</th>
+            </tr>
+          </thead>
+          <tbody>
+            {Object.entries(env).map(([key, value]) => (
+              <tr key={key}>
+                <td>
+                  <code>{textOf(key)}</code>
+                </td>
+                <td>
+                  <code className="value">{value.split("\n").map(textOf).join("\n")}</code>
+                </td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </Panel>
+      <Builds path={path} />
+    </>
+  );
+}
+
+/** Builds that had it as a target. */
+function Builds({ path }: { path: string }): ReactElement | null {
+  const { data } = useJson<BuildsMessage>(apiUrl("/builds", { q: path, limit: 10 }));
+  const now = useNow(60_000);
+  if (data === undefined || data.builds.length === 0) return null;
+  return (
+    <Panel title="Asked for in">
+      <ul className="plain-list">
+        {data.builds.map((build) => (
+          <li key={build.id}>
+            <StateWord state={build.state} />{" "}
+            <PageLink to={`/build/${build.id}/`}>build {shortID(build.id)}</PageLink>{" "}
+            <span className="quiet">{ago(build.startedAt, now)}</span>
+          </li>
+        ))}
+      </ul>
+    </Panel>
+  );
 }

@@ -299,6 +299,11 @@ export interface DiskMessage {
   /** Of the file system the store is on. */
   readonly free: number;
   readonly total: number;
+  /** Bytes, as NAR, of all that roots need. */
+  readonly heldByRoots: number;
+  /** What a collection would remove now. */
+  readonly collectableObjects: number;
+  readonly collectableSize: number;
   readonly largestNames: readonly NamedAmountMessage[];
   readonly largestObjects: readonly ListedObjectMessage[];
 }
@@ -328,6 +333,40 @@ export interface HealthMessage {
   readonly findings: readonly FindingMessage[];
   /** Whether changes are possible with a token. */
   readonly administrable: boolean;
+}
+
+export interface RootMessage {
+  /** A name that somebody gave, or the path of a link. */
+  readonly name: string;
+  readonly kind: "name" | "link";
+  readonly path: string;
+  readonly user: string | null;
+  readonly createdAt: string;
+  readonly closureCount: number;
+  readonly closureSize: number;
+  /** What a collection would free if this root went away, others staying. */
+  readonly onlyHere: number;
+}
+
+export interface RootsMessage {
+  /** What they alone hold: the most first. */
+  readonly roots: readonly RootMessage[];
+}
+
+/** What a collection removed, or would remove. */
+export interface CollectedMessage {
+  readonly count: number;
+  readonly size: number;
+  /** Of these, at most 1,000: the least recently used first. */
+  readonly objects: readonly {
+    readonly path: string;
+    readonly name: string;
+    readonly narSize: number;
+  }[];
+  /** Objects that no root needs, kept because they were used lately. */
+  readonly recent: number;
+  readonly leftCount: number;
+  readonly leftSize: number;
 }
 
 export interface DeletedMessage {

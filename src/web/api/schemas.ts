@@ -228,6 +228,9 @@ export const disk: z.ZodType<m.DiskMessage> = name(
     narSize: size,
     free: size,
     total: size,
+    heldByRoots: size,
+    collectableObjects: size,
+    collectableSize: size,
     largestNames: z.array(z.object({ name: text, count: size, narSize: size })),
     largestObjects: z.array(listedObject),
   }),
@@ -256,6 +259,34 @@ export const health: z.ZodType<m.HealthMessage> = name(
     memory: size,
     findings: z.array(finding),
     administrable: z.boolean(),
+  }),
+);
+export const roots: z.ZodType<m.RootsMessage> = name(
+  "Roots",
+  z.object({
+    roots: z.array(
+      z.object({
+        name: text,
+        kind: z.enum(["name", "link"]),
+        path: text,
+        user: text.nullable(),
+        createdAt: time,
+        closureCount: size,
+        closureSize: size,
+        onlyHere: size,
+      }),
+    ),
+  }),
+);
+export const collected: z.ZodType<m.CollectedMessage> = name(
+  "Collected",
+  z.object({
+    count: size,
+    size,
+    objects: z.array(z.object({ path: text, name: text, narSize: size })),
+    recent: size,
+    leftCount: size,
+    leftSize: size,
   }),
 );
 export const deleted: z.ZodType<m.DeletedMessage> = name(
