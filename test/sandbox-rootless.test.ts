@@ -19,7 +19,7 @@ interface Outcome {
 
 /** From `--json`. */
 function outcomeOf({ code, stdout, stderr }: Ended): Outcome {
-  assert.equal(code, 0, stderr);
+  assert.equal(code, 0, `${stderr}\n${stdout.toString().slice(-4000)}`);
   const events = stdout
     .toString()
     .trim()

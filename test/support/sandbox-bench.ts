@@ -51,7 +51,7 @@ export interface BenchOptions {
   /** As on a machine without user namespaces. */
   readonly withoutInner?: boolean;
   /** As on a machine without these programs; without dash, bash does all. */
-  readonly without?: readonly ("ip" | "hostname" | "dash" | "bash" | "prlimit")[];
+  readonly without?: readonly ("ip" | "hostname" | "dash" | "bash" | "prlimit" | "guard")[];
   /** Builds without a sandbox, for comparison; the store directory is then the real one. */
   readonly plain?: boolean;
   /** Builders with a network reach this machine, too. */
@@ -162,6 +162,7 @@ function withLess(support: WorkingSupport): WorkingSupport {
   return {
     ...support,
     inner: !withoutInner,
+    guard: without.includes("guard") ? undefined : support.guard,
     tools: {
       ...tools,
       ip: without.includes("ip") ? undefined : tools.ip,

@@ -27,6 +27,8 @@ export interface DaemonMode {
   readonly name: string;
   /** Who runs it, when that is not who runs the tests. */
   readonly runAs?: number;
+  /** Starts it: a program with its arguments. */
+  readonly through?: readonly string[];
   readonly options: BenchOptions;
   /** Who outputs belong to. */
   readonly owner: (uid: number) => boolean;
@@ -66,6 +68,11 @@ export class Bench implements AsyncDisposable {
     child.stderr?.on("data", (chunk: Buffer) => (this.#errors += chunk.toString()));
   }
 
+  /** A folder for a bench. */
+  static newFolder(mode: DaemonMode): string {
+    return newFolder(mode);
+  }
+
   /** `folder`: one of an earlier bench, to be used again. */
   static async open(mode: DaemonMode, options: BenchOptions = {}, folder?: string): Promise<Bench> {
     const place = folder ?? newFolder(mode);
@@ -77,6 +84,7 @@ export class Bench implements AsyncDisposable {
     const text = JSON.stringify({ ...mode.options, ...options });
     const words = [
       ...user,
+      ...(mode.through ?? []),
       process.execPath,
       "--disable-warning=ExperimentalWarning",
       bench,

@@ -116,10 +116,11 @@ ended=$SLOT/ended
 unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS SH MOUNT IP HOSTNAME SETPRIV
 unset NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
 echo started >&3
-# Only a shell that waits in the foreground leaves SIGINT alone; and only its words tell a signal from a status above 128.
-exec 2>"$ended"
+# Only a shell that waits in the foreground leaves SIGINT alone; and only its words tell a signal from a status above 128. News go
+# out by descriptor 1 now: a plain user's builder can take away the right to open more.
+exec 2>"$ended" 0>&1 1>&3
 set +e
-(exec "$@" 2>&1 3<&-)
+(exec "$@" 1>&0 2>&1 0</dev/null 3<&-)
 code=$?
-if [ -s "$ended" ]; then echo "signaled $code" >&3; else echo "exited $code" >&3; fi
+if [ -s "$ended" ]; then echo "signaled $code"; else echo "exited $code"; fi
 exit 0

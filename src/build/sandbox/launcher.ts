@@ -7,10 +7,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { Duplex, type Readable } from "node:stream";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { constants } from "node:os";
 import { inheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { constrain, type Guard } from "./guard.ts";
 import { KnownProcess } from "./known-process.ts";
 import type { ShellImage, Tools } from "./tools.ts";
 
@@ -22,6 +24,8 @@ export interface Launch {
   readonly mode: Mode;
   /** Whether the builder gets a user namespace of its own. */
   readonly inner: boolean;
+  /** What filters its system calls, if anything does. */
+  readonly guard: Guard | undefined;
   /** The directory of this build: see `init.sh`. */
   readonly directory: string;
   /** The builder's ids outside; both 0 for a plain user. */
@@ -184,7 +188,7 @@ class RunningSandbox implements AsyncDisposable {
 }
 
 function start(options: Launch): ChildProcess {
-  const { tools, mode, inner, directory } = options;
+  const { tools, mode, inner, guard, directory } = options;
   const { variables = [] } = options;
   const { program } = tools.shell;
   const last = lastShell(options);
@@ -218,7 +222,8 @@ function start(options: Launch): ChildProcess {
   const namespaces = [...user, "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup"];
   const unshare = [tools.unshare, ...namespaces, "--fork", "--kill-child"];
   const init = [program, initScript, ...variables];
-  const words = [...constrain(tools), ...enterCgroups(options), ...unshare, ...init];
+  const constrained = constrain(tools.setpriv, guard, join(directory, "filter"));
+  const words = [...constrained, ...enterCgroups(options), ...unshare, ...init];
   return spawnClean(words, { env, output: options.output });
 }
 
@@ -231,11 +236,6 @@ function lastShell({ tools, variables = [] }: Launch): ShellImage {
     kind: "internal",
     hint: "install bash, which can pass it on",
   });
-}
-
-/** What all that follows inherits: the death signal, and that no program it starts gains anything. */
-function constrain({ setpriv }: Tools): string[] {
-  return [setpriv, "--pdeathsig=KILL", "--no-new-privs", "--inh-caps=-all", "--"];
 }
 
 /** The build's control groups must be entered before its cgroup namespace is made, and by nobody later than its first process. */

@@ -36,6 +36,15 @@ test("mounts below a directory come outer ones first, each once", () => {
   assert.deepEqual(table.below("/"), ["/home", "/twice", "/home/a b", "/home/a b/deep"]);
 });
 
+test("whole file systems of a type are told from parts of them", () => {
+  const parts = new MountTable(
+    Buffer.from(
+      "1 0 0:1 / /sys rw shared:1 - sysfs sysfs rw\n2 0 0:1 /class /x rw - sysfs sysfs rw\n3 0 0:3 / /y rw - tmpfs sysfs rw\n",
+    ),
+  );
+  assert.deepEqual(parts.ofType("sysfs"), ["/sys"]);
+});
+
 test(
   "this process's own mounts can be read",
   { skip: process.platform !== "linux" && "Linux only" },

@@ -8,6 +8,9 @@ const inheritedFlags = ["nosuid", "nodev", "noexec"];
 
 interface MountPoint {
   readonly path: string;
+  /** What of the file system is there: `/` is all. */
+  readonly root: string;
+  readonly type: string;
   readonly options: readonly string[];
 }
 
@@ -23,6 +26,8 @@ export class MountTable {
       .filter((fields) => fields.length > 5)
       .map((fields) => ({
         path: unescape(fields[4] ?? ""),
+        root: fields[3] ?? "",
+        type: fields[fields.indexOf("-") + 1] ?? "",
         options: (fields[5] ?? "").split(","),
       }));
   }
@@ -40,6 +45,13 @@ export class MountTable {
       if (covers(mount.path, path) && mount.path.length >= (found?.path.length ?? 0)) found = mount;
     }
     return inheritedFlags.filter((flag) => found?.options.includes(flag) === true);
+  }
+
+  /** Where whole file systems of this type are. */
+  ofType(type: string): string[] {
+    return this.#mounts
+      .filter((mount) => mount.type === type && mount.root === "/")
+      .map(({ path }) => path);
   }
 
   /** The places below the directory `path` where something else is mounted, outer ones first. */

@@ -5,7 +5,7 @@
  * plain bind mount from there and takes read-only, nosuid and nodev over from it. That halves the system calls of a build with a
  * thousand inputs. Options of the host's own mounts are repeated: a plain user may not take them away.
  */
-import { existsSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync, statfsSync } from "node:fs";
 import { join } from "node:path";
 import type { StoreDirectory } from "../../format/store-path.ts";
 import type { Mount } from "./fstab.ts";
@@ -56,8 +56,24 @@ export function mountsOf(options: MountOptions): Mount[] {
     ...bind.readOnly(options.realDirectory, slot.inputs),
     ...Array.from(options.objects, (name) => plain(join(slot.inputs, name), `${store}/${name}`)),
     ...options.paths.flatMap((path) => bind.path(path, at(path.inside))),
+    ...systemCovers(options.table),
   ];
 }
+
+/**
+ * A file system that shows the machine, and that a builder could mount in namespaces of its own: the kernel lets it where one is
+ * already to be seen whole. Those of the host are still there, below the builder's root; so something is put over a part of them.
+ */
+function systemCovers(table: MountTable): Mount[] {
+  return table
+    .ofType("sysfs")
+    .map((path) => join(path, "kernel"))
+    .filter((path) => existsSync(path) && statfsSync(path).type === sysfsMagic)
+    .map((path) => special("tmpfs", path, ["ro", "nosuid", "nodev", "noexec", "size=4k"]));
+}
+
+/** `SYSFS_MAGIC` of `linux/magic.h`. */
+const sysfsMagic = 0x62656572;
 
 class Binder {
   readonly #table: MountTable;

@@ -8,6 +8,7 @@
  *       inputs/      the real store directory is mounted here, out of the builder's reach
  *       spare/       mountpoints nobody needs now
  *       fstab, command, holder, ended                        for `init.sh`
+ *       filter       of system calls
  *
  * They lie on the store's file system and mount, so that outputs are moved out by renaming.
  */
@@ -19,6 +20,7 @@ import { Directory, type FilePath, hold, nameOf } from "../../files/directory.ts
 import { attempt } from "../../files/file-error.ts";
 import { removeTree } from "../../files/remove-tree.ts";
 import { type Mount, printFstab } from "./fstab.ts";
+import { writeFilter } from "./guard.ts";
 import type { Layout } from "./layout.ts";
 import { Mountpoints, type Stub } from "./mountpoints.ts";
 import type { SlotPlaces } from "./mounts.ts";
@@ -66,6 +68,7 @@ export class Slot implements SlotPlaces {
     mkdirSync(directory, { mode: 0o700 });
     for (const path of [root, inputs, join(directory, "spare")]) mkdirSync(path, { mode: 0o755 });
     for (const path of [tmp, store]) mkdirSync(path);
+    writeFilter(join(directory, "filter"));
     await promisify(execFile)("mkfifo", ["-m", "0600", join(directory, "holder")]);
     return slot;
   }

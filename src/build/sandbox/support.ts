@@ -8,6 +8,7 @@ import { readFileSync } from "node:fs";
 import { KilnError } from "../../util/kiln-error.ts";
 import { explainFailure, readFacts } from "./explain.ts";
 import { firstPrivateID, privateIDs } from "./identity.ts";
+import { findGuard, type Guard } from "./guard.ts";
 import type { Mode } from "./launcher.ts";
 import { findTools, type Tools } from "./tools.ts";
 import { tryOut } from "./trial.ts";
@@ -25,6 +26,8 @@ export interface WorkingSupport {
   readonly mode: Mode;
   /** Whether builders get a user namespace of their own, in which they are always uid 1000, gid 100. */
   readonly inner: boolean;
+  /** What filters the system calls of builders; undefined where nothing does. */
+  readonly guard: Guard | undefined;
   /** The namespaces a builder has for itself. */
   readonly namespaces: readonly string[];
   /** What is weaker here than it could be. */
@@ -51,7 +54,7 @@ const noSandbox = "--sandbox=false builds without isolation";
 
 const usualPlaces = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Tries what works here, best first. Takes about 50 ms. */
+/** Tries what works here, best first. Takes about 60 ms. */
 export async function probeSandbox(options: ProbeOptions): Promise<SandboxSupport> {
   if (process.platform !== "linux") {
     return {
@@ -66,11 +69,15 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxSuppor
     const reason = `programs are missing: ${found.missing.join(", ")}`;
     return { available: false, reason, hint: "install them with the system's package manager" };
   }
+  const { tools } = found;
+  const { directory } = options;
+  const start = { setpriv: tools.setpriv, shell: tools.shell.program, directory };
+  const guard = await findGuard(tools.guards, start);
   const complaints: string[] = [];
   for (const way of waysToTry()) {
     try {
-      await tryOut({ ...way, tools: found.tools, directory: options.directory });
-      return supportFrom(found.tools, way);
+      await tryOut({ ...way, tools, guard, directory });
+      return supportFrom(tools, { ...way, guard });
     } catch (error) {
       complaints.push(KilnError.from(error).message);
     }
@@ -81,7 +88,9 @@ export async function probeSandbox(options: ProbeOptions): Promise<SandboxSuppor
 /** One line for the record of a build: how it was isolated. */
 export function describeSupport(support: SandboxSupport): string {
   if (!support.available) return `none: ${support.reason}`;
-  return `${support.namespaces.join(" ")} namespaces (${support.mode}), no new privileges, no seccomp`;
+  const { namespaces, mode, guard } = support;
+  const filter = guard === undefined ? "no seccomp" : "seccomp";
+  return `${namespaces.join(" ")} namespaces (${mode}), no new privileges, ${filter}`;
 }
 
 interface Way {
@@ -89,19 +98,27 @@ interface Way {
   readonly inner: boolean;
 }
 
-function supportFrom(tools: Tools, way: Way): WorkingSupport {
+function supportFrom(tools: Tools, way: Way & Pick<WorkingSupport, "guard">): WorkingSupport {
   const hasUser = way.inner || way.mode === "user";
   const namespaces = [...(hasUser ? ["user"] : []), "mount", "pid", "ipc", "uts", "net", "cgroup"];
   return { available: true, tools, ...way, namespaces, notes: notesOn(tools, way) };
 }
 
-function notesOn(tools: Tools, { mode, inner }: Way): Note[] {
+function notesOn(
+  tools: Tools,
+  { mode, inner, guard }: Way & Pick<WorkingSupport, "guard">,
+): Note[] {
   const notes: Note[] = [];
   if (tools.hostname === undefined && mode === "user") {
     notes.push({ text: "builders see this machine's name", hint: "install hostname" });
   }
   if (tools.ip === undefined) {
     notes.push({ text: "builders have no loopback interface", hint: "install ip (iproute2)" });
+  }
+  if (guard === undefined) {
+    const text =
+      "builders can make every system call, those for keyrings and virtual machines, too";
+    notes.push({ text, hint: "install perl, or util-linux 2.41" });
   }
   if (!inner) {
     const hint = "sysctl user.max_user_namespaces=10000";
@@ -111,7 +128,7 @@ function notesOn(tools: Tools, { mode, inner }: Way): Note[] {
     const text = "builders run as the root of this container, though without any of its powers";
     notes.push({ text, hint: "run Kiln as another user, or with CAP_SYS_ADMIN" });
   }
-  if (readFacts().dmesgRestrict === "0") {
+  if (guard === undefined && readFacts().dmesgRestrict === "0") {
     const hint = "sysctl kernel.dmesg_restrict=1";
     notes.push({ text: "builders can read the kernel's log", hint });
   }

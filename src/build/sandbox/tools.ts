@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { basename } from "node:path";
 import { promisify } from "node:util";
 import { findProgram } from "../builtins/extract/program.ts";
+import type { Guard } from "./guard.ts";
 
 export interface Tools {
   readonly unshare: string;
@@ -17,6 +18,8 @@ export interface Tools {
   readonly shell: ShellImage;
   /** For builders with variables that no other shell passes on. */
   readonly bash: ShellImage | undefined;
+  /** Programs that may be able to filter system calls, best first. */
+  readonly guards: readonly Guard[];
 }
 
 /** A shell and the files it consists of: it is started once more from open descriptors, where no file of the host exists. */
@@ -56,9 +59,11 @@ export async function findTools(
   if (!unshare || !mount || !umount || !setpriv || !nsenter || !shell || missing.length > 0)
     return { missing };
   const bash = await findShell(["bash"], find);
-  const [prlimit, ip, hostname] = ["prlimit", "ip", "hostname"].map(find);
+  const [prlimit, ip, hostname, perl] = ["prlimit", "ip", "hostname", "perl"].map(find);
+  const guards: Guard[] = [{ by: "setpriv", program: setpriv }];
+  if (perl !== undefined) guards.unshift({ by: "perl", program: perl });
   return {
-    tools: { unshare, mount, umount, setpriv, nsenter, prlimit, ip, hostname, shell, bash },
+    tools: { unshare, mount, umount, setpriv, nsenter, prlimit, ip, hostname, shell, bash, guards },
   };
 }
 

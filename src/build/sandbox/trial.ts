@@ -8,6 +8,7 @@ import { KilnError } from "../../util/kiln-error.ts";
 import { FifoPool } from "../fifo-pool.ts";
 import { assemble } from "./assembly.ts";
 import { idsFor } from "./identity.ts";
+import type { Guard } from "./guard.ts";
 import { launch, type Mode } from "./launcher.ts";
 import { Slot } from "./slot.ts";
 import type { Tools } from "./tools.ts";
@@ -16,6 +17,7 @@ export interface Trial {
   readonly tools: Tools;
   readonly mode: Mode;
   readonly inner: boolean;
+  readonly guard: Guard | undefined;
   /** An existing private folder on the store's file system. */
   readonly directory: string;
 }
@@ -28,7 +30,7 @@ const [inputName, outputName] = [`${"0".repeat(32)}-input`, `${"1".repeat(32)}-o
  *
  * @throws KilnError `sandbox.setup` when the sandbox cannot be made, `sandbox.leaky` when it is not what it should be
  */
-export async function tryOut({ tools, mode, inner, directory }: Trial): Promise<void> {
+export async function tryOut({ tools, mode, inner, guard, directory }: Trial): Promise<void> {
   const folder = mkdtempSync(join(directory, "trial-"));
   try {
     const [workDirectory, realDirectory] = [join(folder, "build"), join(folder, "store")];
@@ -41,11 +43,16 @@ export async function tryOut({ tools, mode, inner, directory }: Trial): Promise<
     const common = { storeDirectory, realDirectory, workDirectory, identity: inside };
     const command = stringToBytes(script);
     await assemble(slot, { ...common, objects: [inputName], paths: [], network: false, command });
-    const said = await run(slot, { tools, mode, inner, ...outside }, folder);
+    const said = await run(slot, { tools, mode, inner, guard, ...outside }, folder);
     const output = join(folder, "output");
     slot.moveOut(outputName, output);
     const foreign = mode === "user" ? "65534" : "";
-    check(said, { uid: String(inside.uid), foreign, output: readFileSync(output, "utf8") });
+    check(said, {
+      uid: String(inside.uid),
+      foreign,
+      output: readFileSync(output, "utf8"),
+      filtered: guard !== undefined,
+    });
   } finally {
     await removeTree(folder);
   }
@@ -53,7 +60,7 @@ export async function tryOut({ tools, mode, inner, directory }: Trial): Promise<
 
 async function run(
   slot: Slot,
-  how: { tools: Tools; mode: Mode; inner: boolean; uid: number; gid: number },
+  how: Omit<Trial, "directory"> & { readonly uid: number; readonly gid: number },
   folder: string,
 ): Promise<string> {
   let said = "";
@@ -82,12 +89,21 @@ while read -r line; do echo "$line"; done </proc/self/status
 exit 0
 `;
 
+interface Expected {
+  readonly uid: string;
+  /** What groups of the daemon look like. */
+  readonly foreign: string;
+  readonly output: string;
+  readonly filtered: boolean;
+}
+
 /** @param said /proc/self/status of the builder */
-function check(said: string, expected: { uid: string; foreign: string; output: string }): void {
+function check(said: string, expected: Expected): void {
   const value = (name: string): string | undefined =>
     new RegExp(`^${name}:[ \\t]*(.*)$`, "m").exec(said)?.[1];
   if (expected.output !== "made\n") throw leaky("an output was not kept");
   if (value("NoNewPrivs") !== "1") throw leaky("builders could gain privileges");
+  if (expected.filtered && value("Seccomp") !== "2") throw leaky("builders can make every call");
   if (/[1-9a-f]/.test(`${value("CapPrm") ?? "f"}${value("CapEff") ?? "f"}`)) {
     throw leaky("builders keep capabilities");
   }
