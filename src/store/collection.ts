@@ -11,12 +11,12 @@ import { parseStorePath, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { notInStore, referrersFirst } from "./database/closure.ts";
 import type { ListedObject } from "./database/object-graph.ts";
-import { textIn } from "./database/row.ts";
+import { integerIn, textIn } from "./database/row.ts";
 import { takeOut } from "./deletion.ts";
 import { findRoots, keptLinks } from "./lasting-roots.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
-import { findDead, type DeadObject } from "./reachability.ts";
+import { findReachability, type DeadObject, type Reachability } from "./reachability.ts";
 
 /** What to collect; by default all that no root needs and that was not used in the last ten minutes. */
 export interface CollectOptions {
@@ -73,15 +73,15 @@ export async function collect(parts: StoreParts, options: CollectOptions = {}): 
   const { only, signal, dryRun = false, olderThan = only === undefined ? defaultAge : 0 } = options;
   const cutoff = Math.min(usage.floor, Date.now() - olderThan);
   const kept = dryRun ? keptLinks(parts) : await findRoots(parts);
-  const targets = new Set(kept.map(({ target }) => target));
-  const found = await findDead(database, {
-    isRoot: (path) => targets.has(path) || roots.holds(path),
+  const found = await findReachability(database, {
+    roots: [...kept.map(({ target }) => target), ...roots.all()],
     cutoff,
-    lastUse: (path) => usage.noted(path),
+    uses: usage.noted(),
     signal,
   });
-  const dead = only === undefined ? found.dead : restrict(parts, found.dead, only);
   const goal = new Goal(parts, options, found);
+  const dead =
+    only === undefined ? goal.candidates() : restrict(parts, found, only)[Symbol.iterator]();
   const isFree = (path: StorePath): boolean => {
     const lastUse = usage.lastUse(path);
     return (
@@ -91,27 +91,30 @@ export async function collect(parts: StoreParts, options: CollectOptions = {}): 
   const removed: ListedObject[] = [];
   let count = 0;
   let bytes = 0;
-  for (let at = 0; at < dead.length;) {
+  const total = only?.length ?? found.dead.count;
+  for (;;) {
     signal?.throwIfAborted();
-    const batch = await goal.next(dead, at, bytes, dryRun);
+    const batch = await goal.next(dead, bytes);
     if (batch.length === 0) break;
-    at += batch.length;
     const gone = dryRun ? pathsOf(parts, batch) : await removeBatch(parts, batch, isFree);
     for (const object of gone) {
       count++;
       bytes += object.narSize;
       if (removed.length < mostListed) removed.push(object);
     }
-    options.onProgress?.({ done: count, total: dead.length, bytes });
+    options.onProgress?.({ done: count, total: Math.max(total, count), bytes });
   }
   // Only what is gone from the disk is freed.
   if (!dryRun) await parts.files.settled();
-  const all = found.dead.reduce((sum, { narSize }) => sum + narSize, found.live.bytes);
+  const { live } = found;
   return {
     removed,
     count,
     bytes,
-    left: { count: found.live.count + found.dead.length - count, bytes: all - bytes },
+    left: {
+      count: live.count + found.dead.count - count,
+      bytes: live.bytes + found.dead.bytes - bytes,
+    },
     recent: found.recent,
   };
 }
@@ -119,47 +122,51 @@ export async function collect(parts: StoreParts, options: CollectOptions = {}): 
 /** How much has to go: which of the dead objects come next. */
 class Goal {
   readonly #parts: StoreParts;
+  readonly #found: Reachability;
   readonly #keepFree: number | undefined;
+  readonly #dryRun: boolean;
   /** Bytes of NARs that have to go at least; undefined when that is no goal. */
   readonly #surplus: number | undefined;
 
-  constructor(
-    parts: StoreParts,
-    { maxSize, keepFree }: CollectOptions,
-    found: { readonly dead: readonly DeadObject[]; readonly live: { readonly bytes: number } },
-  ) {
+  constructor(parts: StoreParts, options: CollectOptions, found: Reachability) {
+    const { maxSize, keepFree, dryRun = false } = options;
     this.#parts = parts;
+    this.#found = found;
     this.#keepFree = keepFree;
-    if (maxSize === undefined) return;
-    this.#surplus =
-      found.dead.reduce((sum, { narSize }) => sum + narSize, found.live.bytes) - maxSize;
+    this.#dryRun = dryRun;
+    const { live, dead } = found;
+    if (maxSize !== undefined) this.#surplus = live.bytes + dead.bytes - maxSize;
   }
 
-  /** The next objects to go after `bytes` have gone; none when the goal is reached. */
+  /** What may go, in the order in which it has to. Where all goes, it does not matter what was used when. */
+  candidates(): Iterator<DeadObject> | AsyncIterator<DeadObject> {
+    const isAll = this.#surplus === undefined && this.#keepFree === undefined;
+    return isAll ? this.#found.referrersFirst() : this.#found.leastUsedFirst();
+  }
+
+  /** The next of `dead` to go after `bytes` have gone; none when the goal is reached. */
   async next(
-    dead: readonly DeadObject[],
-    at: number,
+    dead: Iterator<DeadObject> | AsyncIterator<DeadObject>,
     bytes: number,
-    dryRun: boolean,
   ): Promise<readonly DeadObject[]> {
-    const wanted = await this.#wanted(bytes, dryRun);
+    const wanted = await this.#wanted(bytes);
     const batch: DeadObject[] = [];
     for (let sum = 0; batch.length < batchSize && sum < wanted;) {
-      const object = dead[at + batch.length];
-      if (object === undefined) break;
-      batch.push(object);
-      sum += object.narSize;
+      const next = await dead.next();
+      if (next.done === true) break;
+      batch.push(next.value);
+      sum += next.value.narSize;
     }
     return batch;
   }
 
   /** How many bytes must go yet; Infinity when all must. */
-  async #wanted(bytes: number, dryRun: boolean): Promise<number> {
+  async #wanted(bytes: number): Promise<number> {
     if (this.#surplus === undefined && this.#keepFree === undefined) return Infinity;
     const surplus = this.#surplus === undefined ? 0 : this.#surplus - bytes;
     if (this.#keepFree === undefined) return surplus;
-    if (!dryRun) await this.#parts.files.settled();
-    const missing = this.#keepFree - freeBytes(this.#parts.files.root) - (dryRun ? bytes : 0);
+    if (!this.#dryRun) await this.#parts.files.settled();
+    const missing = this.#keepFree - freeBytes(this.#parts.files.root) - (this.#dryRun ? bytes : 0);
     return Math.max(surplus, missing);
   }
 }
@@ -206,18 +213,19 @@ function pathsOf(parts: StoreParts, batch: readonly DeadObject[]): ListedObject[
   return objects;
 }
 
-/** Of the dead objects those that are wanted, with what refers to them. All of that must be dead. */
+/** What is wanted, with what refers to it, referrers first. All of that must be dead. */
 function restrict(
   parts: StoreParts,
-  dead: readonly DeadObject[],
+  found: Reachability,
   only: readonly StorePath[],
 ): readonly DeadObject[] {
+  const find = parts.database.prepare("select id, nar_size from objects where path = ?");
   for (const path of only) if (!parts.objects.has(path)) throw notInStore(path);
-  const byPath = new Map(pathsOf(parts, dead).map(({ path }, i) => [path, dead[i]] as const));
   return referrersFirst(parts.database, only).map((path) => {
-    const object = byPath.get(path);
-    if (object === undefined) throw alive(parts, path, only);
-    return object;
+    const row = find.get(path);
+    const id = row === undefined ? -1 : integerIn(row, "id");
+    if (row === undefined || !found.mayGo(id)) throw alive(parts, path, only);
+    return { id, narSize: integerIn(row, "nar_size") };
   });
 }
 

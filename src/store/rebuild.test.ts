@@ -66,10 +66,7 @@ test("a lost database is made again of the objects, whatever their addresses", a
     [],
   );
   await lose(context);
-  await assert.rejects(
-    Store.open(context.options),
-    { code: "database.lost" },
-  );
+  await assert.rejects(Store.open(context.options), { code: "database.lost" });
   writeFileSync(join(context.real, "README"), "mine");
   const seen: number[] = [];
   const rebuilt = await rebuildDatabase({

@@ -42,9 +42,9 @@ export class Usage implements Disposable {
     this.#noted.set(path, this.#clock());
   }
 
-  /** When {@link note} was last called for the object, as far as that is remembered; 0 when it is not. */
-  noted(path: StorePath): number {
-    return this.#noted.get(path) ?? 0;
+  /** The uses that are in memory. */
+  noted(): readonly (readonly [path: StorePath, time: number])[] {
+    return [...this.#noted];
   }
 
   /** When the object was last used or registered, in milliseconds since the Unix epoch; undefined when there is no such object. */
@@ -53,7 +53,7 @@ export class Usage implements Disposable {
       .prepare("select max(used_at, registered_at) as used_at from objects where path = ?")
       .get(path);
     if (row === undefined) return undefined;
-    return Math.max(integerIn(row, "used_at"), this.noted(path));
+    return Math.max(integerIn(row, "used_at"), this.#noted.get(path) ?? 0);
   }
 
   /** Has everything that is used from now on stay until the result is disposed of. */

@@ -32,6 +32,20 @@ export class Statement {
     }
   }
 
+  /** All rows, of which every column is a number, as arrays: in a fraction of the time of {@link all}. */
+  numbers(...values: SQLInputValue[]): number[][] {
+    try {
+      this.#statement.setReturnArrays(true);
+      const rows: unknown = this.#statement.all(...values);
+      if (isNumbers(rows)) return rows;
+    } catch (error) {
+      throw databaseError(error, this.#path);
+    } finally {
+      this.#statement.setReturnArrays(false);
+    }
+    throw new TypeError("a column is not a number");
+  }
+
   /** Row after row; no other use of this statement may come between. */
   *iterate(...values: SQLInputValue[]): Generator<Row, void, undefined> {
     try {
@@ -49,4 +63,14 @@ export class Statement {
       throw databaseError(error, this.#path);
     }
   }
+}
+
+/** Whether these are rows of numbers, going by the first. */
+function isNumbers(rows: unknown): rows is number[][] {
+  if (!Array.isArray(rows)) return false;
+  const [first] = rows as unknown[];
+  return (
+    first === undefined ||
+    (Array.isArray(first) && first.every((column) => typeof column === "number"))
+  );
 }
