@@ -99,10 +99,24 @@ test("an object that refers to itself is imported, and one that hides or invents
   );
   assert.deepEqual(outcomes(reports), [
     "rejected path.mismatch",
-    "rejected ca.references",
+    "rejected ca.mismatch",
     "rejected path.mismatch",
     "imported",
     "present",
   ]);
   assert.deepEqual(store.info(path)?.references, [path]);
+});
+
+test("an object may be declared to refer to itself without doing so, as to anything else", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const plain = sample(directory, "plain", "plain");
+  const { ca } = plain;
+  assert.ok(ca !== undefined);
+  const storePath = storePathOf(directory, "plain", ca, { self: true, others: [] });
+  const object = { ...plain, storePath, references: [storePath] };
+  const reports = await importInto(store, streamOf(exported(plain), exported(object)));
+  assert.deepEqual(outcomes(reports), ["imported", "imported"]);
+  assert.notEqual(storePath, plain.storePath);
+  assert.deepEqual(store.info(storePath)?.references, [storePath]);
 });
