@@ -4,9 +4,14 @@
  */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../src/util/temp.ts";
+import { shellTargets } from "./support/cli.ts";
+import { PlainUser, withoutNamespaces } from "./support/plain-user.ts";
+import { waitUntil } from "./support/sandbox.ts";
 import { kilnProgram, needsWorld } from "./support/world.ts";
 
 const skip = needsWorld || (process.getuid?.() !== 0 && "only root makes users");
@@ -77,6 +82,63 @@ test("the files of others are left alone", { skip }, async () => {
   );
   assert.equal(lines.filter((line) => line === "exit 1").length, 2);
   assert.equal(lines.at(-1), "mine");
+});
+
+/** What the unit files of a user's installation say. */
+function unitsOf({ home }: PlainUser): { words: string[]; socket: string } {
+  const read = (name: string): string =>
+    readFileSync(join(home, ".config/systemd/user", name), "utf8");
+  const line = /^ExecStart=(.*) \$KILN_SERVE_FLAGS$/m.exec(read("kiln-serve.service"))?.[1] ?? "";
+  return {
+    words: line.split(" "),
+    socket: /^ListenStream=(.*)$/m.exec(read("kiln-serve.socket"))?.[1] ?? "",
+  };
+}
+
+test(
+  "one user's daemon has everybody's paths, and his commands find it",
+  { skip: needsWorld },
+  async () => {
+    await using user = new PlainUser();
+    const installed = await user.run(["install", "--single-user", "--shell="]);
+    assert.equal(installed.code, 0, installed.stderr);
+    const real = join(user.home, ".local/share/kiln/opt/zb/store");
+    const { words, socket } = unitsOf(user);
+    assert.deepEqual(words.slice(0, 6), [
+      join(user.home, ".local/lib/kiln/bin/kiln"),
+      "serve",
+      "--systemd",
+      "--store=/opt/zb/store",
+      `--real-store=${real}`,
+      `--db=${join(user.home, ".local/share/kiln/opt/zb/var/kiln/db.sqlite")}`,
+    ]);
+    const flags = words.slice(3);
+    const daemon = user.start(["serve", `--store-socket=${socket}`, ...flags]);
+    try {
+      await waitUntil(() => daemon.stderr().includes("builders are isolated: user mount"), 30_000);
+      user.write("project/kiln.build.ts", shellTargets({ default: "pwd >$out" }));
+      const built = await user.run(["build", "-o", "link", "project"]);
+      assert.match(built.stdout.toString(), /^\/opt\/zb\/store\/\S+-main\n$/, built.stderr);
+      assert.equal(readFileSync(join(user.home, "link"), "utf8"), "/build\n");
+      assert.ok(readlinkSync(join(user.home, "link")).startsWith(real));
+      const { stdout } = await user.run(["doctor"]);
+      assert.ok(stdout.includes(`answers at ${socket}; isolation: true`), stdout.toString());
+    } finally {
+      await daemon.end();
+    }
+    const gone = await user.run(["uninstall", "--single-user"]);
+    assert.match(gone.stderr, new RegExp(`what was built stays: ${real}, `));
+  },
+);
+
+test("one user's store is his own in all its paths where there are no sandboxes", async () => {
+  await using user = new PlainUser();
+  const flags = ["install", "--single-user", "--dry-run", "--json"];
+  const { stdout, stderr } = await user.run(flags, { through: withoutNamespaces });
+  const own = join(user.home, ".local/share/kiln/store");
+  assert.ok(stdout.includes(` --store=${own} `), stderr);
+  assert.ok(!stdout.includes("--real-store"));
+  assert.ok(!existsSync(join(user.home, ".local")), "only told");
 });
 
 test("one user gets everything below the home folder", { skip: needsWorld }, async () => {

@@ -103,8 +103,9 @@ for (const kind of daemonKinds) {
     });
     after(async () => await place?.[Symbol.asyncDispose]());
 
-    test("says how", () => {
-      assert.match(daemon.log(), /builders are isolated: user mount pid ipc uts net cgroup/);
+    test("says how", async () => {
+      const how = "builders are isolated: user mount pid ipc uts net cgroup";
+      await waitUntil(() => daemon.log().includes(how));
     });
 
     test("shows a builder what it may see", async () => {

@@ -1,5 +1,6 @@
 /** Which store a plain user has who may not write to the standard one. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import type { SandboxMode } from "../server/options.ts";
 import { temporaryDirectory } from "../util/temp.ts";
@@ -29,11 +30,13 @@ export async function ownStore(
   return wishes.create !== true || (await canIsolate(mapped.realDirectory)) ? mapped : unmapped;
 }
 
-/** Tried where it will be done: file systems differ. */
+/** Tried where it will be done, or as near as there is a folder: file systems differ. */
 async function canIsolate(storeDirectory: string): Promise<boolean> {
   const { probeSandbox } = await import("../build/sandbox/support.ts");
-  const place = dirname(storeDirectory);
-  mkdirSync(place, { recursive: true });
-  await using folder = await temporaryDirectory(place, "trial-");
+  let place = dirname(storeDirectory);
+  while (!existsSync(place)) place = dirname(place);
+  await using folder = await temporaryDirectory(place, "trial-").catch(
+    async () => await temporaryDirectory(tmpdir(), "kiln-trial-"),
+  );
   return (await probeSandbox({ directory: folder.path })).available;
 }

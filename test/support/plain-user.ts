@@ -1,9 +1,10 @@
 /** A plain user with a home, who runs `kiln`: whoever runs the tests, or nobody where that is root. */
-import { spawn } from "node:child_process";
+import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, realpathSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import type { Readable } from "node:stream";
 import { removeTree } from "../../src/files/remove-tree.ts";
 import { type Ended, kilnProgram } from "./world.ts";
 
@@ -34,15 +35,7 @@ export class PlainUser implements AsyncDisposable {
     args: readonly string[],
     options: { readonly cwd?: string; readonly through?: readonly string[] } = {},
   ): Promise<Ended> {
-    const asUser = isRoot
-      ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--"]
-      : [];
-    const words = [...asUser, ...(options.through ?? []), kilnProgram, ...args];
-    const child = spawn(words[0] ?? "", words.slice(1), {
-      cwd: options.cwd ?? this.home,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env["PATH"], HOME: this.home, TMPDIR: this.home, LANG: "C.UTF-8" },
-    });
+    const child = this.#spawn(args, options);
     const [out, err]: [Buffer[], Buffer[]] = [[], []];
     child.stdout.on("data", (chunk: Buffer) => out.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => err.push(chunk));
@@ -51,8 +44,40 @@ export class PlainUser implements AsyncDisposable {
     return { code, signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString() };
   }
 
+  /** Starts `kiln` in the home, to be ended with SIGTERM. */
+  start(args: readonly string[]): { stderr(): string; end(): Promise<void> } {
+    const child = this.#spawn(args, {});
+    let err = "";
+    child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()));
+    child.stdout.resume();
+    return {
+      stderr: () => err,
+      end: async () => {
+        if (child.exitCode !== null || child.signalCode !== null) return;
+        const gone = once(child, "exit");
+        child.kill();
+        await gone;
+      },
+    };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await removeTree(this.home);
+  }
+
+  #spawn(
+    args: readonly string[],
+    options: { readonly cwd?: string; readonly through?: readonly string[] },
+  ): ChildProcessByStdio<null, Readable, Readable> {
+    const asUser = isRoot
+      ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--"]
+      : [];
+    const words = [...asUser, ...(options.through ?? []), kilnProgram, ...args];
+    return spawn(words[0] ?? "", words.slice(1), {
+      cwd: options.cwd ?? this.home,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], HOME: this.home, TMPDIR: this.home, LANG: "C.UTF-8" },
+    });
   }
 
   #give(path: string): void {

@@ -1,6 +1,7 @@
 /** `kiln install`, `kiln uninstall`: Kiln as a service of the machine, or of one user. */
 import { existsSync } from "node:fs";
 import { isStaticProgram } from "../../build/sandbox/program-files.ts";
+import { defaultStoreDirectory } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup } from "../../util/unix-accounts.ts";
 import { type CommandContext, say } from "../context.ts";
@@ -13,6 +14,8 @@ import {
   uninstallSteps,
 } from "../install/plan.ts";
 import { describeStep, doStep, type Step } from "../install/steps.ts";
+import { ownStore } from "../own-store.ts";
+import { type Settings, settingsFrom } from "../settings.ts";
 
 export interface InstallFlags {
   readonly singleUser?: boolean;
@@ -110,6 +113,7 @@ async function choicesFrom(flags: InstallFlags, context: CommandContext): Promis
     isMultiUser,
     platform,
     env: context.env,
+    settings: await settingsFor(isMultiUser, context),
     prefix: flags.prefix,
     buildUsers: {
       group: flags.buildUsersGroup ?? defaultBuildUsers.group,
@@ -123,6 +127,14 @@ async function choicesFrom(flags: InstallFlags, context: CommandContext): Promis
     hasService: flags.service ?? true,
     isServiceManagerRunning: platform === "darwin" || existsSync("/run/systemd/system"),
   };
+}
+
+/** A user gets the store that his commands use where he cannot write to the standard one. */
+async function settingsFor(isMultiUser: boolean, { env }: CommandContext): Promise<Settings> {
+  const standard = settingsFrom({ store: defaultStoreDirectory }, {});
+  if (isMultiUser) return standard;
+  const sandbox = process.platform === "linux" ? undefined : "false";
+  return await ownStore(standard, env, { create: true, sandbox });
 }
 
 /** The shell that was named, else Debian's busybox-static. */

@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { type Environment, homeOf, xdgDirectory } from "../xdg.ts";
-import { placesOf, type Places } from "../settings.ts";
+import type { Settings } from "../settings.ts";
 import type { Step } from "./steps.ts";
 import { type DaemonCommand, launchdService, systemdService, systemdSocket } from "./units.ts";
 
@@ -11,6 +11,8 @@ export interface InstallChoices {
   readonly isMultiUser: boolean;
   readonly platform: "linux" | "darwin";
   readonly env: Environment;
+  /** The store that the daemon is to serve: the standard one for everybody, else that user's own. */
+  readonly settings: Settings;
   /** Where `lib/kiln` and `bin/kiln` go; default `/usr/local`, or `~/.local` of one user. */
   readonly prefix: string | undefined;
   readonly buildUsers: {
@@ -46,7 +48,7 @@ export function installSteps(choices: InstallChoices): Step[] {
     { type: "package", path: layout.package },
     { type: "link", path: layout.command, target: layout.program },
     ...(choices.isMultiUser ? userSteps(choices) : []),
-    ...storeFolders(choices, layout),
+    ...storeFolders(choices),
     ...(choices.hasService ? serviceSteps(choices, layout) : []),
   ];
 }
@@ -68,13 +70,13 @@ export function uninstallSteps(choices: InstallChoices): Step[] {
 
 /** Where a client finds the daemon of this installation. */
 export function socketOf(choices: InstallChoices): string {
-  return layoutOf(choices).places.socket;
+  return choices.settings.socket;
 }
 
 /** What stays after uninstalling. */
 export function keptPlaces(choices: InstallChoices): string[] {
-  const { store, places } = layoutOf(choices);
-  return [store, places.database, places.logDirectory];
+  const { realDirectory, database, logDirectory } = choices.settings;
+  return [realDirectory, database, logDirectory];
 }
 
 interface Layout {
@@ -82,16 +84,12 @@ interface Layout {
   readonly program: string;
   readonly command: string;
   readonly units: string;
-  readonly places: Places;
-  /** The directory that holds the objects. */
-  readonly store: string;
 }
 
 function layoutOf(choices: InstallChoices): Layout {
   const { isMultiUser, platform, env } = choices;
   const home = homeOf(env);
   const prefix = choices.prefix ?? (isMultiUser ? "/usr/local" : join(home, ".local"));
-  const own = join(xdgDirectory(env, "XDG_DATA_HOME", ".local/share"), "kiln");
   const units = {
     linux: isMultiUser
       ? "/etc/systemd/system"
@@ -104,8 +102,6 @@ function layoutOf(choices: InstallChoices): Layout {
     program: join(folder, "bin", "kiln"),
     command: join(prefix, "bin", "kiln"),
     units,
-    store: isMultiUser ? "/opt/zb/store" : join(own, "store"),
-    places: isMultiUser ? placesOf("/opt/zb/store") : placesOf(join(own, "store")),
   };
 }
 
@@ -122,13 +118,14 @@ function userSteps({ platform, buildUsers }: InstallChoices): Step[] {
 }
 
 /** The store directory with zb's mode (members of the group may add, nobody removes others' files), and the daemon's folders. */
-function storeFolders(choices: InstallChoices, { store, places }: Layout): Step[] {
+function storeFolders(choices: InstallChoices): Step[] {
+  const { realDirectory, database, logDirectory, socket } = choices.settings;
   const group =
     choices.isMultiUser && choices.platform === "linux" ? choices.buildUsers.group : undefined;
   const mode = choices.isMultiUser ? 0o1775 : 0o755;
   return [
-    { type: "folder", path: store, mode, ...(group === undefined ? {} : { group }) },
-    ...[dirname(places.database), places.logDirectory, dirname(places.socket)]
+    { type: "folder", path: realDirectory, mode, ...(group === undefined ? {} : { group }) },
+    ...[dirname(database), logDirectory, dirname(socket)]
       .filter((path, index, all) => all.indexOf(path) === index)
       .map((path): Step => ({ type: "folder", path, mode: 0o755 })),
   ];
@@ -148,11 +145,12 @@ function serviceFiles(
   choices: InstallChoices,
   layout: Layout,
 ): { path: string; content: string }[] {
+  const { realDirectory, database, logDirectory, socket } = choices.settings;
   const daemon: DaemonCommand = {
     program: layout.program,
-    flags: serveFlags(choices, layout),
-    socket: layout.places.socket,
-    places: [layout.store, dirname(layout.places.database)],
+    flags: serveFlags(choices),
+    socket,
+    places: [realDirectory, dirname(database)],
     socketGroup: choices.socketGroup,
     isOfSystem: choices.isMultiUser,
   };
@@ -165,20 +163,31 @@ function serviceFiles(
         at("kiln-serve.socket", systemdSocket(daemon)),
         at("kiln-serve.service", systemdService(daemon)),
       ]
-    : [at(plist, launchdService(daemon, join(layout.places.logDirectory, "kiln-serve.log")))];
+    : [at(plist, launchdService(daemon, join(logDirectory, "kiln-serve.log")))];
 }
 
 const plist = "kiln-serve.plist";
 
 /** What builders find of the host, who runs them, and how they are kept apart. */
-function serveFlags(choices: InstallChoices, { store }: Layout): string[] {
+function serveFlags(choices: InstallChoices): string[] {
   const { isMultiUser, platform, buildUsers, shell, hostPaths } = choices;
   const shellFlags = [`--sandbox-path=/bin/sh=${shell}`, "--implicit-system-dep=/bin/sh"];
   return [
-    ...(isMultiUser ? [] : [`--store=${store}`]),
+    ...(isMultiUser ? [] : storeFlags(choices.settings)),
     ...(platform === "linux" ? [] : ["--sandbox=false"]),
     ...(shell === undefined ? hostPaths.map((path) => `--sandbox-path=${path}`) : shellFlags),
     `--build-users-group=${isMultiUser && platform === "linux" ? buildUsers.group : ""}`,
+  ];
+}
+
+/** Every place is named, so that the daemon stays with this store whatever becomes of the machine. */
+function storeFlags({ directory, realDirectory, database, logDirectory }: Settings): string[] {
+  if (directory === realDirectory) return [`--store=${directory}`];
+  return [
+    `--store=${directory}`,
+    `--real-store=${realDirectory}`,
+    `--db=${database}`,
+    `--log-directory=${logDirectory}`,
   ];
 }
 
