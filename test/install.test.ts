@@ -122,7 +122,7 @@ test(
       assert.equal(readFileSync(join(user.home, "link"), "utf8"), "/build\n");
       assert.ok(readlinkSync(join(user.home, "link")).startsWith(real));
       const { stdout } = await user.run(["doctor"]);
-      assert.ok(stdout.includes(`answers at ${socket}; isolation: true`), stdout.toString());
+      assert.ok(stdout.includes(`answers at ${socket}; isolation: sandbox`), stdout.toString());
     } finally {
       await daemon.end();
     }
