@@ -210,7 +210,7 @@ function addRoute(app: FastifyInstance, route: Route, context: WebContext): void
       const { lastEventId } = recordOf(request.query);
       const last = request.headers["last-event-id"] ?? lastEventId;
       const info: RequestInfo = {
-        signal: gone(request),
+        signal: gone(reply),
         lastEventID: typeof last === "string" ? last : undefined,
         range: request.headers.range,
       };

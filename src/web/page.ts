@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { errorCode } from "../files/file-error.ts";
 
-/** Where the build of the package puts the page. */
-export const pageFolder: string = fileURLToPath(new URL("../ui", import.meta.url));
+/** Where the build of the package puts the page; a source file finds it beside the compiled ones. */
+export const pageFolder: string = fileURLToPath(
+  new URL(import.meta.url.endsWith(".ts") ? "../../dist/ui" : "../ui", import.meta.url),
+);
 
 /** What browsers may do with what they get from here. Styles that scripts set element by element are no inline styles. */
 export const securityHeaders: Readonly<Record<string, string>> = {

@@ -1,12 +1,12 @@
 /** How answers are sent. */
 import { Readable } from "node:stream";
-import type { FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyReply } from "fastify";
 import type { BytesAnswer } from "./api/route.ts";
 
 /** A signal that aborts when whoever asked is gone, or has the whole answer. */
-export function gone(request: FastifyRequest): AbortSignal {
+export function gone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
-  request.raw.socket.once("close", () => controller.abort());
+  reply.raw.once("close", () => controller.abort());
   return controller.signal;
 }
 

@@ -47,7 +47,7 @@ export function addPageRoutes(app: FastifyInstance, { server }: WebContext): voi
     if (drvPath === undefined) throw new KilnError("log.unknown", "no such result");
     const log = server.builds.records.logFile(request.params.id, drvPath);
     const isHead = request.method === "HEAD";
-    return sendBytes(reply, rawLog(log, request.headers.range, gone(request), isHead));
+    return sendBytes(reply, rawLog(log, request.headers.range, gone(reply), isHead));
   });
 }
 

@@ -46,10 +46,16 @@ export const LineText = memo(function LineText(props: {
   const nodes: ReactNode[] = [];
   let start = 0;
   for (const { text, className, color, background } of pieces) {
-    const style = {
-      ...(color === undefined ? {} : { color }),
-      ...(background === undefined ? {} : { backgroundColor: background }),
+    // The style sheet keeps such colours readable on its own background.
+    const style: Record<string, string> = {
+      ...(color === undefined ? {} : { "--color": color }),
+      ...(background === undefined ? {} : { "--background": background }),
     };
+    const classes = [
+      className,
+      color !== undefined && "t-color",
+      background !== undefined && "t-background",
+    ];
     const parts = split(text, start, ranges).map(([part, isMarked], i) =>
       isMarked ? (
         <mark key={i} className={props.isCurrent ? "current" : ""}>
@@ -64,7 +70,7 @@ export const LineText = memo(function LineText(props: {
       isPlain ? (
         parts
       ) : (
-        <span key={start} className={className} style={style}>
+        <span key={start} className={classes.filter(Boolean).join(" ")} style={style}>
           {parts}
         </span>
       ),

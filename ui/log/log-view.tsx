@@ -96,7 +96,7 @@ export function LogView(props: {
 
   useEffect(() => {
     if (selected !== undefined) showLine(selected[0]);
-    else if (info.finished && causeLine !== undefined) goTo(Infinity);
+    else if (info.cause !== null) goTo(Infinity);
     // Once, when it is shown.
     // oxlint-disable-next-line react/exhaustive-deps
   }, []);
@@ -115,7 +115,8 @@ export function LogView(props: {
     isFinished ? null : apiUrl(`/builds/${buildID}/log/events`, { drvPath, from: info.size }),
     {
       grown: (message: LogGrownMessage) => {
-        if (!isFollowing) setPaused((count) => count + message.lines - source.total);
+        const added = message.lines - source.total;
+        if (!isFollowing) setPaused((before) => before + added);
         source.grown(message);
         if (!message.finished) return;
         setFinished(true);

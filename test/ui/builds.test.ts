@@ -1,0 +1,191 @@
+// The pages of builds in a real browser.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { derivationPath } from "../../src/format/derivation/print.ts";
+import { checkAccess, looks, needsBrowser, resultPath, Stage } from "./stage.ts";
+
+describe("the page of builds", { skip: needsBrowser }, () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.open();
+  });
+  after(async () => await stage[Symbol.asyncDispose]());
+
+  test("says how to begin when there is nothing", async () => {
+    const page = await stage.look("/");
+    await page.getByText("No builds yet").waitFor();
+    await checkAccess(page);
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("shows a build that begins, runs and ends, each within a second", async () => {
+    const page = await stage.look("/");
+    await page.getByText("Live", { exact: true }).waitFor();
+    const pipe = await stage.pipe();
+    const slow = stage.derivation("slow", `read -r line < ${pipe.path}; echo "$line" > $out`);
+    const id = await stage.build([slow]);
+    const second = { timeout: 1000 };
+    await page.getByText("Running now").waitFor(second);
+    await page.getByRole("link", { name: "slow" }).first().waitFor(second);
+    await page.getByText("0 of 1").waitFor(second);
+    assert.match(await page.title(), /1 running/);
+    await pipe.write("over\n");
+    await stage.server.builds.ended(id);
+    await page.getByText("Running now").waitFor({ state: "detached", ...second });
+    await page.getByRole("cell", { name: "Built", exact: true }).waitFor(second);
+    await page.getByText("First build of these derivations").waitFor(second);
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("finds builds by target and shows those that failed alone", async () => {
+    await stage.built([stage.derivation("good", "echo fine > $out")]);
+    await stage.built([stage.derivation("bad", "echo no >&2; exit 3")]);
+    const page = await stage.look("/");
+    await page.getByRole("link", { name: "good" }).waitFor();
+    await page.getByRole("button", { name: "Failed" }).click();
+    await page.getByRole("link", { name: "good" }).waitFor({ state: "detached" });
+    assert.equal(await page.getByRole("link", { name: "bad" }).count(), 1);
+    assert.ok(page.url().endsWith("/?state=failed"));
+    await page.getByText("builder exited with status 3").waitFor();
+    await page.getByRole("button", { name: "All", exact: true }).click();
+    await page.keyboard.press("/");
+    await page.keyboard.type("goo");
+    await page.keyboard.press("Enter");
+    await page.getByText("with “goo”").waitFor();
+    await page.getByRole("link", { name: "bad" }).waitFor({ state: "detached" });
+    await page.keyboard.press("j");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "good", level: 1 }).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  for (const look of looks) {
+    test(`has nothing that axe finds, ${look.scheme} and ${look.width} px wide`, async () => {
+      const page = await stage.look("/", look);
+      await page.getByRole("link", { name: "bad" }).waitFor();
+      await checkAccess(page);
+      await page.context().close();
+      stage.checkComplaints();
+    });
+  }
+});
+
+describe("the page of a build", { skip: needsBrowser }, () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.open();
+  });
+  after(async () => await stage[Symbol.asyncDispose]());
+
+  test("follows a build: states, log, failure with its likely cause, and what was skipped", async () => {
+    const pipe = await stage.pipe();
+    const lib = stage.derivation("lib", "echo lib > $out");
+    const app = stage.derivation(
+      "app",
+      `while read -r line; do echo "$line"; [ "$line" = stop ] && exit 2; done < ${pipe.path}`,
+      { inputs: [derivationPath(lib)] },
+    );
+    const pack = stage.derivation("pack", "echo > $out", { inputs: [derivationPath(app)] });
+    const id = await stage.build([lib, app, pack]);
+    const page = await stage.look(`/build/${id}/`);
+    const second = { timeout: 1000 };
+    const results = page.locator("#results");
+    await results.getByRole("img", { name: "running" }).waitFor();
+    await results.getByText("waits for app").waitFor();
+    await pipe.write("compiling things\n");
+    await results.getByText("compiling things").waitFor(second);
+    assert.match(await page.title(), /▸ 1\/3 pack/);
+    await pipe.write("src/a.ts(1,2): error TS2304: no such name\nstop\n");
+    await page.getByText("The build is over: failed").waitFor({ ...second, state: "attached" });
+    await page.getByText("error TS2304: no such name").first().waitFor(second);
+    await results.getByText("app failed").waitFor(second);
+    assert.match(await page.title(), /✗ pack/);
+    for (const look of looks.filter((_, i) => i === 0 || i === 3)) {
+      const other = await stage.look(`/build/${id}/`, look);
+      await other.locator("#graph").scrollIntoViewIfNeeded();
+      await other.locator(".react-flow__node").first().waitFor();
+      await checkAccess(other);
+      await other.context().close();
+    }
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("folds the graph of a thousand derivations to what can be looked at, and opens folds", async () => {
+    const leaves = Array.from({ length: 990 }, (_, i) =>
+      stage.derivation(`leaf-${i}`, "echo leaf > $out"),
+    );
+    // They are reused: what matters is what is built on them.
+    await stage.built(leaves, leaves);
+    const leafPaths = leaves.map(derivationPath);
+    const middles = Array.from({ length: 9 }, (_, i) =>
+      stage.derivation(`middle-${i}`, "echo middle > $out", {
+        inputs: leafPaths.slice(i * 110, (i + 1) * 110),
+      }),
+    );
+    const middlePaths = middles.map(derivationPath);
+    const top = stage.derivation("top", "exit 1", { inputs: middlePaths });
+    const id = await stage.built([...middles, top]);
+    const page = await stage.look(`/build/${id}/`);
+    const begun = performance.now();
+    await page.locator(".react-flow__node").first().waitFor();
+    const took = performance.now() - begun;
+    assert.ok(took < 6000, `drawn after ${took} ms`);
+    const nodes = await page.locator(".react-flow__node").count();
+    assert.ok(nodes >= 10 && nodes <= 160, `${nodes} nodes`);
+    await page
+      .getByText("1,000, of which 990 folded")
+      .or(page.getByText("1000, of which 990 folded"))
+      .waitFor();
+    await page.getByText("990 reused").nth(1).waitFor();
+    await page.locator(".react-flow__node", { hasText: "top" }).click();
+    await page.getByRole("heading", { name: "top", level: 1 }).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("lets arrow keys go through the graph, and lists the same in text", async () => {
+    const a = stage.derivation("first", "echo 1 > $out");
+    const b = stage.derivation("second", "echo 2 > $out", { inputs: [derivationPath(a)] });
+    const id = await stage.built([a, b]);
+    const page = await stage.look(`/build/${id}/`);
+    const node = (name: string) => page.locator(".react-flow__node", { hasText: name });
+    await node("first").waitFor();
+    await node("first").focus();
+    await page.keyboard.press("ArrowRight");
+    const label = await page.evaluate<string>("document.activeElement?.getAttribute('aria-label')");
+    assert.match(label, /^second, built, .*needs 1$/);
+    const names = await page.locator("#results .name").allInnerTexts();
+    assert.deepEqual(names, ["first", "second"]);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "second", level: 1 }).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("of a build that there is not is not found, and says so", async () => {
+    const page = await stage.window();
+    const response = await page.goto(
+      new URL("/build/01a20791-ffff-72da-8231-000000000000/", stage.web.url).href,
+    );
+    assert.equal(response?.status(), 404);
+    await page.getByRole("heading", { name: /No build 00000000/ }).waitFor();
+    await checkAccess(page);
+    await page.context().close();
+    // The browser says itself that there was a 404.
+    stage.complaints.length = 0;
+  });
+
+  test("says what there is to a result that is reused", async () => {
+    const one = stage.derivation("once", "echo once > $out");
+    await stage.built([one]);
+    const id = await stage.built([one]);
+    const page = await stage.look(resultPath(id, one));
+    await page.getByText("Reused: it was made in another build").waitFor();
+    await page.context().close();
+    stage.checkComplaints();
+  });
+});
