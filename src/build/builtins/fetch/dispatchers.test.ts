@@ -71,15 +71,16 @@ describe("Dispatchers", () => {
     });
 
     it("unless their address is none", async () => {
-      const environment = { HTTP_PROXY: "http://user:secret@:99999" };
-      await bench.failure(
-        { url, environment },
-        {
-          kind: "internal",
-          code: "fetch.proxy",
-          message: "the environment variable HTTP_PROXY is not the URL of a proxy",
-        },
-      );
+      for (const value of ["http://user:secret@:99999", "socks5://127.0.0.1:1"]) {
+        await bench.failure(
+          { url, environment: { HTTP_PROXY: value } },
+          {
+            kind: "internal",
+            code: "fetch.proxy",
+            message: "the environment variable HTTP_PROXY is not the URL of an http or https proxy",
+          },
+        );
+      }
     });
   });
 

@@ -1,11 +1,11 @@
 /** Connections: which proxy, which certificates. */
 import { readFileSync } from "node:fs";
 import { createSecureContext, getCACertificates, type SecureContext } from "node:tls";
-import { Agent, type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { KilnError } from "../../../util/kiln-error.ts";
 import type { BuiltinContext } from "../builtin.ts";
 import { reasonOf } from "../fault.ts";
-import { isLoopback } from "./urls.ts";
+import { needsProxy } from "./no-proxy.ts";
 
 type Environment = BuiltinContext["environment"];
 
@@ -28,7 +28,8 @@ export class Dispatchers implements AsyncDisposable {
   /** @throws KilnError `fetch.proxy`, of kind `internal`, when the environment names none that can be used */
   for(url: URL): Dispatcher {
     const scheme = url.protocol === "https:" ? "HTTPS" : "HTTP";
-    const proxy = isLoopback(url) ? undefined : this.#variable(`${scheme}_PROXY`);
+    const isDirect = !needsProxy(url, this.#variable("NO_PROXY") ?? "");
+    const proxy = isDirect ? undefined : this.#variable(`${scheme}_PROXY`);
     const key = `${url.protocol} ${proxy ?? ""}`;
     const open = this.#open.get(key) ?? this.#connect(url, proxy, scheme);
     this.#open.set(key, open);
@@ -48,19 +49,18 @@ export class Dispatchers implements AsyncDisposable {
     const options = { connect: { ...tls, timeout }, allowH2: false, pipelining: 1 } as const;
     if (proxy === undefined) return new Agent(options);
     try {
-      const address = /^[a-z0-9]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`;
-      return new EnvHttpProxyAgent({
+      const address = new URL(/^[a-z0-9]+:\/\//i.test(proxy) ? proxy : `http://${proxy}`);
+      if (!/^https?:$/.test(address.protocol)) throw new Error(`no ${address.protocol} proxies`);
+      return new ProxyAgent({
         ...options,
+        uri: address.href,
         connectTimeout: timeout,
         requestTls: tls,
         proxyTls: tls,
-        httpProxy: address,
-        httpsProxy: address,
-        noProxy: this.#variable("NO_PROXY") ?? "",
       });
     } catch (error) {
       // Its text is not shown: it may hold a password.
-      const message = `the environment variable ${scheme}_PROXY is not the URL of a proxy`;
+      const message = `the environment variable ${scheme}_PROXY is not the URL of an http or https proxy`;
       throw new KilnError("fetch.proxy", message, { kind: "internal", cause: error });
     }
   }

@@ -52,12 +52,6 @@ export function isAllowedHost(url: URL, allowed: readonly string[]): boolean {
   });
 }
 
-/** Whether `url` leads back to this machine. As in Go, no proxy is asked for that. */
-export function isLoopback(url: URL): boolean {
-  const host = url.hostname;
-  return host === "localhost" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
 /** For texts that could not be parsed. */
 function withoutUser(text: string): string {
   return text.replace(/\/\/[^/?#]*@/, "//");
