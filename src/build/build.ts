@@ -5,7 +5,6 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { BuildRow } from "../store/database/builds.ts";
 import { lightly } from "../store/database/lightly.ts";
-import type { Realization } from "../store/database/realizations.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
@@ -187,12 +186,7 @@ export class Build {
   /** Its outputs were made and recorded. */
   built(
     result: Result,
-    made: {
-      drvHash: Hash;
-      outputs: Outputs;
-      endedAt: number;
-      realizations: readonly Realization[];
-    },
+    made: { readonly drvHash: Hash; readonly outputs: Outputs; readonly endedAt: number },
   ): void {
     const { drvHash, outputs, endedAt } = made;
     this.choices.finish(result.drvPath, drvHash, outputs);

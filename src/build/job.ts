@@ -58,6 +58,7 @@ class Job {
   readonly #signal: AbortSignal;
   /** Where the build directory was left to look at. */
   #keptAt: string | undefined;
+  #recordedAt = 0;
 
   constructor(planned: PlannedDerivation, build: Build, shop: Workshop) {
     this.#planned = planned;
@@ -144,9 +145,10 @@ class Job {
     checkRequirements(this.#derivation, [...placeholders.keys()], this.#shop);
     const inputs = this.#inputs();
     using _kept = this.#shop.store.protect(inputs);
-    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock });
-    await this.#record(drvHash, infos);
-    return { outputs: this.#outputsOf(infos) };
+    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock, drvHash });
+    const outputs = this.#outputsOf(infos);
+    this.#build.built(this.#result, { drvHash, outputs, endedAt: this.#recordedAt });
+    return { outputs };
   }
 
   /** Closure of all inputs. */
@@ -166,7 +168,11 @@ class Job {
   async #runBuilder(
     executor: Executor,
     inputs: readonly StorePath[],
-    held: { readonly user: BuildUser | undefined; readonly lock: Disposable | undefined },
+    held: {
+      readonly user: BuildUser | undefined;
+      readonly lock: Disposable | undefined;
+      readonly drvHash: Hash;
+    },
   ): Promise<ReadonlyMap<string, ObjectInfo>> {
     const { store } = this.#shop;
     await using places = new OutputPlaces(store.temporaryDirectory);
@@ -181,7 +187,7 @@ class Job {
       if (shortfall !== undefined) throw new Refusal(shortfall);
       this.#result.exitCode = 0;
       this.#build.phase(this.#result, "register");
-      return await this.#register(outputs, inputs, held.lock);
+      return await this.#register(outputs, inputs, held);
     } catch (error) {
       this.#result.builderEndedAt ??= this.#shop.clock.now();
       await this.#keepFailed(directory, error);
@@ -249,7 +255,7 @@ class Job {
   async #register(
     outputs: ReadonlyMap<string, BuildOutput>,
     inputs: readonly StorePath[],
-    lock: Disposable | undefined,
+    { lock, drvHash }: { readonly lock: Disposable | undefined; readonly drvHash: Hash },
   ): Promise<ReadonlyMap<string, ObjectInfo>> {
     const { store, buffers } = this.#shop;
     const made = Array.from(outputs, ([name, { logical, real }]) => ({
@@ -263,6 +269,7 @@ class Job {
       lock,
       buffers,
       signal: this.#signal,
+      recorder: (found) => this.#record(drvHash, found),
     });
     for (const info of added) this.#build.added(info);
     return infos;
@@ -280,22 +287,22 @@ class Job {
     }
   }
 
-  /** Writes down what the outputs are, so that it lasts, and only then says so. */
-  async #record(drvHash: Hash, infos: ReadonlyMap<string, ObjectInfo>): Promise<void> {
-    const { realizations, store, table, clock, signingKeys } = this.#shop;
+  /** Writes down what the outputs are, with the outputs themselves. What contradicts this build is refused before. */
+  #record(drvHash: Hash, infos: ReadonlyMap<string, ObjectInfo>): () => void {
+    const { realizations, table, clock, signingKeys } = this.#shop;
     const { choices } = this.#build;
     const found = realizationsOf(drvHash, infos, () =>
       choices.producersOfInputs(this.#derivation),
     ).map((realization) => signRealization(realization, signingKeys));
     choices.check(found);
     const outputs = this.#outputsOf(infos);
-    const endedAt = clock.now();
-    const row = { ...this.#result.toRow(), state: "built", endedAt, outputs };
-    await store.database.durably(() => {
+    return () => {
+      const endedAt = clock.now();
+      this.#recordedAt = endedAt;
       for (const realization of found) realizations.add(realization, endedAt);
+      const row = { ...this.#result.toRow(), state: "built", endedAt, outputs };
       table.saveResult(this.#build.id, row);
-    });
-    this.#build.built(this.#result, { drvHash, outputs, endedAt, realizations: found });
+    };
   }
 
   #outputsOf(infos: ReadonlyMap<string, ObjectInfo>): Outputs {

@@ -28,8 +28,10 @@ export function closeInterruptedBuilds(shop: Workshop): Leftover[] {
     const now = clock.now();
     const results = table.results(build.id);
     const ended = results.map((result) => (isOpen(result) ? interrupted(result, now) : result));
-    for (const result of results.filter(isOpen)) {
-      noteInLog(shop, build.id, result);
+    for (const result of results) {
+      if (isOpen(result)) noteInLog(shop, build.id, result);
+      // What is built is written down before its directory is removed.
+      else if (result.state !== "built") continue;
       if (result.buildDirectory !== undefined) {
         leftovers.push({ drvPath: result.drvPath, directory: result.buildDirectory });
       }

@@ -33,6 +33,8 @@ type Outcomes = Map<Candidate, Placed>;
 export interface PlaceOptions {
   /** All of the batch or none; then one may refer to any other. Default false: one may refer to those before it. */
   readonly together?: boolean;
+  /** Written in the transaction that makes them objects; in one of its own where all of them are objects already. */
+  readonly alongside?: (() => void) | undefined;
 }
 
 /**
@@ -45,7 +47,7 @@ export async function place(
   parts: StoreParts,
   batch: readonly Candidate[],
   origin: Origin,
-  { together = false }: PlaceOptions = {},
+  { together = false, alongside }: PlaceOptions = {},
 ): Promise<Placed[]> {
   const outcomes: Outcomes = new Map();
   using kept = new DisposableStack();
@@ -57,7 +59,8 @@ export async function place(
     else outcomes.set(candidate, refusal);
   }
   if (together) refuseRest(batch, accepted, outcomes);
-  const added = new Set(await placeAccepted(parts, [...accepted.values()], outcomes, together));
+  const how = { outcomes, together, alongside };
+  const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
     else discardTree(parts, candidate);
@@ -134,16 +137,20 @@ async function admit(
 async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  outcomes: Outcomes,
-  together: boolean,
+  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside">,
 ): Promise<readonly Candidate[]> {
-  if (accepted.length === 0) return [];
+  const { outcomes, together, alongside } = how;
+  if (accepted.length === 0) {
+    const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
+    if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
+    return [];
+  }
   const moved: Candidate[] = [];
   try {
     await Promise.all([parts.syncer.trees(accepted), recordIntents(parts, accepted)]);
     await moveIn(parts, accepted, { moved, outcomes, together });
     await parts.syncer.names();
-    await commit(parts, accepted, moved);
+    await commit(parts, accepted, moved, alongside);
     return moved;
   } catch (thrown) {
     const error = fileError("write to", parts.files.root, thrown);
@@ -205,6 +212,7 @@ async function commit(
   parts: StoreParts,
   accepted: readonly Candidate[],
   moved: readonly Candidate[],
+  alongside: (() => void) | undefined,
 ): Promise<void> {
   // The last rename was before this; change times have the resolution of the kernel's tick.
   const now = Date.now() + 1;
@@ -215,6 +223,7 @@ async function commit(
     for (const { storePath } of infos) parts.objects.setVerifiedAt(storePath, now);
     parts.objects.insert(added, now);
     parts.intents.clear(accepted.map(({ info }) => info.storePath));
+    alongside?.();
   });
 }
 

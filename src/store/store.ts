@@ -74,6 +74,11 @@ export interface Publication {
   readonly info: ObjectInfo;
 }
 
+export interface PublishOptions {
+  /** Writes more to the database, in the transaction that makes the tree an object. */
+  readonly alongside?: (() => void) | undefined;
+}
+
 export class Store implements AsyncDisposable {
   readonly directory: StoreDirectory;
   readonly realDirectory: string;
@@ -235,16 +240,17 @@ export class Store implements AsyncDisposable {
    * it refers to must be registered. The tree may lie at the object's place already, if that was claimed.
    *
    * @param options.lock given when the caller holds the object's lock
+   * @param options.alongside writes more to the database in the same transaction
    * @throws KilnError `store.missingReference`, `file.…`, `disk.…`, `database.…`; then the tree is gone, too
    */
   async publish(
     tree: string,
     info: ObjectInfo,
-    options: { readonly lock?: Disposable | undefined } = {},
+    options: { readonly lock?: Disposable | undefined } & PublishOptions = {},
   ): Promise<"added" | "present"> {
     const held = options.lock ?? (await this.lock(info.storePath));
     try {
-      const [status = "present"] = await this.#publishLocked([{ tree, info }]);
+      const [status = "present"] = await this.#publishLocked([{ tree, info }], options);
       return status;
     } finally {
       if (held !== options.lock) held[Symbol.dispose]();
@@ -255,12 +261,15 @@ export class Store implements AsyncDisposable {
    * As {@link publish} for several trees that may refer to each other in any order, in one transaction: all of them, or none.
    * Takes their locks, so the caller must hold none.
    */
-  async publishAll(list: readonly Publication[]): Promise<("added" | "present")[]> {
+  async publishAll(
+    list: readonly Publication[],
+    options: PublishOptions = {},
+  ): Promise<("added" | "present")[]> {
     using _locks = await lockAll(
       this.#parts,
       list.map(({ info }) => info.storePath),
     );
-    return await this.#publishLocked(list);
+    return await this.#publishLocked(list, options);
   }
 
   /**
@@ -393,13 +402,16 @@ export class Store implements AsyncDisposable {
     }
   }
 
-  async #publishLocked(list: readonly Publication[]): Promise<("added" | "present")[]> {
+  async #publishLocked(
+    list: readonly Publication[],
+    { alongside }: PublishOptions,
+  ): Promise<("added" | "present")[]> {
     const candidates: Candidate[] = [];
     for (const { tree, info } of list) {
       await freeze(tree, ownerOfObjects());
       candidates.push({ tree, info, entries: countEntries(tree) });
     }
-    const placed = await place(this.#parts, candidates, "build", { together: true });
+    const placed = await place(this.#parts, candidates, "build", { together: true, alongside });
     return placed.map(statusOf);
   }
 }

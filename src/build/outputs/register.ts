@@ -40,6 +40,9 @@ export interface RegistrationOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the outputs are, by name, before they are objects. What it gives writes that down in the transaction that makes them so. */
+export type Recorder = (infos: ReadonlyMap<string, ObjectInfo>) => () => void;
+
 export interface Registered {
   /** By output name. */
   readonly infos: ReadonlyMap<string, ObjectInfo>;
@@ -56,19 +59,24 @@ export interface Registered {
 export async function registerOutputs(
   made: readonly MadeOutput[],
   derivation: Derivation,
-  options: RegistrationOptions & { readonly store: Store; readonly lock: Disposable | undefined },
+  options: RegistrationOptions & {
+    readonly store: Store;
+    readonly lock: Disposable | undefined;
+    readonly recorder: Recorder;
+  },
 ): Promise<Registered> {
-  const { store, lock } = options;
+  const { store, lock, recorder } = options;
   const [only] = made;
   const declared = derivation.outputs.get(defaultOutput);
   if (only !== undefined && declared?.type === "fixed") {
     const { tree, info } = await verifyFixedOutput(only, declared.ca, options);
-    const status = await store.publish(tree, info, { lock });
-    return { infos: new Map([[only.name, info]]), added: status === "added" ? [info] : [] };
+    const infos = new Map([[only.name, info]]);
+    const status = await store.publish(tree, info, { lock, alongside: recorder(infos) });
+    return { infos, added: status === "added" ? [info] : [] };
   }
   const finished = await finishFloatingOutputs(made, options);
   const infos = new Map(Array.from(finished, ([name, { info }]) => [name, info]));
-  const statuses = await store.publishAll([...finished.values()]);
+  const statuses = await store.publishAll([...finished.values()], { alongside: recorder(infos) });
   return { infos, added: [...infos.values()].filter((_, i) => statuses[i] === "added") };
 }
 
