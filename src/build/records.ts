@@ -16,10 +16,12 @@ import type {
 import { equivalenceClass } from "../store/database/realizations.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { keepText } from "../rpc/message.ts";
 import type { Build } from "./build.ts";
 import { logPath, maxLogChunk, readLogFile } from "./build-log.ts";
 import type { BuildEvent } from "./events.ts";
 import { finalEvents } from "./replay.ts";
+import type { Result } from "./result.ts";
 import { countStates, median } from "./summary.ts";
 import {
   buildMessage,
@@ -35,6 +37,9 @@ import type { Workshop } from "./workshop.ts";
 export class BuildRecords {
   readonly #shop: Workshop;
   readonly #builds: ReadonlyMap<string, Build>;
+  /** What was said last of a build in memory: clients ask again and again. `print` tells whether that is still true. */
+  readonly #said = new WeakMap<Build, { readonly print: string; readonly message: BuildMessage }>();
+  readonly #saidOfResults = new WeakMap<Result, BuildResultMessage | undefined>();
 
   /** `builds`: those in memory, of which more is known. */
   constructor(shop: Workshop, builds: ReadonlyMap<string, Build>) {
@@ -44,9 +49,35 @@ export class BuildRecords {
 
   /** How a build is doing, as `zb.getBuild` says it. */
   build(id: string): BuildMessage {
+    const live = this.#builds.get(id);
+    if (live !== undefined && !this.#shop.realizations.hasSignatures()) return this.#say(live);
     const found = this.#find(id);
     if (found === undefined) return unknownBuild(id);
     return buildMessage(found.row, found.results(), this.#signatures());
+  }
+
+  /** The same of a build in memory, where nothing is signed. */
+  #say(build: Build): BuildMessage {
+    const results = [...build.results.values()];
+    const prints = results.map(({ state, endedAt, logSize }) => `${state}${endedAt}/${logSize}`);
+    const print = [build.row.state, ...prints].join();
+    const said = this.#said.get(build);
+    if (said?.print === print) return said.message;
+    const message = keepText({
+      ...buildMessage(build.row, [], unsigned),
+      results: results.toSorted(byStart).flatMap((result) => this.#sayOf(result) ?? []),
+    });
+    this.#said.set(build, { print, message });
+    return message;
+  }
+
+  #sayOf(result: Result): BuildResultMessage | undefined {
+    if (result.endedAt === undefined) return resultMessage(result.toRow(), unsigned);
+    if (this.#saidOfResults.has(result)) return this.#saidOfResults.get(result);
+    const message = resultMessage(result.toRow(), unsigned);
+    // The rest of a log may be on its way.
+    if (result.log === undefined) this.#saidOfResults.set(result, message);
+    return message;
   }
 
   /** How one derivation of a build is doing, as `zb.getBuildResult` says it. */
@@ -235,7 +266,7 @@ export class BuildRecords {
 
   #signatures(): SignaturesOf {
     const { realizations } = this.#shop;
-    if (!realizations.hasSignatures()) return () => [];
+    if (!realizations.hasSignatures()) return unsigned;
     return ({ drvHash }, output, path) =>
       drvHash === undefined ? [] : realizations.signatures(equivalenceClass(drvHash, output), path);
   }
@@ -275,7 +306,12 @@ interface Found {
   counts(): Readonly<Record<string, number>>;
 }
 
-function byStart(a: ResultRow, b: ResultRow): number {
+const unsigned: SignaturesOf = () => [];
+
+function byStart(
+  a: Pick<ResultRow, "startedAt" | "drvPath">,
+  b: Pick<ResultRow, "startedAt" | "drvPath">,
+): number {
   return a.startedAt - b.startedAt || compareBytes(a.drvPath, b.drvPath);
 }
 

@@ -76,9 +76,27 @@ export function parseMessage(body: Buffer): Message {
   return isReply ? readReply(message) : readRequest(message, body);
 }
 
+/** Results that will be sent more than once, with their texts once they are known. */
+const lasting = new WeakMap<object, string>();
+
+/** Has the text of a result kept for as long as the result is: it never changes, and will be sent again. */
+export function keepText<T extends object>(result: T): T {
+  lasting.set(result, "");
+  return result;
+}
+
 /** The text of a reply. @throws TypeError or RangeError when `result` is no JSON: it has a cycle, or is too deep. */
 export function resultText(idText: string, result: unknown): string {
-  return `{"jsonrpc":"2.0","id":${idText},"result":${toJson(result) ?? "null"}}`;
+  return `{"jsonrpc":"2.0","id":${idText},"result":${textOf(result) ?? "null"}}`;
+}
+
+function textOf(result: unknown): string | undefined {
+  if (typeof result !== "object" || result === null) return toJson(result);
+  const known = lasting.get(result);
+  if (known !== undefined && known !== "") return known;
+  const text = toJson(result);
+  if (known !== undefined && text !== undefined) lasting.set(result, text);
+  return text;
 }
 
 export function errorText(idText: string, error: WireError): string {
