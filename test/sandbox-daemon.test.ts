@@ -7,13 +7,9 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
-import type { Derivation } from "../src/format/derivation/derivation.ts";
-import { derivationPath } from "../src/format/derivation/print.ts";
 import { objectNameOf } from "../src/format/store-path.ts";
-import { StoreClient } from "../src/rpc/client.ts";
-import type { Result } from "../src/rpc/protocol.ts";
-import { finishedBuild } from "./support/builds.ts";
-import { exportOf, shell } from "./support/derivations.ts";
+import { shell } from "./support/derivations.ts";
+import { Session } from "./support/session.ts";
 import { processesWith, waitUntil } from "./support/sandbox.ts";
 import {
   type DaemonKind,
@@ -33,55 +29,6 @@ const lookAround = `
   for f in /usr /etc /shared /; do (echo x >$f/x) 2>/dev/null && echo "wrote $f"; done
   (dmesg | grep -q . ) 2>/dev/null && echo "kernel log"
   ls $ZB_STORE | grep -v -- -look; echo x >$out; stat -c "out: %u %g" $out`;
-
-interface Built {
-  readonly status: string;
-  readonly log: string;
-  /** `kiln.results` has more. */
-  readonly result: Result<"kiln.results">["results"][number];
-}
-
-class Session implements AsyncDisposable {
-  readonly client: StoreClient;
-
-  private constructor(client: StoreClient) {
-    this.client = client;
-  }
-
-  static async with(daemon: ServedDaemon): Promise<Session> {
-    return new Session(await StoreClient.connect(daemon.socket));
-  }
-
-  async start(derivation: Derivation): Promise<string> {
-    await this.client.importStream([exportOf([derivation])]);
-    await this.client.barrier();
-    const drvPath = [derivationPath(derivation)];
-    const { buildID } = await this.client.call("zb.realize", { drvPath, keepFailed: false });
-    return buildID;
-  }
-
-  async result(buildID: string): Promise<Built> {
-    const { status } = await finishedBuild(this.client, buildID);
-    const { results } = await this.client.call("kiln.results", { buildID });
-    const [result] = results;
-    assert.ok(result !== undefined);
-    const { drvPath } = result;
-    const log = await this.client.call("zb.readLog", { buildID, drvPath });
-    return { status, result, log: textOf(log) };
-  }
-
-  async build(derivation: Derivation): Promise<Built> {
-    return await this.result(await this.start(derivation));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.client.close();
-  }
-}
-
-function textOf({ text, base64 }: Result<"zb.readLog">): string {
-  return text ?? Buffer.from(base64 ?? "", "base64").toString();
-}
 
 /** Ignores SIGTERM, leaves its session twice, and writes on and on, until there is /shared/go. */
 const stubborn = (mark: string): string => `[ -e /shared/go ] && exec sh -c 'echo ${mark} >$out'

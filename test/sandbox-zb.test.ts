@@ -9,7 +9,14 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { needsZb, needsZbHead, zb, zbHead } from "./support/peers.ts";
 import { userDaemon } from "./support/sandbox-daemon.ts";
-import { type Daemon, type Ended, kilnProgram, needsWorld, World } from "./support/world.ts";
+import {
+  type Daemon,
+  type Ended,
+  kilnProgram,
+  makeBuildUsers,
+  needsWorld,
+  World,
+} from "./support/world.ts";
 
 const fixtures = fileURLToPath(new URL("./fixtures/lua", import.meta.url));
 
@@ -34,12 +41,6 @@ both = run("both", "echo $hello $PWD >$out; read -r line <$hello; echo \\"$line\
 nosy = run("nosy", "[ ! -e /etc/hostname ] && [ ! -e /usr/bin ] && [ $$ -lt 20 ] && echo alone >$out")
 `;
 
-/** Groups and users of a world's own: the conventional build users. */
-const makeUsers = `cp /etc/group group && cp /etc/passwd passwd
-  echo "zbld:x:256000:zbld1,zbld2" >>group
-  for n in 1 2; do echo "zbld$n:x:25600$n:256000::/var/empty:/bin/false" >>passwd; done
-  mount --bind group /etc/group && mount --bind passwd /etc/passwd`;
-
 for (const [version, client, skip] of [
   ["v0.1.0", zb, needsWorld || needsZb],
   ["v0.2", zbHead, needsWorld || needsZbHead],
@@ -63,7 +64,7 @@ for (const [version, client, skip] of [
     before(async () => {
       world = await World.open();
       cpSync(fixtures, join(world.directory, "lua"), { recursive: true, verbatimSymlinks: true });
-      const made = await world.run("sh", ["-c", makeUsers]);
+      const made = await world.run("sh", ["-c", makeBuildUsers]);
       assert.equal(made.code, 0, made.stderr);
     });
     after(async () => {

@@ -243,3 +243,17 @@ describe("dumping a tree", () => {
     assert.equal(readdirSync("/proc/self/fd").length, before);
   });
 });
+
+test("a path that is longer than it may be is an error, wherever in the tree it is", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-dump-");
+  const tree = join(folder.path, "tree");
+  mkdirSync(join(tree, "ab", "cd"), { recursive: true });
+  mkdirSync(join(tree, "x"));
+  writeFileSync(join(tree, "ab", "cd", "ef"), "");
+  writeFileSync(join(tree, "x", "y"), "");
+  dump(tree, { longestPath: "/ab/cd/ef".length });
+  assert.throws(
+    () => dump(tree, { longestPath: "/ab/cd/ef".length - 1 }),
+    (error) => hasCode(error, "file.pathTooLong"),
+  );
+});

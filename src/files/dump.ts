@@ -19,6 +19,8 @@ export interface DumpOptions {
   readonly filter?: (entry: { readonly path: string; readonly type: EntryType }) => boolean;
   /** Whether a file counts as executable although it need not be so on disk; `path` is as for {@link filter}, "" for the root. */
   readonly executable?: (path: string, isExecutable: boolean) => boolean;
+  /** The most bytes that a path in the tree, counted from the tree's root, may have; default: any number. */
+  readonly longestPath?: number;
   /** About how long the chunks are, in bytes; default 128 KiB. */
   readonly chunkSize?: number;
 }
@@ -31,14 +33,16 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  * never followed. It reads as chunks are asked for; the chunks are the caller's to keep.
  *
  * @throws KilnError `file.type` for anything but files, directories and symlinks, `file.changed` for a file that changes while it is
- *   read, `nar.name` for a name that is not UTF-8, or another `file.…` or `disk.…`
+ *   read, `file.pathTooLong`, `nar.name` for a name that is not UTF-8, or another `file.…` or `disk.…`
  */
 export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
-  const { chunkSize = 128 * 1024, filter, executable } = options;
+  const { chunkSize = 128 * 1024, filter, executable, longestPath = Infinity } = options;
   const chunks: Buffer[] = [];
   const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize });
   const small = Buffer.allocUnsafe(smallFile + 1);
   const names: string[] = [];
+  /** Bytes of the names, each with its slash, but for the root's. */
+  let length = 0;
   const steps = walk(path, {
     sorted: true,
     ...(filter && {
@@ -49,8 +53,12 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
     }),
   });
   for (const step of steps) {
+    const ownLength = step.depth === 0 ? 0 : step.latin1.length + 1;
+    if (step.type === "leave") length -= ownLength;
+    else if (length + ownLength > longestPath) throw tooLong(step, longestPath);
     switch (step.type) {
       case "enter":
+        length += ownLength;
         names.push(entryName(step));
         writer.directory(entryName(step));
         break;
@@ -153,6 +161,11 @@ function badType(step: WalkStep): KilnError {
   return new KilnError("file.type", `${path} is neither a file nor a directory nor a symlink`, {
     path,
   });
+}
+
+function tooLong({ parent }: WalkStep, longest: number): KilnError {
+  const message = `a path of more than ${longest} bytes in ${parent.path.slice(0, 200)}…`;
+  return new KilnError("file.pathTooLong", message);
 }
 
 function changed(path: string): KilnError {

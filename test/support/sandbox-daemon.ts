@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { removeTree } from "../../src/files/remove-tree.ts";
 import { processesWith, waitUntil } from "./sandbox.ts";
-import { kilnProgram, World } from "./world.ts";
+import { kilnProgram, makeBuildUsers, World } from "./world.ts";
 
 export interface ServedDaemon {
   readonly socket: string;
@@ -27,12 +27,6 @@ export interface ServedDaemon {
 const hostFolders = ["/bin", "/lib", "/lib64", "/usr"].filter((path) => existsSync(path));
 
 const nobody = 65534;
-
-/** Groups and users of a world's own. */
-const makeUsers = `cp /etc/group group && cp /etc/passwd passwd
-  echo "zbld:x:256000:zbld1,zbld2" >>group
-  for n in 1 2; do echo "zbld$n:x:25600$n:256000::/var/empty:/bin/false" >>passwd; done
-  mount --bind group /etc/group && mount --bind passwd /etc/passwd`;
 
 /** Where a daemon of one kind runs, again and again on the same store. */
 export abstract class DaemonPlace implements AsyncDisposable {
@@ -140,7 +134,7 @@ class RootPlace extends DaemonPlace {
   static async open(hasUsers: boolean): Promise<RootPlace> {
     const world = await World.open();
     if (hasUsers) {
-      const { code, stderr } = await world.run("sh", ["-c", makeUsers]);
+      const { code, stderr } = await world.run("sh", ["-c", makeBuildUsers]);
       if (code !== 0) throw new Error(stderr);
     }
     chmodSync(world.directory, 0o755);

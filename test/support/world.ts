@@ -219,3 +219,15 @@ async function answers(socket: string): Promise<boolean> {
     probe.once("error", () => resolve(false));
   });
 }
+
+/**
+ * The conventional group of build users, with two users, in a world alone. Their numbers are this process's own: what a user has left
+ * running is ended before he is taken, and tests at the same time share the processes.
+ */
+export const makeBuildUsers: string = (() => {
+  const first = 300_000 + 10 * process.pid;
+  const user = (n: number): string => `zbld${n}:x:${first + n}:${first}::/var/empty:/bin/false`;
+  return `cp /etc/group group && cp /etc/passwd passwd
+  echo "zbld:x:${first}:zbld1,zbld2" >>group && echo "${user(1)}" >>passwd && echo "${user(2)}" >>passwd
+  mount --bind group /etc/group && mount --bind passwd /etc/passwd`;
+})();

@@ -22,7 +22,7 @@ import type { Publication, Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { topoSort } from "../../util/topo-sort.ts";
 import { rewriteTree } from "./rewrite.ts";
-import { refuse, type Scan, scanOutput } from "./scan.ts";
+import { longestPathIn, refuse, type Scan, scanOutput } from "./scan.ts";
 
 /** An output as its builder left it. */
 export interface MadeOutput {
@@ -97,7 +97,8 @@ async function verifyFixedOutput(
       throw new KilnError("ca.fileType", `${logical} is not a regular file`, { path: logical });
     }
     const analyzer = new SelfReferenceAnalyzer(undefined);
-    await inSlices(dumpNar(tree), (chunk) => analyzer.write(chunk), signal);
+    const chunks = dumpNar(tree, { longestPath: longestPathIn(logical) });
+    await inSlices(chunks, (chunk) => analyzer.write(chunk), signal);
     const { ca: source, narHash, narSize } = analyzer.finish();
     if (narHash === undefined) throw new Error("nothing was searched for, so nothing was found");
     const survey = {
@@ -155,7 +156,9 @@ function scan(
 ): Promise<Scan> {
   const digest = digestOf(output.logical);
   const replaceable = new Set(temporary.keys());
-  return scanOutput(output.tree, { digest, candidates, replaceable, buffers, signal });
+  const longestPath = longestPathIn(output.logical);
+  const request = { digest, candidates, replaceable, longestPath, buffers, signal };
+  return scanOutput(output.tree, request);
 }
 
 /** The other outputs whose temporary paths an output mentions. */

@@ -11,9 +11,12 @@ import {
   type MachoBufferCreator,
   type SelfReferenceAnalysis,
 } from "../../format/references/self-references.ts";
+import type { StorePath } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 
 export interface ScanRequest {
+  /** The most bytes that a path in the tree may have: see {@link longestPathIn}. */
+  readonly longestPath: number;
   /** Digest of the path that the builder knew the output by. */
   readonly digest: string;
   /** Digests to look for beside the output's own. */
@@ -32,11 +35,11 @@ export interface Scan extends SelfReferenceAnalysis {
 /**
  * Reads the tree once. It does not change it, but for the permissions of what the owner may not read.
  *
- * @throws KilnError of kind `builder` for what can be no object: `output.fileType`, `output.utf16` (a path that has to be
+ * @throws KilnError of kind `builder` for what can be no object: `output.fileType`, `file.pathTooLong`, `output.utf16` (a path that has to be
  *   rewritten is written in UTF-16), `reference.inName`, `nar.…`
  */
 export async function scanOutput(tree: string, request: ScanRequest): Promise<Scan> {
-  const { digest, candidates, replaceable, buffers, signal } = request;
+  const { digest, candidates, replaceable, buffers, signal, longestPath } = request;
   return await refuse(async () => {
     await makeReadable(tree, signal);
     const analyzer = new SelfReferenceAnalyzer(digest, buffers);
@@ -45,7 +48,7 @@ export async function scanOutput(tree: string, request: ScanRequest): Promise<Sc
       analyzer.write(chunk);
       scanner.write(chunk);
     };
-    await inSlices(dumpNar(tree), look, signal);
+    await inSlices(dumpNar(tree, { longestPath }), look, signal);
     for (const wide of scanner.foundUtf16()) {
       if (wide !== digest && !replaceable.has(wide)) continue;
       throw new KilnError(
@@ -56,6 +59,17 @@ export async function scanOutput(tree: string, request: ScanRequest): Promise<Sc
     return { ...analyzer.finish(), found: scanner.found() };
   });
 }
+
+/**
+ * How long a path in an object may be so that it can be opened in the store: nobody could import the object anywhere else. Counted
+ * from the store path, so that it is the same wherever the objects lie.
+ */
+export function longestPathIn(object: StorePath): number {
+  return maxPath - Buffer.byteLength(object);
+}
+
+/** Longest path that system calls take, without the closing NUL. */
+const maxPath = 4095;
 
 /** Runs `work`; what it finds wrong with its input is the builder's fault. */
 export async function refuse<T>(work: () => Promise<T>): Promise<T> {
