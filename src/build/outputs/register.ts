@@ -65,6 +65,31 @@ export async function registerOutputs(
     readonly recorder: Recorder;
   },
 ): Promise<Registered> {
+  try {
+    return await register(made, derivation, options);
+  } catch (error) {
+    throw asBuildersKnow(error, made);
+  }
+}
+
+/** What is wrong with an output is told of the path that its builder knew, not of the place where it lies. */
+function asBuildersKnow(error: unknown, made: readonly MadeOutput[]): unknown {
+  if (!(error instanceof KilnError) || error.kind !== "builder") return error;
+  let { message } = error;
+  for (const { tree, logical } of made) message = message.replaceAll(tree, logical);
+  if (message === error.message) return error;
+  return new KilnError(error.code, message, { kind: error.kind, cause: error });
+}
+
+async function register(
+  made: readonly MadeOutput[],
+  derivation: Derivation,
+  options: RegistrationOptions & {
+    readonly store: Store;
+    readonly lock: Disposable | undefined;
+    readonly recorder: Recorder;
+  },
+): Promise<Registered> {
   const { store, lock, recorder } = options;
   const [only] = made;
   const declared = derivation.outputs.get(defaultOutput);
