@@ -36,6 +36,10 @@ export class Bench implements AsyncDisposable {
     return new Bench(name, name === "kiln" ? kilnProgram : zb!, world, folder);
   }
 
+  get socket(): string {
+    return this.#daemon!.socket;
+  }
+
   get pid(): number {
     return this.#daemon!.process.pid!;
   }

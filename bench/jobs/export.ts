@@ -1,0 +1,74 @@
+/** Objects out. */
+import { type Figure, type Job, MB, receive, seconds, send } from "../job.ts";
+import { closure } from "../objects.ts";
+import { largeObject, smallObjects } from "./import.ts";
+
+/** One that is far larger than what fits into any buffer. */
+export const exportLarge: Job = {
+  name: "export one object of 512 MiB",
+  async run(bench) {
+    const object = largeObject();
+    const client = await bench.client();
+    await send(bench, client, [object]);
+    const time = await seconds(() => receive(client, [object.path]));
+    return [{ what: "export one object", value: object.bytes.length / MB / time, unit: "MB/s" }];
+  },
+  async nix(nix) {
+    const object = largeObject();
+    await nix.import([object]);
+    const time = await seconds(() => nix.export([object.path]));
+    return [{ what: "export one object", value: object.bytes.length / MB / time, unit: "MB/s" }];
+  },
+};
+
+/** A thousand small ones. */
+export const exportSmall: Job = {
+  name: "export 1,000 objects of 4 KiB",
+  async run(bench) {
+    const objects = smallObjects(1000);
+    const client = await bench.client();
+    await send(bench, client, objects);
+    const paths = objects.map(({ path }) => path);
+    const time = await seconds(() => receive(client, paths));
+    return [{ what: "export small objects", value: 1000 / time, unit: "objects/s" }];
+  },
+  async nix(nix) {
+    const objects = smallObjects(1000);
+    await nix.import(objects);
+    const paths = objects.map(({ path }) => path);
+    const time = await seconds(() => nix.export(paths));
+    return [{ what: "export small objects", value: 1000 / time, unit: "objects/s" }];
+  },
+};
+
+const shapes = ["chain", "wide"] as const;
+
+/** Closures of which only the top is named: a chain, and one that all refer to. */
+export const exportClosures: Job = {
+  name: "export closures of 1,000 objects",
+  async run(bench) {
+    const client = await bench.client();
+    const figures: Figure[] = [];
+    for (const shape of shapes) {
+      const objects = closure(shape, 1000);
+      await send(bench, client, objects);
+      const time = await seconds(() => receive(client, [objects.at(-1)!.path]));
+      figures.push({ what: `export a closure, ${shape}`, value: 1000 / time, unit: "objects/s" });
+    }
+    return figures;
+  },
+  async nix(nix) {
+    const figures: Figure[] = [];
+    for (const shape of shapes) {
+      const objects = closure(shape, 1000);
+      await nix.import(objects);
+      const time = await seconds(async () => {
+        const query = ["--query", "--requisites", objects.at(-1)!.path];
+        const { stdout } = await nix.run("nix-store", query);
+        await nix.export(stdout.toString().trim().split("\n") as (typeof objects)[0]["path"][]);
+      });
+      figures.push({ what: `export a closure, ${shape}`, value: 1000 / time, unit: "objects/s" });
+    }
+    return figures;
+  },
+};

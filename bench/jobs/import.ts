@@ -1,0 +1,85 @@
+/** Objects in. */
+import { type Figure, fresh, type Job, MB, seconds, send } from "../job.ts";
+import { type Packed, randomObject } from "../objects.ts";
+
+/** One that is far larger than what fits into any buffer; what it takes of memory, too. */
+export const importLarge: Job = {
+  name: "import one object of 512 MiB",
+  async run(bench) {
+    const object = largeObject();
+    const client = await bench.client();
+    const time = await seconds(() => send(bench, client, [object]));
+    return [
+      { what: "import one object", value: object.bytes.length / MB / time, unit: "MB/s" },
+      { what: "memory at most, importing 512 MiB", value: bench.memory("VmHWM"), unit: "MiB" },
+    ];
+  },
+  async nix(nix) {
+    const object = largeObject();
+    const time = await seconds(() => nix.import([object]));
+    return [{ what: "import one object", value: object.bytes.length / MB / time, unit: "MB/s" }];
+  },
+};
+
+/** A thousand small ones over one connection, then over eight. */
+export const importSmall: Job = {
+  name: "import 1,000 objects of 4 KiB",
+  async run(bench) {
+    const objects = smallObjects(1000);
+    const client = await bench.client();
+    const alone = await seconds(() => send(bench, client, objects));
+    const lists = eightLists();
+    const clients = await Promise.all(lists.map(() => bench.client()));
+    const together = await seconds(() =>
+      Promise.all(lists.map((list, index) => send(bench, clients[index]!, list))),
+    );
+    return small(alone, together);
+  },
+  async nix(nix) {
+    const objects = smallObjects(1000);
+    const alone = await seconds(() => nix.import(objects));
+    const lists = eightLists();
+    const together = await seconds(() => Promise.all(lists.map((list) => nix.import(list))));
+    return small(alone, together);
+  },
+};
+
+/** One object of many files. */
+export const importTree: Job = {
+  name: "import a tree of 2,000 files",
+  async run(bench) {
+    const object = largeTree();
+    const client = await bench.client();
+    const time = await seconds(() => send(bench, client, [object]));
+    return [{ what: "import a tree", value: 2000 / time, unit: "files/s" }];
+  },
+  async nix(nix) {
+    const object = largeTree();
+    const time = await seconds(() => nix.import([object]));
+    return [{ what: "import a tree", value: 2000 / time, unit: "files/s" }];
+  },
+};
+
+export function largeObject(): Packed {
+  return randomObject(fresh("large"), 512 * 1024 * 1024);
+}
+
+export function largeTree(): Packed {
+  const sizes = Array.from({ length: 2000 }, () => 2000);
+  return randomObject(fresh("tree"), sizes);
+}
+
+export function smallObjects(count: number): Packed[] {
+  return Array.from({ length: count }, () => randomObject(fresh("small"), 4096));
+}
+
+function eightLists(): Packed[][] {
+  return Array.from({ length: 8 }, () => smallObjects(125));
+}
+
+function small(alone: number, together: number): Figure[] {
+  return [
+    { what: "import small objects, one stream", value: 1000 / alone, unit: "objects/s" },
+    { what: "import small objects, 8 connections", value: 1000 / together, unit: "objects/s" },
+  ];
+}

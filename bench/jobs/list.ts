@@ -1,0 +1,25 @@
+/** All jobs, in the order of the table. */
+import type { Job } from "../job.ts";
+import { builds, outputs, sleeping } from "./builds.ts";
+import { deletion } from "./delete.ts";
+import { exportClosures, exportLarge, exportSmall } from "./export.ts";
+import { importLarge, importSmall, importTree } from "./import.ts";
+import { others } from "./others.ts";
+import { questions } from "./questions.ts";
+import { start } from "./start.ts";
+
+export const jobs: readonly Job[] = [
+  importLarge,
+  importSmall,
+  importTree,
+  exportLarge,
+  exportSmall,
+  exportClosures,
+  questions,
+  deletion,
+  builds,
+  outputs,
+  sleeping,
+  start,
+  others,
+];

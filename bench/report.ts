@@ -1,0 +1,70 @@
+/** The figures as a table with a verdict for each row, and as JSON. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus, release, totalmem } from "node:os";
+import type { Limit } from "./limits.ts";
+import { judge, type Row } from "./targets.ts";
+
+export interface Results {
+  /** ISO 8601. */
+  readonly date: string;
+  readonly rounds: number;
+  readonly rows: readonly Row[];
+  readonly limits: readonly Limit[];
+  /** What was left out, and why. */
+  readonly notes: readonly string[];
+}
+
+/** In Markdown. */
+export function table({ date, rounds, rows, limits, notes }: Results): string {
+  const lines = [
+    `${machine()}, ${date.slice(0, 10)}, medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}.`,
+    "Kiln syncs each object to disk before it says so (`--durability=power`, the default); zb and Nix do not.",
+    ...notes.map((note) => `Note: ${note}.`),
+    "",
+    "| job | Kiln | zb | Nix | | needed | target |",
+    "|---|---:|---:|---:|---|---:|---|",
+  ];
+  for (const row of rows) {
+    const { needed, text } = judge(row, limits);
+    const values = [row.kiln, row.zb, row.nix].map(figure).join(" | ");
+    lines.push(`| ${row.what} | ${values} | ${row.unit} | ${figure(needed)} | ${text} |`);
+  }
+  lines.push("", "| this machine | | |", "|---|---:|---|");
+  for (const { what, value, unit } of limits)
+    lines.push(`| ${what} | ${figure(value)} | ${unit} |`);
+  const verdicts = rows.map((row) => judge(row, limits).met);
+  const met = verdicts.filter((one) => one === true).length;
+  const missed = verdicts.filter((one) => one === false).length;
+  lines.push("", `${met} targets met, ${missed} missed.`);
+  return lines.join("\n");
+}
+
+export function json(results: Results): string {
+  const rows = results.rows.map((row) => ({ ...row, ...judge(row, results.limits) }));
+  return `${JSON.stringify({ machine: machine(), ...results, rows }, null, 2)}\n`;
+}
+
+const begin = "<!-- figures: npm run bench -- --record -->";
+const end = "<!-- end of figures -->";
+
+/** Replaces the figures in a page. */
+export function record(file: string, results: Results): void {
+  const page = readFileSync(file, "utf8");
+  const from = page.indexOf(begin);
+  const to = page.indexOf(end);
+  if (from === -1 || to < from) throw new Error(`${file} has no place for the figures`);
+  const before = page.slice(0, from + begin.length);
+  writeFileSync(file, `${before}\n\n${table(results)}\n\n${page.slice(to)}`);
+}
+
+function machine(): string {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  const model = cpus()[0]?.model ?? "unknown processor";
+  return `${model}, ${availableParallelism()} CPUs, ${memory} GiB, Linux ${release()}, Node ${process.version}`;
+}
+
+function figure(value: number | undefined): string {
+  if (value === undefined) return "-";
+  if (value >= 100) return Math.round(value).toLocaleString("en");
+  return value.toPrecision(3);
+}
