@@ -9,7 +9,10 @@ import { fileURLToPath } from "node:url";
 import { removeTree } from "../src/files/remove-tree.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const program = (name: string): string => join(root, "examples/embedding", name);
+/** Milliseconds for each program; together they stay below the time that a test file has. */
+const limit = 60_000;
+const program = (file: string): string => join(root, "examples/embedding", file);
+const name = "kiln-store";
 
 describe("the package", { timeout: 240_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), "kiln-package-"));
@@ -18,18 +21,44 @@ describe("the package", { timeout: 240_000 }, () => {
   /** What is in the package. */
   let packed: string[] = [];
 
-  /** Runs a program in the project and gives what it wrote; it must succeed. */
+  /** Runs a program in the project and gives what it wrote; it must succeed, and soon: a registry may be slow. */
   function run(command: string, args: readonly string[], cwd = project): Buffer {
     const { PATH = "", HOME } = process.env;
     const path = `${dirname(process.execPath)}:${PATH}`;
     const env = { PATH: path, HOME, TMPDIR: home, ZB_STORE_DIR: join(home, "cli/store") };
-    const ended = spawnSync(command, args, { cwd, env, maxBuffer: 1 << 28 });
+    const limits = { timeout: limit, killSignal: "SIGKILL", maxBuffer: 1 << 28 } as const;
+    const ended = spawnSync(command, args, { cwd, env, ...limits });
+    const late = ended.signal === "SIGKILL" ? ` did not end within ${limit / 1000} s` : "";
     assert.equal(
       ended.status,
       0,
-      `${command} ${args.join(" ")}: ${String(ended.stdout)}${String(ended.stderr)}`,
+      `${command} ${args.join(" ")}${late}: ${String(ended.stdout)}${String(ended.stderr)}`,
     );
     return ended.stdout;
+  }
+
+  function writeJson(file: string, value: unknown): void {
+    writeFileSync(join(project, file), JSON.stringify(value));
+  }
+
+  /**
+   * What the project depends on, with the versions that the checkout has: npm has their archives from installing the checkout, and
+   * needs to ask no registry.
+   */
+  function lockOf(dependencies: Record<string, string>): object {
+    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+      packages: Record<string, { dev?: boolean; devDependencies?: object }>;
+    };
+    const { devDependencies: _, ...own } = packages[""] ?? {};
+    const needed = Object.entries(packages).filter(([place, { dev }]) => place !== "" && !dev);
+    return {
+      lockfileVersion: 3,
+      packages: {
+        "": { dependencies },
+        [`node_modules/${name}`]: { ...own, resolved: dependencies[name] },
+        ...Object.fromEntries(needed),
+      },
+    };
   }
 
   before(() => {
@@ -42,9 +71,11 @@ describe("the package", { timeout: 240_000 }, () => {
     );
     const [pack] = JSON.parse(said.toString()) as { filename: string; files: { path: string }[] }[];
     packed = pack?.files.map(({ path }) => path) ?? [];
-    writeFileSync(join(project, "package.json"), '{ "private": true, "type": "module" }');
+    const dependencies = { [name]: `file:../${pack?.filename}` };
+    writeJson("package.json", { private: true, type: "module", dependencies });
+    writeJson("package-lock.json", lockOf(dependencies));
     const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
-    run("npm", ["install", ...quiet, join(home, pack?.filename ?? "")]);
+    run("npm", ["ci", ...quiet, "--fetch-timeout=10000", "--fetch-retries=1"]);
   });
   after(async () => await removeTree(home));
 
@@ -116,11 +147,11 @@ describe("the package", { timeout: 240_000 }, () => {
     run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
   });
 
-  test("brings the command, which builds a build file of the project", () => {
+  test("brings the command, with which npx builds a build file of the project", () => {
     cpSync(join(root, "examples/hello"), join(project, "hello"), { recursive: true });
-    const kiln = join(project, "node_modules/.bin/kiln");
-    assert.match(run(kiln, ["version"]).toString(), /^kiln \d/);
-    const output = run(kiln, ["build", "hello", "--quiet"]).toString().trimEnd();
+    const kiln = (...words: string[]): string => run("npx", ["--no", "kiln", ...words]).toString();
+    assert.match(kiln("version"), /^kiln \d/);
+    const output = kiln("build", "hello", "--quiet").trimEnd();
     const text = readFileSync(join(root, "examples/hello/hello.txt"), "utf8");
     assert.equal(readFileSync(output, "utf8"), text);
   });
