@@ -281,7 +281,7 @@ describe("docs/differences-from-zb.md", () => {
     const path = fileURLToPath(new URL("../docs/differences-from-zb.md", import.meta.url));
     const listed = readFileSync(path, "utf8")
       .split("\n")
-      .filter((line) => line.startsWith("| "))
+      .filter((line) => line.startsWith("|") && !/^[|\s-]+$/.test(line))
       .slice(1)
       .map((line) => line.replaceAll(/\s+/g, " ").trim());
     assert.deepEqual(

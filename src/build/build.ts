@@ -5,6 +5,7 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { BuildRow } from "../store/database/builds.ts";
 import { lightly } from "../store/database/lightly.ts";
+import type { EquivalenceClass } from "../store/database/realizations.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
@@ -15,7 +16,7 @@ import { type Expand, expansionOf } from "./expansion.ts";
 import type { Shortfall } from "./failure.ts";
 import type { DerivationGraph } from "./graph.ts";
 import { carryOut } from "./job.ts";
-import type { Outputs, Plan, PlannedDerivation } from "./plan.ts";
+import { classesToBuild, type Outputs, type Plan, type PlannedDerivation } from "./plan.ts";
 import { Planner } from "./planner.ts";
 import { Reporter } from "./reporter.ts";
 import { Result } from "./result.ts";
@@ -53,6 +54,7 @@ export class Build {
   /** Keeps what it uses in the store until it ends. */
   readonly #kept = new DisposableStack();
   #row: BuildRow;
+  #expected: ReadonlySet<EquivalenceClass> = new Set();
 
   constructor(request: BuildRequest, shop: Workshop) {
     this.id = request.id;
@@ -88,6 +90,11 @@ export class Build {
   /** What the database knows, or will know, of the build. */
   get row(): BuildRow {
     return this.#row;
+  }
+
+  /** Classes of which its plan makes something. */
+  get expected(): ReadonlySet<EquivalenceClass> {
+    return this.#expected;
   }
 
   get isEnded(): boolean {
@@ -189,7 +196,7 @@ export class Build {
     made: { readonly drvHash: Hash; readonly outputs: Outputs; readonly endedAt: number },
   ): void {
     const { drvHash, outputs, endedAt } = made;
-    this.choices.finish(result.drvPath, drvHash, outputs);
+    this.choices.finish(result.drvPath, { drvHash, outputs, isMade: true });
     this.#keep(outputs);
     result.setOutputs(outputs);
     result.endedAt = endedAt;
@@ -250,14 +257,13 @@ export class Build {
 
   /** Does at once what needs no waiting: everything reused without a doubt. */
   #settle(plan: Plan): Plan {
+    this.#expected = classesToBuild(plan);
     const settled = new Map(plan);
     const reused: Result[] = [];
     for (const [drvPath, planned] of plan) {
-      const { drvHash, outputs, choice } = planned;
+      const { drvHash, outputs } = planned;
       if (!isSettled(planned) || drvHash === undefined || outputs === undefined) continue;
       const result = this.result(planned);
-      // What is in its closure is settled, too: nothing else may be made or taken for it later.
-      if (choice?.type === "found") this.choices.adopt(choice.adopted);
       this.#reuse(result, drvHash, outputs);
       reused.push(result);
       settled.set(drvPath, { ...planned, action: "done" });
@@ -271,7 +277,7 @@ export class Build {
   }
 
   #reuse(result: Result, drvHash: Hash, outputs: Outputs): void {
-    this.choices.finish(result.drvPath, drvHash, outputs);
+    this.choices.finish(result.drvPath, { drvHash, outputs, isMade: false });
     this.#keep(outputs);
     const now = this.#shop.clock.now();
     result.drvHash = drvHash;

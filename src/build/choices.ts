@@ -19,6 +19,7 @@ export type Producers = ReadonlyMap<StorePath, ReadonlySet<EquivalenceClass | un
 export class Choices implements Facts {
   readonly done: Map<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }> = new Map();
   readonly chosen: Map<EquivalenceClass, StorePath | null> = new Map();
+  readonly made: Set<EquivalenceClass> = new Set();
   readonly #snapshot: RealizationSnapshot;
   /** References of what was chosen, looked up once: every closure is walked again for each derivation above it. */
   readonly #references = new Map<EquivalenceClass, readonly ReferenceClass[]>();
@@ -45,15 +46,35 @@ export class Choices implements Facts {
     };
   }
 
-  adopt(choice: Iterable<readonly [EquivalenceClass, StorePath]>): void {
-    for (const [equivalence, path] of choice) this.chosen.set(equivalence, path);
+  /** A derivation is done: its outputs were there, or this build has made them. */
+  finish(drvPath: StorePath, result: { drvHash: Hash; outputs: Outputs; isMade: boolean }): void {
+    const { drvHash, outputs, isMade } = result;
+    this.done.set(drvPath, { drvHash, outputs });
+    for (const [output, path] of outputs) {
+      const equivalence = equivalenceClass(drvHash, output);
+      if (isMade) {
+        this.chosen.set(equivalence, path);
+        this.made.add(equivalence);
+      } else {
+        this.#adopt(equivalence, path);
+      }
+    }
   }
 
-  finish(drvPath: StorePath, drvHash: Hash, outputs: Outputs): void {
-    this.done.set(drvPath, { drvHash, outputs });
-    this.adopt(
-      Array.from(outputs, ([output, path]) => [equivalenceClass(drvHash, output), path] as const),
-    );
+  /** What is in the closure of something that was there is settled with it: nothing else may be made or taken for it later. */
+  #adopt(equivalence: EquivalenceClass, path: StorePath): void {
+    if (this.made.has(equivalence)) return;
+    const seen = new Set<EquivalenceClass>();
+    const stack: [EquivalenceClass, StorePath][] = [[equivalence, path]];
+    for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
+      const [key, at] = top;
+      if (seen.has(key) || (this.chosen.get(key) === at && !this.made.has(key))) continue;
+      seen.add(key);
+      this.chosen.set(key, at);
+      for (const { producer, path: reference } of this.#referencesOf(key, at)) {
+        if (producer !== undefined) stack.push([producer, reference]);
+      }
+    }
   }
 
   /**

@@ -35,10 +35,18 @@ export type Choice =
 /** Which paths come into question: those in the store, or, where none of these fits, also those that were there once. */
 export type Reach = "present" | "known";
 
+/** What a choice has to fit. */
+export interface ChoiceContext {
+  readonly chosen: Chosen;
+  /** Classes whose chosen paths this build has made itself: nobody has looked at what earlier builds know to be below them. */
+  readonly made?: ReadonlySet<EquivalenceClass>;
+  readonly snapshot: RealizationSnapshot;
+}
+
 /** Finds a realisation for each of `classes` which together fit what was chosen. */
 export function chooseRealizations(
   classes: readonly EquivalenceClass[],
-  context: { readonly chosen: Chosen; readonly snapshot: RealizationSnapshot },
+  context: ChoiceContext,
   reach: Reach = "present",
 ): Choice {
   const adopted = new Map<EquivalenceClass, StorePath>();
@@ -64,10 +72,8 @@ export function chooseRealizations(
   return { type: "found", adopted };
 }
 
-interface Context {
-  readonly chosen: Chosen;
+interface Context extends ChoiceContext {
   readonly adopted: Chosen;
-  readonly snapshot: RealizationSnapshot;
 }
 
 interface Options {
@@ -105,20 +111,23 @@ function optionsFor(
 
 /**
  * The classes of the closure of `path` that were not chosen yet, itself included; undefined when they do not fit what was chosen, or
- * each other. Below what was chosen nothing needs to be looked at: it was chosen with its closure.
+ * each other. Below what was chosen nothing needs to be looked at: it was chosen with its closure. Unless this build has made it:
+ * other builds may have made the same of inputs that do not fit, and it is their results that are in question.
  */
 function closureOf(
   equivalence: EquivalenceClass,
   path: StorePath,
-  { chosen, adopted, snapshot }: Context,
+  { chosen, made, adopted, snapshot }: Context,
 ): Map<EquivalenceClass, StorePath> | undefined {
   const closure = new Map<EquivalenceClass, StorePath>();
   const stack: [EquivalenceClass, StorePath][] = [[equivalence, path]];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
     const [key, at] = top;
     const known = closure.get(key) ?? adopted.get(key) ?? chosen.get(key);
-    if (known === at) continue;
-    if (known !== undefined) return undefined;
+    if (known !== undefined && known !== at) return undefined;
+    const isAsked = key === equivalence;
+    const isSettled = known === at && (isAsked || made?.has(key) !== true);
+    if (isSettled || closure.has(key)) continue;
     closure.set(key, at);
     for (const { producer, path: reference } of snapshot.references(key, at)) {
       if (producer !== undefined) stack.push([producer, reference]);

@@ -107,22 +107,33 @@ class Job {
   #reuse(drvHash: Hash): Ended | undefined {
     const { node } = this.#planned;
     const { snapshot, choices } = this.#build;
-    const { chosen } = choices;
+    const { chosen, made } = choices;
     const fixed = fixedOutput(this.#derivation);
     if (fixed !== undefined) {
       if (!snapshot.isPresent(fixed)) return undefined;
       return this.#build.reused(this.#result, drvHash, new Map([["out", fixed]]));
     }
     const classes = node.outputs.map((output) => equivalenceClass(drvHash, output));
-    const choice = chooseRealizations(classes, { chosen, snapshot });
-    if (choice.type !== "found") return undefined;
-    choices.adopt(choice.adopted);
+    const choice = chooseRealizations(classes, { chosen, made, snapshot });
+    if (choice.type !== "found" || this.#rests(choice.adopted, classes)) return undefined;
     const outputs = new Map<string, StorePath>();
-    for (const output of node.outputs) {
-      const path = chosen.get(equivalenceClass(drvHash, output));
+    for (const [i, output] of node.outputs.entries()) {
+      const equivalence = classes[i];
+      const path = equivalence && (choice.adopted.get(equivalence) ?? chosen.get(equivalence));
       if (path !== null && path !== undefined) outputs.set(output, path);
     }
     return this.#build.reused(this.#result, drvHash, outputs);
+  }
+
+  /** Whether what is adopted for `classes` has something in its closure that this build is going to make. */
+  #rests(
+    adopted: ReadonlyMap<EquivalenceClass, StorePath>,
+    classes: readonly EquivalenceClass[],
+  ): boolean {
+    const { expected, choices } = this.#build;
+    return [...adopted.keys()].some(
+      (one) => expected.has(one) && !choices.chosen.has(one) && !classes.includes(one),
+    );
   }
 
   async #make(drvHash: Hash): Promise<Ended> {

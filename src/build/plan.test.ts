@@ -67,7 +67,7 @@ class Known implements RealizationSnapshot {
   }
 }
 
-const noFacts = { done: new Map(), chosen: new Map() };
+const noFacts = { done: new Map(), chosen: new Map(), made: new Set<never>() };
 
 /** `name action[ <- what it waits for]` for each derivation that is needed or there. */
 function shown(plan: Plan): string[] {
@@ -271,7 +271,10 @@ describe("a plan", () => {
         },
       ],
     ]);
-    const made = plan({ all: [lib, app], wanted: [app], known }, { done, chosen: new Map() });
+    const made = plan(
+      { all: [lib, app], wanted: [app], known },
+      { done, chosen: new Map(), made: new Set() },
+    );
     assert.deepEqual(shown(made), ["lib done", "app build <- lib"]);
   });
 
@@ -502,7 +505,7 @@ describe("of any graph and any history", () => {
         const chosen = new Map<EquivalenceClass, StorePath>();
         const built: string[] = [];
         for (;;) {
-          const made = makePlan(graph, scene.known, { done, chosen });
+          const made = makePlan(graph, scene.known, { done, chosen, made: new Set() });
           const next = [...made.plan.values()].find(
             ({ action, waitsFor }) =>
               (action === "build" || action === "reuse") &&

@@ -31,6 +31,8 @@ export interface Facts {
   readonly done: ReadonlyMap<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }>;
   /** The classes that were chosen by it. */
   readonly chosen: Chosen;
+  /** Those of them whose paths it has made. */
+  readonly made: ReadonlySet<EquivalenceClass>;
 }
 
 export interface PlannedDerivation {
@@ -66,8 +68,8 @@ export function makePlan(
 ): { readonly plan: Plan; readonly chosen: Chosen } {
   const chosen = new Map(facts.chosen);
   for (;;) {
-    const made = planOnce(graph, snapshot, { done: facts.done, chosen });
-    const refutable = refutableClasses(made.plan);
+    const made = planOnce(graph, snapshot, { ...facts, chosen });
+    const refutable = refutableClasses(made, snapshot, facts.made);
     if (refutable.length === 0) return made;
     for (const equivalence of refutable) chosen.set(equivalence, null);
   }
@@ -105,7 +107,35 @@ function planOnce(
  * Classes of which something would be used that is in the closure of what is there, while their derivation is built in the same
  * build: what comes out may be something else, and a build must not have both.
  */
-function refutableClasses(plan: Plan): EquivalenceClass[] {
+function refutableClasses(
+  { plan, chosen }: { readonly plan: Plan; readonly chosen: Chosen },
+  snapshot: RealizationSnapshot,
+  made: ReadonlySet<EquivalenceClass>,
+): EquivalenceClass[] {
+  const built = classesToBuild(plan);
+  if (built.size === 0) return [];
+  const used = new Set<EquivalenceClass>();
+  for (const { action, choice, waitsFor, drvHash, node } of plan.values()) {
+    if (action === "done" || waitsFor.size > 0 || choice?.type !== "found") continue;
+    if (drvHash === undefined) continue;
+    for (const output of node.outputs) {
+      const equivalence = equivalenceClass(drvHash, output);
+      if (!made.has(equivalence)) used.add(equivalence);
+    }
+  }
+  // A set is walked in the order in which it grows.
+  for (const equivalence of used) {
+    const path = chosen.get(equivalence);
+    if (path === undefined || path === null) continue;
+    for (const { producer } of snapshot.references(equivalence, path)) {
+      if (producer !== undefined) used.add(producer);
+    }
+  }
+  return [...used].filter((one) => built.has(one) && chosen.get(one) !== null);
+}
+
+/** Classes of which this plan makes something, whatever is known of them. */
+export function classesToBuild(plan: Plan): Set<EquivalenceClass> {
   const built = new Set<EquivalenceClass>();
   for (const { action, node, drvHash } of plan.values()) {
     if (action !== "build" || drvHash === undefined || fixedOutput(node.derivation)) continue;
@@ -113,11 +143,7 @@ function refutableClasses(plan: Plan): EquivalenceClass[] {
       built.add(equivalenceClass(drvHash, output));
     }
   }
-  if (built.size === 0) return [];
-  return [...plan.values()].flatMap(({ action, choice, waitsFor }) => {
-    if (action === "done" || waitsFor.size > 0 || choice?.type !== "found") return [];
-    return [...choice.adopted.keys()].filter((equivalence) => built.has(equivalence));
-  });
+  return built;
 }
 
 const none: ReadonlySet<StorePath> = new Set();
@@ -154,7 +180,11 @@ function find(node: GraphNode, search: Search): Found {
     return { node, drvHash, outputs, isPresent, isDone: false, choice: undefined };
   }
   const classes = node.outputs.map((output) => equivalenceClass(drvHash, output));
-  const fitting = { ...search, snapshot: wellNamed(search.snapshot, node, classes) };
+  const fitting = {
+    chosen: search.chosen,
+    made: search.facts.made,
+    snapshot: wellNamed(search.snapshot, node, classes),
+  };
   const present = chooseRealizations(classes, fitting);
   const choice = present.type === "none" ? chooseRealizations(classes, fitting, "known") : present;
   if (choice.type !== "found") return unknown(node, drvHash, choice);
