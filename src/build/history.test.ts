@@ -248,10 +248,7 @@ function live(sketch: Sketch): void {
 
 describe("builders that make something else each time", () => {
   test("never get into one build with two of their results, whatever was built before", (t) => {
-    fc.assert(fc.property(sketches, live), {
-      numRuns: cases,
-      ...JSON.parse(process.env["FCP"] ?? "{}"),
-    });
+    fc.assert(fc.property(sketches, live), { numRuns: cases });
     const { builds, several, reused, built } = counts;
     const text = `${cases} random histories: ${builds} builds, ${built} builders run, ${reused} results reused, ${several} times with several to choose from`;
     t.diagnostic(text);
