@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { parseStorePath, type StorePath } from "../format/store-path.ts";
-import { ObjectGraph, sizeLines, treeLines } from "./object-graph.ts";
+import { ObjectGraph, sizeLine, treeLines } from "./object-graph.ts";
 
 /** `a` stands for `/s/aaaa…-a`. */
 function path(name: string): StorePath {
@@ -95,9 +95,7 @@ describe("dependence", () => {
 });
 
 test("sizes stand in a column", () => {
-  const lines = sizeLines([
-    { path: "x", narSize: 12 },
-    { path: "y", narSize: 1024 * 1024 * 20 },
-  ]);
-  assert.deepEqual(lines, ["  12 B  x", "20 MiB  y"]);
+  assert.equal(sizeLine({ path: path("x"), narSize: 12 }), `    12 B  ${path("x")}`);
+  const largest = { path: path("y"), narSize: 1023 * 1024 };
+  assert.equal(sizeLine(largest), `1023 KiB  ${path("y")}`);
 });

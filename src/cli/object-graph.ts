@@ -1,6 +1,6 @@
 /** Objects and their references, as people look at them. Pure. */
 import type { StorePath } from "../format/store-path.ts";
-import type { ObjectNodeMessage } from "../rpc/protocol.ts";
+import type { ListedObjectMessage, ObjectNodeMessage } from "../rpc/protocol.ts";
 import { size } from "./text.ts";
 
 export class ObjectGraph {
@@ -125,11 +125,7 @@ export function* treeLines(
   }
 }
 
-/** Objects with their sizes, one a line: the size to the right, the path behind it. */
-export function sizeLines(
-  objects: readonly { readonly path: string; readonly narSize: number }[],
-): string[] {
-  const sizes = objects.map(({ narSize }) => size(narSize));
-  const width = Math.max(0, ...sizes.map((text) => text.length));
-  return objects.map(({ path }, i) => `${(sizes[i] ?? "").padStart(width)}  ${path}`);
+/** An object with its size; the sizes of all lines are below each other. */
+export function sizeLine({ path, narSize }: ListedObjectMessage): string {
+  return `${size(narSize).padStart(8)}  ${path}`;
 }

@@ -57,19 +57,18 @@ export function objectsMeant(
   return operands.map((text) => objectMeant(directory, real, text));
 }
 
-/** All objects, by path. */
-export async function allObjects(connection: StoreConnection): Promise<ListedObjectMessage[]> {
+/** All objects by path, some at a time: what is listed first is there at once, however many there are. */
+export async function* allObjects(
+  connection: StoreConnection,
+): AsyncGenerator<readonly ListedObjectMessage[], void, undefined> {
   kilnOnly(connection, "list objects");
-  const objects: ListedObjectMessage[] = [];
-  const limit = 10_000;
-  for (;;) {
-    const after = objects.at(-1)?.path;
-    const page = await connection.client.call("kiln.objects", {
-      limit,
-      ...(after === undefined ? {} : { after }),
-    });
-    objects.push(...page.objects);
-    if (page.objects.length < limit) return objects;
+  let after: StorePath | undefined;
+  for (let limit = 100; ; limit = 10_000) {
+    const request = { limit, ...(after === undefined ? {} : { after }) };
+    const { objects } = await connection.client.call("kiln.objects", request);
+    yield objects;
+    if (objects.length < limit) return;
+    after = objects.at(-1)?.path;
   }
 }
 

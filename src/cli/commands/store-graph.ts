@@ -1,11 +1,13 @@
 /** `kiln store list`, `closure`, `tree` and `why-depends`: what is in the store, how large it is, and what holds together. */
+import { once } from "node:events";
 import { digestOf, objectNameOf, type StorePath } from "../../format/store-path.ts";
+import type { ListedObjectMessage } from "../../rpc/protocol.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { openStore } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
 import { mentionsIn } from "../mentions.ts";
-import { type ObjectGraph, sizeLines, treeLines } from "../object-graph.ts";
+import { type ObjectGraph, sizeLine, treeLines } from "../object-graph.ts";
 import { wantsAscii } from "../progress/style.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { allObjects, fetchGraph, objectsMeant } from "../store-objects.ts";
@@ -17,18 +19,26 @@ export interface ListFlags {
   readonly sort?: "path" | "size";
 }
 
-interface Listed {
-  readonly path: StorePath;
-  readonly narSize: number;
-}
-
 export async function storeList(
   _operands: readonly string[],
   flags: ListFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
   await using connection = await openStore(settingsFrom(flags, context.env), context);
-  sayObjects(await allObjects(connection), flags, context);
+  const total = { count: 0, narSize: 0 };
+  for await (const objects of inOrder(allObjects(connection), flags)) {
+    await sayObjects(objects, flags, total);
+  }
+  sayTotal(total, flags, context);
+}
+
+/** By path they come as they are asked for; by size all have to be there first. */
+async function* inOrder(
+  pages: AsyncIterable<readonly ListedObjectMessage[]>,
+  { sort }: ListFlags,
+): AsyncGenerator<readonly ListedObjectMessage[], void, undefined> {
+  if (sort === "size") yield sorted((await Array.fromAsync(pages)).flat(), sort);
+  else yield* pages;
 }
 
 export interface ClosureFlags extends ListFlags {
@@ -43,7 +53,9 @@ export async function storeClosure(
   await using connection = await openStore(settingsFrom(flags, context.env), context);
   const paths = objectsMeant(connection, connection.settings.directory, operands);
   const graph = await fetchGraph(connection, paths, { referrers: flags.referrers ?? false });
-  sayObjects([...graph.nodes.values()], flags, context);
+  const total = { count: 0, narSize: 0 };
+  await sayObjects(sorted([...graph.nodes.values()], flags.sort), flags, total);
+  sayTotal(total, flags, context);
 }
 
 export interface TreeFlags {
@@ -141,22 +153,45 @@ function edges(graph: ObjectGraph): [StorePath, StorePath][] {
   );
 }
 
-function sayObjects(objects: readonly Listed[], flags: ListFlags, context: CommandContext): void {
-  const { json = false, paths = false, sort = "path" } = flags;
-  const inOrder = sorted(objects, sort);
-  if (json) for (const object of inOrder) say(JSON.stringify(object));
-  else if (paths) for (const { path } of inOrder) say(path);
-  else for (const line of sizeLines(inOrder)) say(line);
+interface Total {
+  count: number;
+  narSize: number;
+}
+
+/** Resolves when whoever reads the output has taken it. */
+async function sayObjects(
+  objects: readonly ListedObjectMessage[],
+  { json = false, paths = false }: ListFlags,
+  total: Total,
+): Promise<void> {
+  const lineOf = (object: ListedObjectMessage): string =>
+    json ? JSON.stringify(object) : paths ? object.path : sizeLine(object);
+  let text = "";
+  for (const object of objects) {
+    text += `${lineOf(object)}\n`;
+    total.count++;
+    total.narSize += object.narSize;
+  }
+  if (!process.stdout.write(text)) await once(process.stdout, "drain");
+}
+
+function sayTotal(
+  total: Total,
+  { json = false, paths = false }: ListFlags,
+  context: CommandContext,
+): void {
   if (json || paths) return;
-  const bytes = objects.reduce((sum, { narSize }) => sum + narSize, 0);
-  context.note(`${count(objects.length, "object")}, ${size(bytes)}`);
+  context.note(`${count(total.count, "object")}, ${size(total.narSize)}`);
 }
 
 /** By path, or the largest first. */
-function sorted<T extends Listed>(objects: readonly T[], by: "path" | "size" = "path"): T[] {
+function sorted<T extends ListedObjectMessage>(
+  objects: readonly T[],
+  by: "path" | "size" = "path",
+): T[] {
   return objects.toSorted((a, b) => (by === "size" ? b.narSize - a.narSize : 0) || byPath(a, b));
 }
 
-function byPath(a: Listed, b: Listed): number {
+function byPath(a: ListedObjectMessage, b: ListedObjectMessage): number {
   return a.path < b.path ? -1 : Number(a.path > b.path);
 }
