@@ -10,6 +10,12 @@ import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
 
 export type Name = "kiln" | "zb";
 
+/** Flags for builders in a sandbox with the host's programs in it, the same for Kiln and zb. */
+export const sandboxed: readonly string[] = [
+  "--sandbox=true",
+  ...["/bin", "/lib", "/lib64", "/usr"].map((path) => `--implicit-system-dep=${path}`),
+];
+
 export class Bench implements AsyncDisposable {
   readonly name: Name;
   readonly world: World;
@@ -60,8 +66,24 @@ export class Bench implements AsyncDisposable {
     return performance.now() - begin;
   }
 
+  /** The build root, and what the store lies in. */
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** The database file, as this process sees it. */
+  get database(): string {
+    return join(this.#folder, "zb", "db.sqlite");
+  }
+
+  /** A connection for the caller to close. */
+  async connect(): Promise<StoreClient> {
+    return await StoreClient.connect(this.socket);
+  }
+
+  /** A connection that is closed when the daemon is stopped. */
   async client(): Promise<StoreClient> {
-    const client = await StoreClient.connect(this.#daemon!.socket);
+    const client = await this.connect();
     this.#clients.add(client);
     return client;
   }

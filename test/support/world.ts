@@ -177,11 +177,11 @@ export class World implements AsyncDisposable {
       },
     };
     for (let tries = 0; !(await answers(socket)); tries++) {
-      if (child.exitCode !== null || child.signalCode !== null || tries > 600) {
+      if (child.exitCode !== null || child.signalCode !== null || tries > 3000) {
         child.kill("SIGKILL");
         throw new Error(`${program} serve did not start:\n${log}`);
       }
-      await new Promise((resolve) => setTimeout(resolve, 25));
+      await new Promise((resolve) => setTimeout(resolve, 5));
     }
     return daemon;
   }
