@@ -48,6 +48,8 @@ describe("--json", () => {
   }
   const cases: Readonly<Record<string, Case>> = {
     build: { args: () => [".#wordy"], has: ["v", "seq", "time", "type", "buildID"] },
+    attach: { args: async () => [await lastBuild()], has: ["v", "seq", "time", "type", "buildID"] },
+    ui: { code: 1, has: [] }, // the daemon here has no page
     targets: { has: ["file", "name", "kind"] },
     eval: { args: () => ["--twice"], has: ["name", "drvPath"] },
     init: { args: () => [join(place.directory, "fresh")], has: ["written"] },
@@ -95,6 +97,11 @@ describe("--json", () => {
     install: { args: () => ["--single-user", "--dry-run"], code: -1, has: [] },
     uninstall: { args: () => ["--single-user", "--dry-run"], code: -1, has: [] },
   };
+
+  async function lastBuild(): Promise<string> {
+    const list = await place.run(["ps", "-a", "--json"]);
+    return (JSON.parse(list.stdout.toString().split("\n")[0] ?? "") as { id: string }).id;
+  }
 
   async function startSlow(): Promise<string> {
     const build = place.start(["build", "-L", ".#slow"]);

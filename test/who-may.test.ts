@@ -132,6 +132,7 @@ describe("on the daemon's sockets", () => {
     assert.equal((await place.run(["--store-socket", readers, "log", "main"])).code, 0);
     for (const [method, params] of [
       ["zb.realize", { drvPath: [`${place.store}/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello.drv`] }],
+      ["kiln.plan", { drvPath: [`${place.store}/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello.drv`] }],
       ["zb.expand", { drvPath: `${place.store}/s66mzxpvicwk07gjbjfw9izjfa797vsw-hello.drv` }],
       ["zb.cancelBuild", { buildID: "1" }],
       ["kiln.importReport", {}],

@@ -33,6 +33,8 @@ export interface BuildRequest {
   readonly reuse: ReusePolicy;
   readonly keepFailed: boolean;
   readonly keepGoing: boolean;
+  /** What is to be built although it is there, to see whether the same comes out. */
+  readonly checked: ReadonlySet<StorePath>;
   readonly user: string | undefined;
   /** Set for a build that ends with showing how a builder would be started. */
   readonly expand: Expand | undefined;
@@ -67,7 +69,8 @@ export class Build {
       checkSignature: shop.checkSignature,
     });
     this.choices = new Choices(this.snapshot);
-    this.#planner = new Planner(request.graph, this, shop);
+    const { snapshot, choices } = this;
+    this.#planner = new Planner(request.graph, { ...request, snapshot, choices }, shop);
     this.events = new EventLog(request.id, shop.clock, undefined, (event) => {
       for (const watcher of shop.watchers) watcher(event);
     });
@@ -205,6 +208,16 @@ export class Build {
     this.#report.resultFinished(result);
   }
 
+  /** It was made again; what came out is only told of. */
+  checked(result: Result, outputs: Outputs): void {
+    result.setOutputs(outputs);
+    result.endedAt = this.#shop.clock.now();
+    result.state = "built";
+    result.finishLog();
+    this.saveResult(result);
+    this.#report.resultFinished(result);
+  }
+
   failed(result: Result, shortfall: Shortfall, lastLines: readonly string[]): void {
     result.state = shortfall.state;
     result.failure = shortfall.failure;
@@ -261,8 +274,13 @@ export class Build {
     const settled = new Map(plan);
     const reused: Result[] = [];
     for (const [drvPath, planned] of plan) {
-      const { drvHash, outputs } = planned;
+      const { drvHash, outputs, isCheck } = planned;
       if (!isSettled(planned) || drvHash === undefined || outputs === undefined) continue;
+      if (isCheck) {
+        this.choices.finish(drvPath, { drvHash, outputs, isMade: false });
+        this.#keep(outputs);
+        continue;
+      }
       const result = this.result(planned);
       this.#reuse(result, drvHash, outputs);
       reused.push(result);
@@ -340,7 +358,8 @@ function runsProgram({ action, node }: PlannedDerivation): boolean {
 }
 
 /** Whether its outputs are there and nothing can show that they are not the right ones. */
-function isSettled({ action, isPresent, waitsFor }: PlannedDerivation): boolean {
+function isSettled({ action, isCheck, isPresent, waitsFor }: PlannedDerivation): boolean {
+  if (isCheck) return true;
   return action === "reuse" ? waitsFor.size === 0 : action === "none" && isPresent;
 }
 

@@ -53,12 +53,20 @@ export interface Reason {
 export interface ReasonDetail {
   /** Names of inputs that differ from last time, or have to be built first. */
   readonly inputs?: readonly string[];
+  /** Sources among those inputs: the objects that they were and are. */
+  readonly sources?: readonly ChangedSource[];
   /** Members of the derivation that differ: `env.CFLAGS`, `builder`, `args`. */
   readonly changes?: readonly string[];
   /** What it was compared with. */
   readonly previous?: { readonly buildID: string; readonly drvPath: StorePath };
   /** Output paths the reason is about: those that are missing, incompatible or untrusted. */
   readonly paths?: readonly StorePath[];
+}
+
+export interface ChangedSource {
+  readonly name: string;
+  readonly was: StorePath;
+  readonly is: StorePath;
 }
 
 /** Whose fault a failure is: the derivation's, its inputs', a limit's, or Kiln's and the machine's. */

@@ -2,6 +2,7 @@
 import { KilnError } from "../util/kiln-error.ts";
 import type { Failure, ResultState } from "./events.ts";
 import type { BuildOutcome } from "./executor.ts";
+import type { Outputs } from "./plan.ts";
 
 /** A result that did not come about. */
 export interface Shortfall {
@@ -77,6 +78,20 @@ export function missingOutput(name: string): Shortfall {
     logLine: `*** Build failed: ${message}`,
     exitCode: 0,
   };
+}
+
+/** What was made again is not what was there; undefined when it is. */
+export function differentOutput(known: Outputs, made: Outputs): Shortfall | undefined {
+  for (const [name, path] of made) {
+    const before = known.get(name);
+    if (before === undefined || before === path) continue;
+    const message = `output ${name} came out different`;
+    return {
+      ...builderFault("check.differs", message),
+      logLine: `*** Check failed: ${message}: it was ${before}, and is ${path} this time`,
+    };
+  }
+  return undefined;
 }
 
 /** Codes of KilnErrors of kind `internal` that say: stopped, by somebody or by the end of the daemon. */

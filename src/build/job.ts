@@ -10,6 +10,7 @@ import type { Derivation } from "../format/derivation/derivation.ts";
 import { expandDerivation } from "../format/derivation/placeholders.ts";
 import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
+import { temporaryOutputPath } from "../format/path-digest.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { signRealization } from "../store/realization-signatures.ts";
@@ -23,7 +24,13 @@ import { rememberedHash } from "./derivation-hash.ts";
 import { builderEnvironment } from "./environment.ts";
 import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor } from "./expansion.ts";
-import { missingOutput, type Shortfall, shortfallOf, shortfallOfError } from "./failure.ts";
+import {
+  differentOutput,
+  missingOutput,
+  type Shortfall,
+  shortfallOf,
+  shortfallOfError,
+} from "./failure.ts";
 import { OutputPlaces } from "./outputs/places.ts";
 import { registerOutputs } from "./outputs/register.ts";
 import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
@@ -77,7 +84,8 @@ class Job {
       );
       this.#result.drvHash = drvHash;
       using _locks = await this.#lock(drvHash);
-      return this.#reuse(drvHash) ?? (await this.#make(drvHash));
+      const reused = this.#planned.isCheck ? undefined : this.#reuse(drvHash);
+      return reused ?? (await this.#make(drvHash));
     } catch (error) {
       const isBegun = this.#result.state !== "waiting";
       if (!isBegun && this.#signal.aborted) {
@@ -144,7 +152,7 @@ class Job {
     const fixed = fixedOutput(this.#derivation);
     // Held to the end: nobody else may put anything at the path where the builder works.
     using lock = fixed === undefined ? undefined : await this.#shop.store.lock(fixed, this.#signal);
-    const reused = fixed === undefined ? undefined : this.#reuse(drvHash);
+    const reused = fixed === undefined || this.#planned.isCheck ? undefined : this.#reuse(drvHash);
     if (reused !== undefined) return reused;
     const executor = await this.#shop.executors.for(this.#derivation);
     this.#build.begin(this.#result, executor, held?.user);
@@ -158,8 +166,21 @@ class Job {
     using _kept = this.#shop.store.protect(inputs);
     const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock, drvHash });
     const outputs = this.#outputsOf(infos);
+    if (this.#planned.isCheck) return this.#compare(outputs);
     this.#build.built(this.#result, { drvHash, outputs, endedAt: this.#recordedAt });
     return { outputs };
+  }
+
+  /** Whether what was made again is what is there. */
+  #compare(outputs: Outputs): Ended {
+    const { outputs: known = outputs } = this.#planned;
+    const difference = differentOutput(known, outputs);
+    if (difference !== undefined) {
+      this.#result.setOutputs(outputs);
+      throw new Refusal(difference);
+    }
+    this.#build.checked(this.#result, outputs);
+    return { outputs: known };
   }
 
   /** Closure of all inputs. */
@@ -188,7 +209,7 @@ class Job {
     const { store } = this.#shop;
     await using places = new OutputPlaces(store.temporaryDirectory);
     await using directory = this.#workDirectory(held.user);
-    const outputs = places.forOutputs(outputPaths(this.#drvPath, this.#derivation));
+    const outputs = places.forOutputs(this.#outputPaths());
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     try {
       this.#result.builderStartedAt = this.#shop.clock.now();
@@ -204,6 +225,15 @@ class Job {
       await this.#keepFailed(directory, error);
       throw error;
     }
+  }
+
+  /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */
+  #outputPaths(): ReadonlyMap<string, StorePath> {
+    const paths = outputPaths(this.#drvPath, this.#derivation);
+    if (!this.#planned.isCheck) return paths;
+    return new Map(
+      Array.from(paths.keys(), (name) => [name, temporaryOutputPath(this.#drvPath, name)]),
+    );
   }
 
   #workDirectory(user: BuildUser | undefined): BuildDirectory {
@@ -271,7 +301,7 @@ class Job {
     const { store, buffers } = this.#shop;
     const made = Array.from(outputs, ([name, { logical, real }]) => ({
       name,
-      logical,
+      logical: fixedOutput(this.#derivation) ?? logical,
       tree: real,
     }));
     const { infos, added } = await registerOutputs(made, this.#derivation, {
@@ -298,10 +328,14 @@ class Job {
     }
   }
 
-  /** Writes down what the outputs are, with the outputs themselves. What contradicts this build is refused before. */
+  /**
+   * Writes down what the outputs are, with the outputs themselves. What contradicts this build is refused before; what was made
+   * only to be compared is an object that nothing needs.
+   */
   #record(drvHash: Hash, infos: ReadonlyMap<string, ObjectInfo>): () => void {
     const { realizations, table, clock, signingKeys } = this.#shop;
     const { choices } = this.#build;
+    if (this.#planned.isCheck) return () => undefined;
     const found = realizationsOf(drvHash, infos, () =>
       choices.producersOfInputs(this.#derivation),
     ).map((realization) => signRealization(realization, signingKeys));

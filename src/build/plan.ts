@@ -42,6 +42,8 @@ export interface PlannedDerivation {
    * `done`: this build has dealt with it.
    */
   readonly action: "reuse" | "build" | "none" | "done";
+  /** Whether it is built only to compare what comes out with what is there: nothing waits for it, or uses it. */
+  readonly isCheck: boolean;
   /** Undefined when it depends on what has to be built. */
   readonly drvHash: Hash | undefined;
   /** The outputs it has, or would have; undefined when that is not known. */
@@ -61,14 +63,16 @@ export function fixedOutput(derivation: Derivation): StorePath | undefined {
   return outputPathOf(derivation, "out");
 }
 
+/** `checked`: what is to be built although it is there, to see whether the same comes out. */
 export function makePlan(
   graph: DerivationGraph,
   snapshot: RealizationSnapshot,
   facts: Facts,
+  checked: ReadonlySet<StorePath> = none,
 ): { readonly plan: Plan; readonly chosen: Chosen } {
   const chosen = new Map(facts.chosen);
   for (;;) {
-    const made = planOnce(graph, snapshot, { ...facts, chosen });
+    const made = planOnce(graph, snapshot, { ...facts, chosen }, checked);
     const refutable = refutableClasses(made, snapshot, facts.made);
     if (refutable.length === 0) return made;
     for (const equivalence of refutable) chosen.set(equivalence, null);
@@ -79,26 +83,40 @@ function planOnce(
   graph: DerivationGraph,
   snapshot: RealizationSnapshot,
   facts: Facts,
+  checked: ReadonlySet<StorePath>,
 ): { readonly plan: Plan; readonly chosen: Chosen } {
   const chosen = new Map(facts.chosen);
   const found = new Map<StorePath, Found>();
   for (const node of graph.nodes.values()) {
     found.set(node.drvPath, find(node, { snapshot, facts, chosen, found }));
   }
-  const needed = findNeeded(graph, found);
+  const isCheck = ({ node, isPresent }: Found): boolean => isPresent && checked.has(node.drvPath);
+  const needed = findNeeded(graph, found, isCheck);
   const plan = new Map<StorePath, PlannedDerivation>();
   /** For each derivation those whose building may refute what was assumed of it. */
   const unsettled = new Map<StorePath, ReadonlySet<StorePath>>();
   for (const [drvPath, result] of found) {
     const { node } = result;
-    const action = result.isDone ? "done" : actionOf(drvPath, result, needed);
     const inputs = [...node.derivation.inputDerivations.keys()];
-    const isCertain = action === "done" || fixedOutput(node.derivation) !== undefined;
-    const doubts = isCertain ? none : doubtsOf(inputs, plan, unsettled);
+    const isFixed = fixedOutput(node.derivation) !== undefined;
+    const doubts = result.isDone || isFixed ? none : doubtsOf(inputs, plan, unsettled);
+    // What may turn out to be something else cannot be compared with anything yet.
+    const again = isCheck(result) && doubts.size === 0;
+    const action = again ? "build" : result.isDone ? "done" : actionOf(drvPath, result, needed);
     unsettled.set(drvPath, action === "none" ? doubts : none);
-    const waitsFor = action === "build" ? new Set(inputs) : action === "reuse" ? doubts : none;
+    const made = inputs.filter((input) => plan.get(input)?.isCheck === false);
+    const waitsFor = action === "build" ? new Set(made) : action === "reuse" ? doubts : none;
     const { drvHash, outputs, isPresent, choice } = result;
-    plan.set(drvPath, { node, action, drvHash, outputs, isPresent, waitsFor, choice });
+    plan.set(drvPath, {
+      node,
+      action,
+      isCheck: again,
+      drvHash,
+      outputs,
+      isPresent,
+      waitsFor,
+      choice,
+    });
   }
   return { plan, chosen };
 }
@@ -137,8 +155,9 @@ function refutableClasses(
 /** Classes of which this plan makes something, whatever is known of them. */
 export function classesToBuild(plan: Plan): Set<EquivalenceClass> {
   const built = new Set<EquivalenceClass>();
-  for (const { action, node, drvHash } of plan.values()) {
-    if (action !== "build" || drvHash === undefined || fixedOutput(node.derivation)) continue;
+  for (const { action, isCheck, node, drvHash } of plan.values()) {
+    if (action !== "build" || isCheck || drvHash === undefined || fixedOutput(node.derivation))
+      continue;
     for (const output of node.derivation.outputs.keys()) {
       built.add(equivalenceClass(drvHash, output));
     }
@@ -232,14 +251,18 @@ function hashOf(derivation: Derivation, found: ReadonlyMap<StorePath, Found>): H
   return rememberedHash(derivation, (input, output) => found.get(input)?.outputs?.get(output));
 }
 
-function findNeeded(graph: DerivationGraph, found: ReadonlyMap<StorePath, Found>): Set<StorePath> {
+function findNeeded(
+  graph: DerivationGraph,
+  found: ReadonlyMap<StorePath, Found>,
+  isCheck: (found: Found) => boolean,
+): Set<StorePath> {
   const needed = new Set<StorePath>();
   const stack = [...graph.wanted.keys()];
   for (let drvPath = stack.pop(); drvPath !== undefined; drvPath = stack.pop()) {
     if (needed.has(drvPath)) continue;
     needed.add(drvPath);
     const result = found.get(drvPath);
-    if (result === undefined || result.isPresent) continue;
+    if (result === undefined || (result.isPresent && !isCheck(result))) continue;
     stack.push(...result.node.derivation.inputDerivations.keys());
   }
   return needed;
@@ -265,7 +288,7 @@ function doubtsOf(
     const planned = plan.get(input);
     if (planned === undefined) continue;
     const isFixed = fixedOutput(planned.node.derivation) !== undefined;
-    if (planned.action === "build" && !isFixed) doubts.add(input);
+    if (planned.action === "build" && !planned.isCheck && !isFixed) doubts.add(input);
     if (planned.action === "reuse" && planned.waitsFor.size > 0) doubts.add(input);
     for (const doubt of unsettled.get(input) ?? none) doubts.add(doubt);
   }

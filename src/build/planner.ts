@@ -13,16 +13,23 @@ export class Planner {
   readonly #graph: DerivationGraph;
   readonly #snapshot: StoreSnapshot;
   readonly #choices: Choices;
+  readonly #checked: ReadonlySet<StorePath>;
   readonly #shop: Workshop;
 
+  /** `checked`: what is to be built although it is there. */
   constructor(
     graph: DerivationGraph,
-    found: { readonly snapshot: StoreSnapshot; readonly choices: Choices },
+    found: {
+      readonly snapshot: StoreSnapshot;
+      readonly choices: Choices;
+      readonly checked: ReadonlySet<StorePath>;
+    },
     shop: Workshop,
   ) {
     this.#graph = graph;
     this.#snapshot = found.snapshot;
     this.#choices = found.choices;
+    this.#checked = found.checked;
     this.#shop = shop;
   }
 
@@ -39,12 +46,13 @@ export class Planner {
 
   /** What is to be done, as things stand. */
   plan(): Plan {
-    return makePlan(this.#graph, this.#snapshot, this.#choices).plan;
+    return makePlan(this.#graph, this.#snapshot, this.#choices, this.#checked).plan;
   }
 
   /** Why something is to be built. */
   reasonFor(planned: PlannedDerivation, plan: Plan, policy: ReusePolicy): Reason {
     const { table, realizations, reader, store } = this.#shop;
+    if (planned.isCheck) return { code: "checkAsked" };
     return reasonFor(planned, plan, {
       policy,
       lastBuilt: (name) => table.lastBuilt(name),
@@ -58,8 +66,8 @@ export class Planner {
 
   async #findDamage(plan: Plan): Promise<StorePath[]> {
     const damaged: StorePath[] = [];
-    for (const { action, outputs } of plan.values()) {
-      if (action !== "reuse") continue;
+    for (const { action, isCheck, outputs } of plan.values()) {
+      if (action !== "reuse" && !isCheck) continue;
       for (const path of outputs?.values() ?? []) {
         if (!(await this.#shop.store.isIntact(path))) damaged.push(path);
       }

@@ -22,7 +22,7 @@ const table: [what: string, old: ShellOptions, now: ShellOptions, difference: ob
     "a source",
     { sources: { s: source("1") } },
     { sources: { s: source("2") } },
-    { inputs: ["src"] },
+    { inputs: ["src"], sources: [{ name: "src", was: source("1"), is: source("2") }] },
   ],
   [
     "another source",

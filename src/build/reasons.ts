@@ -2,7 +2,7 @@
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { expandDerivation, inputPlaceholder } from "../format/derivation/placeholders.ts";
 import { derivationNameOf, nameOf, type StorePath } from "../format/store-path.ts";
-import type { Reason, ReasonDetail } from "./events.ts";
+import type { ChangedSource, Reason, ReasonDetail } from "./events.ts";
 import type { Plan, PlannedDerivation } from "./plan.ts";
 import type { ReusePolicy } from "./snapshot.ts";
 
@@ -62,8 +62,9 @@ function comparedWithHistory(planned: PlannedDerivation, plan: Plan, history: Hi
 export function compareDerivations(
   old: Derivation,
   now: Derivation,
-): Pick<ReasonDetail, "inputs" | "changes"> {
+): Pick<ReasonDetail, "inputs" | "sources" | "changes"> {
   const inputs = changedInputs(inputsByName(old), inputsByName(now));
+  const sources = changedSources(old, now);
   const [a, b] = [named(old), named(now)];
   const changes: string[] = [];
   for (const member of ["system", "builder"] as const) {
@@ -77,6 +78,7 @@ export function compareDerivations(
   }
   return {
     ...(inputs.length > 0 && { inputs }),
+    ...(sources.length > 0 && { sources }),
     ...(changes.length > 0 && { changes }),
   };
 }
@@ -100,6 +102,17 @@ function inputsByName(derivation: Derivation): Map<string, Set<StorePath>> {
   for (const input of derivation.inputDerivations.keys()) add(derivationNameOf(input), input);
   for (const source of derivation.inputSources) add(nameOf(source), source);
   return result;
+}
+
+/** Sources that have another content now: there was one of that name, and there is one. */
+function changedSources(old: Derivation, now: Derivation): ChangedSource[] {
+  const was = Map.groupBy(old.inputSources, nameOf);
+  const is = Map.groupBy(now.inputSources, nameOf);
+  return [...was].flatMap(([name, [before, ...others]]) => {
+    const [after, ...more] = is.get(name) ?? [];
+    if (before === undefined || after === undefined || before === after) return [];
+    return others.length + more.length > 0 ? [] : [{ name, was: before, is: after }];
+  });
 }
 
 function changedInputs(

@@ -11,7 +11,8 @@ import {
   resultStateOf,
   wireStatus,
 } from "./events.ts";
-import type { Plan, PlannedDerivation } from "./plan.ts";
+import { type Forecast, forecastOf, type ForecastResult } from "./forecast.ts";
+import type { Plan } from "./plan.ts";
 import type { Result } from "./result.ts";
 import { countStates, criticalPath } from "./summary.ts";
 import type { Workshop } from "./workshop.ts";
@@ -51,24 +52,22 @@ export class Reporter {
 
   /** Tells what is going to be done. */
   planned(plan: Plan): void {
-    const counts = { reuse: 0, substitute: 0, build: 0 };
-    const estimates = new Map<StorePath, number | null>();
-    for (const [drvPath, planned] of plan) {
-      const action = actionOf(planned);
-      if (action === undefined) continue;
-      counts[action]++;
-      if (action === "build") {
-        estimates.set(drvPath, this.#build.estimate(planned.node.derivation.name));
-      }
-    }
-    const estimateMs = estimateAll(plan, estimates, this.#shop.places.max);
-    this.#emit({ type: "build.planned", counts, downloadSize: 0, estimateMs });
-    for (const [drvPath, planned] of plan) this.#tellPlan(planned, estimates.get(drvPath) ?? null);
+    const { results, ...whole } = this.#forecast(plan);
+    this.#emit({ type: "build.planned", ...whole });
+    for (const result of results) this.#tellPlan(result);
   }
 
   /** Tells what is new in another plan. */
   replanned(plan: Plan): void {
-    for (const planned of plan.values()) this.#tellPlan(planned, null);
+    for (const result of this.#forecast(plan).results) this.#tellPlan(result);
+  }
+
+  #forecast(plan: Plan): Forecast {
+    return forecastOf(plan, {
+      jobs: this.#shop.places.max,
+      estimate: (name) => this.#build.estimate(name),
+      reasonFor: ({ node }) => this.#build.results.get(node.drvPath)?.reason ?? null,
+    });
   }
 
   resultStarted(result: Result): void {
@@ -111,32 +110,16 @@ export class Reporter {
     });
   }
 
-  #tellPlan(planned: PlannedDerivation, estimateMs: number | null): void {
-    const { drvPath, derivation } = planned.node;
-    const action = actionOf(planned);
-    if (action === undefined || this.#told.get(drvPath) === action) return;
+  #tellPlan(result: ForecastResult): void {
+    const { drvPath, action } = result;
+    if (this.#told.get(drvPath) === action) return;
     this.#told.set(drvPath, action);
-    this.#emit({
-      type: "result.planned",
-      drvPath,
-      name: derivation.name,
-      action,
-      inputs: [...derivation.inputDerivations.keys()],
-      reason: action === "build" ? (this.#build.results.get(drvPath)?.reason ?? null) : null,
-      estimateMs,
-    });
+    this.#emit({ type: "result.planned", ...result });
   }
 
   #emit(event: BuildEventBody): void {
     this.#build.events.emit(event);
   }
-}
-
-/** What people are told of a plan; nothing of what is neither needed nor there, and of what is over. */
-function actionOf({ action, isPresent }: PlannedDerivation): "reuse" | "build" | undefined {
-  if (action === "done") return undefined;
-  if (action === "none") return isPresent ? "reuse" : undefined;
-  return action;
 }
 
 /** How a result ended. */
@@ -199,27 +182,4 @@ function pathsOf(outputs: ReadonlyMap<string, StorePath | null> | undefined): St
   return [...(outputs ?? [])]
     .toSorted(([a], [b]) => compareBytes(a, b))
     .flatMap(([, path]) => path ?? []);
-}
-
-/**
- * About how long a plan takes: the longest chain, or all work spread over the places, whichever is longer. Null when something was
- * never built before.
- */
-function estimateAll(
-  plan: Plan,
-  estimates: ReadonlyMap<StorePath, number | null>,
-  places: number,
-): number | null {
-  const ends = new Map<StorePath, number>();
-  let sum = 0;
-  let longest = 0;
-  for (const [drvPath, { waitsFor }] of plan) {
-    const own = estimates.get(drvPath) ?? (estimates.has(drvPath) ? undefined : 0);
-    if (own === undefined) return null;
-    const start = Math.max(0, ...Array.from(waitsFor, (input) => ends.get(input) ?? 0));
-    ends.set(drvPath, start + own);
-    sum += own;
-    longest = Math.max(longest, start + own);
-  }
-  return Math.round(Math.max(longest, sum / places));
 }

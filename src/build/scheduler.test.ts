@@ -31,6 +31,7 @@ function planOf(
         drvHash: undefined,
         outputs: assumed && new Map([["out", assumed]]),
         isPresent: false,
+        isCheck: false,
         waitsFor: new Set(waits.split(" ").filter(Boolean).map(drvPath)),
         choice: undefined,
       },

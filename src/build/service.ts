@@ -16,12 +16,15 @@ import type {
 import { lightly } from "../store/database/lightly.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Build, type BuildRequest } from "./build.ts";
+import { Choices } from "./choices.ts";
 import type { BuildEvent, BuildTarget } from "./events.ts";
+import { type Forecast, forecastOf } from "./forecast.ts";
 import { makeGraph, readClosure, type Wanted } from "./graph.ts";
 import { keepForgetting } from "./log-retention.ts";
+import { Planner } from "./planner.ts";
 import { BuildRecords } from "./records.ts";
 import { closeInterruptedBuilds, removeLeftovers } from "./recover.ts";
-import type { ReusePolicy } from "./snapshot.ts";
+import { type ReusePolicy, StoreSnapshot } from "./snapshot.ts";
 import {
   type BuildServiceOptions,
   type LogFields,
@@ -46,6 +49,8 @@ export interface RealizeRequest extends CommonRequest {
   readonly keepGoing?: boolean;
   /** What the user calls them; default: their names. */
   readonly targets?: readonly BuildTarget[];
+  /** Build them also where they are there, to see whether the same comes out. Default false. */
+  readonly check?: boolean;
 }
 
 export interface ExpandRequest extends CommonRequest {
@@ -93,18 +98,40 @@ export class BuildService implements AsyncDisposable {
    */
   async realize(request: RealizeRequest): Promise<string> {
     const { drvPaths } = request;
-    if (drvPaths.length === 0) throw new KilnError("build.request", "no derivations are given");
-    const derivations = await this.#read(drvPaths);
-    const wanted: Wanted = new Map(
-      drvPaths.map((drvPath) => [drvPath, [...(derivations.get(drvPath)?.outputs.keys() ?? [])]]),
-    );
+    const { derivations, wanted } = await this.#readWanted(drvPaths);
     return this.#start(derivations, wanted, {
       targets: request.targets ?? drvPaths.map(targetOf),
       keepFailed: request.keepFailed ?? false,
       keepGoing: request.keepGoing ?? true,
+      checked: new Set(request.check === true ? drvPaths : []),
       reuse: request.reuse ?? "all",
       user: request.user,
       expand: undefined,
+    });
+  }
+
+  /**
+   * What {@link realize} would do with the same derivations now. Nothing is built.
+   *
+   * @throws KilnError as {@link realize}
+   */
+  async forecast(
+    request: Pick<RealizeRequest, "drvPaths" | "reuse" | "check">,
+    signal: AbortSignal,
+  ): Promise<Forecast> {
+    const { drvPaths, reuse: policy = "all", check = false } = request;
+    const { derivations, wanted } = await this.#readWanted(drvPaths);
+    const shop = this.#shop;
+    const { checkSignature } = shop;
+    const snapshot = new StoreSnapshot(shop.store, shop.realizations, { policy, checkSignature });
+    const checked = new Set(check ? drvPaths : []);
+    const found = { snapshot, choices: new Choices(snapshot), checked };
+    const planner = new Planner(makeGraph(derivations, wanted), found, shop);
+    const plan = await planner.soundPlan(signal);
+    return forecastOf(plan, {
+      jobs: shop.places.max,
+      estimate: (name) => this.#records.estimate(name),
+      reasonFor: (planned) => planner.reasonFor(planned, plan, policy),
     });
   }
 
@@ -130,6 +157,7 @@ export class BuildService implements AsyncDisposable {
       targets: [targetOf(drvPath)],
       keepFailed: false,
       keepGoing: true,
+      checked: new Set(),
       reuse: reuse ?? "all",
       user,
       expand: { drvPath, derivation, tempDir },
@@ -275,6 +303,18 @@ export class BuildService implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  /** Derivations with all they depend on, and all of their outputs. */
+  async #readWanted(
+    drvPaths: readonly StorePath[],
+  ): Promise<{ derivations: ReadonlyMap<StorePath, Derivation>; wanted: Wanted }> {
+    if (drvPaths.length === 0) throw new KilnError("build.request", "no derivations are given");
+    const derivations = await this.#read(drvPaths);
+    const wanted = new Map(
+      drvPaths.map((drvPath) => [drvPath, [...(derivations.get(drvPath)?.outputs.keys() ?? [])]]),
+    );
+    return { derivations, wanted };
   }
 
   #read(drvPaths: readonly StorePath[]): Promise<Map<StorePath, Derivation>> {

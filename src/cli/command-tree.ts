@@ -34,6 +34,8 @@ export class CommandTree {
         showGlobalOptions: true,
         optionTerm: (option: Option) =>
           option instanceof Switch ? option.flags.replace(" [bool]", "") : option.flags,
+        // Commander would add what a switch means when it is given alone.
+        optionDescription: (option: Option) => option.description,
       })
       .helpCommand(false)
       .addOption(new Switch("--version", "show version information"));

@@ -261,10 +261,11 @@ async function daemonThatStarts(
   throw error;
 }
 
-/** Whether the process is a `kiln serve`: that one does not end by itself. */
+/** Whether the process is a `kiln serve` or `kiln ui`: those do not end by themselves. */
 function isDaemon(pid: number): boolean {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1).includes("serve");
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1);
+    return words.includes("serve") || words.includes("ui");
   } catch {
     return false;
   }

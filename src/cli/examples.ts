@@ -9,6 +9,15 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
     ["kiln build", "the default target of ./kiln.build.ts"],
     ["kiln build .#app examples/hello", "a target by name, and another file's default"],
     ["kiln build .#tool --arg race -o tool", "with a parameter, and a link to the output"],
+    ["kiln build --dry-run --why", "what would be built, and why it is not reused"],
+    ["kiln build --watch .#app", "again after each change"],
+    ["kiln build --check .#app", "does the same come out once more?"],
+    ["kiln build --trace trace.json", "a file for ui.perfetto.dev"],
+  ],
+  attach: [["kiln attach 2c23eb81", "a build that was left with --detach, or anybody's"]],
+  ui: [
+    ["kiln ui", "the page on your store, until Ctrl-C"],
+    ["kiln ui localhost:8080", "at another address"],
   ],
   targets: [["kiln targets examples/greeter", "what can be built there"]],
   eval: [

@@ -21,6 +21,16 @@ export function timer(milliseconds: number): string {
   return milliseconds < 1000 ? "" : duration(Math.floor(milliseconds / 1000) * 1000);
 }
 
+/** How long ago: `just now`, `8 min ago`, `3 h ago`, `5 days ago`. */
+export function ago(milliseconds: number): string {
+  const minutes = Math.floor(milliseconds / 60_000);
+  if (minutes < 1) return "just now";
+  if (minutes < 60) return `${minutes} min ago`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ago`;
+  return `${Math.floor(hours / 24)} days ago`;
+}
+
 function twoDigits(value: number): string {
   return String(value).padStart(2, "0");
 }

@@ -35,6 +35,7 @@ export async function openWeb(server: Server, options: PageOptions): Promise<Web
     mode,
     log,
   });
+  server.page = page.url;
   log("info", `The web page is at ${page.url}`);
   if (tokenFile !== undefined) log("info", `The administrator's token is in ${tokenFile}`);
   return page;

@@ -68,6 +68,11 @@ const derivationPath = storePath.refine(isDerivationPath, {
   error: (issue) => `${String(issue.input)} is not a derivation`,
 });
 
+const derivationPaths = z.preprocess(
+  (value) => value ?? [],
+  z.array(derivationPath).min(1, { error: "no derivation given" }),
+);
+
 const storePaths = z.array(storePath);
 const noPaths: readonly StorePath[] = [];
 
@@ -178,6 +183,7 @@ const hello: z.ZodType<protocol.HelloMessage> = z.looseObject({
   role: z.string().optional(),
   sandbox: z.string(),
   isolation: z.string().optional(),
+  page: z.string().optional(),
 });
 
 const importReport: z.ZodType<protocol.ImportReportMessage> = z.looseObject({
@@ -248,6 +254,22 @@ const verification: z.ZodType<protocol.VerificationMessage> = z.looseObject({
   foreign: z.array(z.string()),
 });
 
+const plan: z.ZodType<protocol.PlanMessage> = z.looseObject({
+  counts: z.looseObject({ reuse: z.number(), substitute: z.number(), build: z.number() }),
+  downloadSize: z.number(),
+  estimateMs: z.number().nullable(),
+  results: z.array(
+    z.looseObject({
+      drvPath: storePath,
+      name: z.string(),
+      action: z.enum(["reuse", "substitute", "build"]),
+      inputs: storePaths,
+      reason: z.looseObject({ code: z.string(), detail: z.unknown().optional() }).nullable(),
+      estimateMs: z.number().nullable(),
+    }),
+  ),
+});
+
 const buildStarted = z.looseObject({ buildID: z.string() });
 
 const checkers: { readonly [M in Method]: Checker<M> } = {
@@ -271,16 +293,19 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
     params: z.object({ drvPath: derivationPath, tempDir: optional(text), reuse }),
     result: buildStarted,
   },
+  "kiln.plan": {
+    needsParams: true,
+    params: z.object({ drvPath: derivationPaths, reuse, check: flag }),
+    result: plan,
+  },
   "zb.realize": {
     needsParams: true,
     params: z.object({
-      drvPath: z.preprocess(
-        (value) => value ?? [],
-        z.array(derivationPath).min(1, { error: "no derivation given" }),
-      ),
+      drvPath: derivationPaths,
       keepFailed: flag,
       reuse,
       keepGoing: flag,
+      check: flag,
       targets: optional(z.array(target)),
     }),
     result: buildStarted,

@@ -112,6 +112,8 @@ export interface HelloMessage {
   readonly sandbox: string;
   /** The same for people: which namespaces, or why there are none. */
   readonly isolation?: string | undefined;
+  /** Where its web page is, when it has one. */
+  readonly page?: string | undefined;
 }
 
 /** What became of one object of an import. */
@@ -239,6 +241,27 @@ export interface KilnResultMessage {
   } | null;
 }
 
+/** What a build would do. */
+export interface PlanMessage {
+  readonly counts: { readonly reuse: number; readonly substitute: number; readonly build: number };
+  /** Bytes to fetch. */
+  readonly downloadSize: number;
+  /** About how long it would take; null when something was never built before. */
+  readonly estimateMs: number | null;
+  /** What is not reused, inputs first. */
+  readonly results: readonly PlannedResultMessage[];
+}
+
+export interface PlannedResultMessage {
+  readonly drvPath: StorePath;
+  readonly name: string;
+  readonly action: "reuse" | "substitute" | "build";
+  /** Derivations it takes outputs of. */
+  readonly inputs: readonly StorePath[];
+  readonly reason: { readonly code: string; readonly detail?: unknown } | null;
+  readonly estimateMs: number | null;
+}
+
 /** An event of a build; more members by type. */
 export interface EventMessage {
   readonly v: number;
@@ -320,10 +343,20 @@ export interface Methods {
       readonly reuse?: ReuseMessage | null | undefined;
       /** Kiln's: whether independent work goes on after a failure. Default true. */
       readonly keepGoing?: boolean | undefined;
+      /** Kiln's: whether to build them also where they are there, to see whether the same comes out. Default false. */
+      readonly check?: boolean | undefined;
       /** Kiln's: what the user calls these derivations. */
       readonly targets?: readonly TargetMessage[] | undefined;
     };
     result: BuildStarted;
+  };
+  "kiln.plan": {
+    params: {
+      readonly drvPath: readonly StorePath[];
+      readonly reuse?: ReuseMessage | null | undefined;
+      readonly check?: boolean | undefined;
+    };
+    result: PlanMessage;
   };
   "zb.getBuild": { params: BuildParams; result: BuildMessage };
   "zb.getBuildResult": {

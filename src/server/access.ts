@@ -70,6 +70,7 @@ const roles: Readonly<Record<Method, Role>> = {
   "kiln.watch": "reader",
   "kiln.roots": "reader",
   "kiln.importReport": "user",
+  "kiln.plan": "user",
   "zb.realize": "user",
   "zb.expand": "user",
   "zb.cancelBuild": "user", // of one's own: the handler sees to that

@@ -6,7 +6,7 @@ import type { StorePath } from "../format/store-path.ts";
 import { hasCode } from "../util/kiln-error.ts";
 
 /** Milliseconds between two looks at a log of which only the newest lines are wanted. */
-const tailPace = 200;
+const tailPace = 80;
 
 /** How many bytes are surely enough for the newest line. */
 const tailBytes = 2048;

@@ -53,6 +53,8 @@ export class Server implements AsyncDisposable {
   readonly store: Store;
   /** The builds. */
   readonly builds: BuildService;
+  /** Where the web page is, once there is one: clients are told. */
+  page: string | undefined;
   readonly #executors: Executors;
   readonly #options: ServerOptions;
   readonly #log: Log;
@@ -204,6 +206,7 @@ export class Server implements AsyncDisposable {
       systemDeps: [...(this.#options.sandboxPaths?.keys() ?? [])],
       sandbox: this.#executors.sandbox,
       isolation: this.#executors.isolation,
+      ...(this.page !== undefined && { page: this.page }),
     };
   }
 

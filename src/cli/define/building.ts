@@ -1,5 +1,6 @@
 /** The commands that evaluate build files, and their flags. */
 import { type Command, Option } from "commander";
+import type { ProgressFlags } from "../building/shown-build.ts";
 import type { BuildFlags } from "../commands/build.ts";
 import type { EvalFlags } from "../commands/eval.ts";
 import type { InitFlags } from "../commands/init.ts";
@@ -30,8 +31,21 @@ export function defineBuilding(tree: CommandTree): void {
       ),
     )
     .addOption(new Option("-o, --out-link <path>", "make a symlink to the output path"))
-    .addOption(new Switch("--json", "print events as JSON lines on stdout"));
+    .addOption(new Switch("--dry-run", "say what would be built, and build nothing"))
+    .addOption(new Switch("--why", "say why things are built and not reused"))
+    .addOption(new Switch("--check", "build the targets again, and say what came out different"))
+    .addOption(new Switch("--watch", "build again whenever something changes"))
+    .addOption(new Switch("--detach", "leave the build to the daemon, and print its id"));
   withProgress(withLimits(withEvaluation(build)));
+
+  withProgress(
+    tree
+      .leaf<ProgressFlags>(tree.root, "attach", {
+        description: "watch a build of the daemon",
+        load: async () => (await import("../commands/attach.ts")).attach,
+      })
+      .argument("[build]", "6 or more characters of its id; default: the one that runs"),
+  );
 
   withEvaluation(
     tree
@@ -81,6 +95,8 @@ export function withEvaluation(command: Command): Command {
 
 function withProgress(command: Command): Command {
   return command
+    .addOption(new Switch("--json", "print events as JSON lines on stdout"))
+    .addOption(new Option("--trace <file>", "write a trace of the build, for Perfetto or Chrome"))
     .addOption(new Switch("-q, --quiet", "print errors only"))
     .addOption(new Switch("-v, --verbose", "print reasons and paths"))
     .addOption(new Switch("-L, --print-build-logs", "print all log lines of builders"))

@@ -1,6 +1,7 @@
 /** `kiln serve`: zb's flags, and a few of Kiln's own. */
 import { Option } from "commander";
 import type { ServeFlags } from "../commands/serve.ts";
+import type { UiFlags } from "../commands/ui.ts";
 import { repeated, Switch, valued } from "../arguments.ts";
 import type { CommandTree } from "../command-tree.ts";
 import {
@@ -119,4 +120,12 @@ export function defineServing(tree: CommandTree): void {
     .addOption(new Option("--dev-templates <dir>").hideHelp())
     .addOption(new Option("--dev-static <dir>").hideHelp());
   withLimits(serve);
+
+  tree
+    .leaf<UiFlags>(tree.root, "ui", {
+      description: "show the store in the browser, without a daemon",
+      load: async () => (await import("../commands/ui.ts")).ui,
+    })
+    .argument("[address]", "HOST:PORT or :PORT; default: localhost:7420")
+    .addOption(new Switch("--json", "print the address as JSON"));
 }

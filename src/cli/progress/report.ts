@@ -83,7 +83,7 @@ export function lastLines(result: ResultView, style: Style): string[] {
 export function failureBlock(
   view: BuildView,
   result: ResultView,
-  options: { style: Style; retry: string | undefined },
+  options: { style: Style; retry: string | undefined; page?: string | undefined },
 ): string[] {
   const { style } = options;
   const head = `${style.shape(result.state)} ${style.paint("strong", result.name.padEnd(16))}  ${failureText(result)}`;
@@ -96,6 +96,7 @@ export function failureBlock(
   };
   if (result.logSize > 0)
     fact("log", `kiln log ${shortID(view.buildID)} ${result.name}${logSize(result)}`);
+  if (options.page !== undefined) fact("page", options.page);
   fact("derivation", result.drvPath);
   if (options.retry !== undefined && result.failure?.kind === "builder") fact("try", options.retry);
   return lines;

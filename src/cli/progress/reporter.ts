@@ -16,6 +16,7 @@ import type { Style } from "./style.ts";
 import { harmless } from "./terminal-text.ts";
 import type { Terminal } from "./terminal.ts";
 import { TreeScreen } from "./tree-screen.ts";
+import { whyLines } from "./why.ts";
 
 export interface Reporter {
   /** An event that the view has taken in, and the whole lines of a builder's log that came with it. */
@@ -38,6 +39,12 @@ export interface ReporterOptions {
   readonly verbose: boolean;
   /** The command that builds again and keeps the directories of failed builders. */
   readonly retry: () => string | undefined;
+  /** Say why things are built (--why); default false. */
+  readonly why?: boolean;
+  /** Where the daemon's page is, if it has one. */
+  readonly page?: string | undefined;
+  /** The folder of the objects on this machine, where that is known. */
+  readonly realDirectory?: string | undefined;
 }
 
 /** How often a sign of life comes where nothing moves. */
@@ -56,6 +63,7 @@ function isWrong(state: ResultState): boolean {
 abstract class TextReporter implements Reporter {
   protected readonly options: ReporterOptions;
   #planSaid = false;
+  #whySaid = false;
 
   constructor(options: ReporterOptions) {
     this.options = options;
@@ -73,6 +81,23 @@ abstract class TextReporter implements Reporter {
     this.#planSaid = true;
     const line = planLine(view);
     if (line !== undefined) this.note(`kiln: ${line}`);
+    this.sayWhy();
+  }
+
+  /** Why things are built, once, where that was asked for. */
+  protected sayWhy(): void {
+    const { view, style, why = false, realDirectory } = this.options;
+    if (!why || this.#whySaid) return;
+    this.#whySaid = true;
+    const made = new Map([...view.results].filter(([, { action }]) => action === "build"));
+    for (const line of whyLines(view.targets, made, { style, realDirectory, now: Date.now() }))
+      this.note(line);
+  }
+
+  /** Where to see the build in a browser. */
+  protected page(): string | undefined {
+    const { page, view } = this.options;
+    return page === undefined ? undefined : new URL(`build/${view.buildID}/`, page).href;
   }
 
   protected logLines(drvPath: string, lines: readonly string[]): void {
@@ -100,6 +125,7 @@ class TreeReporter extends TextReporter {
     else if (event.type === "message" && event.level !== "debug") this.note(`kiln: ${event.text}`);
     else if (event.type === "build.finished") {
       this.#screen.stop();
+      this.sayWhy();
       const skipped = skippedLine(view, style);
       if (skipped !== undefined) this.note(skipped);
       this.note(`kiln: ${summaryLine(view, style)}`);
@@ -112,7 +138,8 @@ class TreeReporter extends TextReporter {
     const { view, style, verbose, retry } = this.options;
     const { state, name } = result;
     if (isWrong(state)) {
-      for (const line of failureBlock(view, result, { style, retry: retry() })) this.note(line);
+      for (const line of failureBlock(view, result, { style, retry: retry(), page: this.page() }))
+        this.note(line);
     } else if (state === "cancelled") {
       this.note(`${style.shape(state)} ${name.padEnd(32)}  ${failureText(result)}`);
     } else if (state === "built" || state === "substituted") {
@@ -169,6 +196,7 @@ class LineReporter extends TextReporter {
       if (wanted) this.note(`kiln: ${event.text}`);
     } else if (event.type === "build.finished") {
       this.close();
+      this.sayWhy();
       const good =
         view.state === "built" || view.state === "substituted" || view.state === "reused";
       if (this.#quiet && good) return;
@@ -218,6 +246,8 @@ class LineReporter extends TextReporter {
     if (inActions && lines.length > 0) this.note("::endgroup::");
     if (result.logSize > 0)
       this.note(`kiln: log: kiln log ${shortID(view.buildID)} ${result.name}`);
+    const page = this.page();
+    if (page !== undefined) this.note(`kiln: page: ${page}`);
     this.note(`kiln: derivation: ${result.drvPath}`);
     const again = result.failure?.kind === "builder" ? retry() : undefined;
     if (again !== undefined) this.note(`kiln: try: ${again}`);

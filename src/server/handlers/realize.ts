@@ -11,6 +11,7 @@ export const realize: Handler<"zb.realize"> = async (params, { store, builds, co
     drvPaths,
     keepFailed: params.keepFailed ?? false,
     keepGoing: params.keepGoing ?? true,
+    check: params.check ?? false,
     reuse: reuseOf(params),
     ...(params.targets === undefined ? {} : { targets: params.targets }),
     ...(user === undefined ? {} : { user }),

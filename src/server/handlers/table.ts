@@ -21,6 +21,7 @@ import { kilnHello } from "./kiln-hello.ts";
 import { kilnImportReport } from "./kiln-import-report.ts";
 import { kilnMissing } from "./kiln-missing.ts";
 import { kilnObjects } from "./kiln-objects.ts";
+import { kilnPlan } from "./kiln-plan.ts";
 import { kilnRegister } from "./kiln-register.ts";
 import { kilnRemoveRoot } from "./kiln-remove-root.ts";
 import { kilnResults } from "./kiln-results.ts";
@@ -47,6 +48,7 @@ const handlers: { readonly [M in Method]: Handler<M> } = {
   "kiln.missing": kilnMissing,
   "kiln.importReport": kilnImportReport,
   "kiln.delete": kilnDelete,
+  "kiln.plan": kilnPlan,
   "kiln.register": kilnRegister,
   "kiln.roots": kilnRoots,
   "kiln.addRoot": kilnAddRoot,

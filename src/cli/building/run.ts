@@ -1,0 +1,224 @@
+/** One run of `kiln build`: evaluate, send what the store lacks, and do with the derivations what the flags say. */
+import { dirname, join } from "node:path";
+import type { WantedDerivation } from "../../author/evaluate.ts";
+import { isDerivationPath, objectNameOf, type StorePath } from "../../format/store-path.ts";
+import type { StoreClient } from "../../rpc/client.ts";
+import type { Params } from "../../rpc/protocol.ts";
+import { compareBytes } from "../../util/byte-string.ts";
+import { KilnError } from "../../util/kiln-error.ts";
+import { locate, kilnOnly, open, type StoreConnection } from "../connection.ts";
+import { type CommandContext, say } from "../context.ts";
+import { ExitWith } from "../errors.ts";
+import { exitCodeOfSignal, type Signal } from "../interrupts.ts";
+import { limitsFrom } from "../limits.ts";
+import { makeOutLinks, outLinks } from "../out-links.ts";
+import { keepLinks } from "../commands/root.ts";
+import { reuseWish } from "../reuse.ts";
+import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { list, shortID } from "../text.ts";
+import { findWanted, type Wanted } from "../wanted.ts";
+import type { BuildFlags } from "../commands/build.ts";
+import { sayDifferences } from "./differences.ts";
+import { dryRun } from "./dry-run.ts";
+import { ShownBuild } from "./shown-build.ts";
+
+/** What an interruption needs to know is kept here. */
+export class Run {
+  interruptedBy: Signal | undefined;
+  /** What the build files were made of, once that is known: their modules, and the files and folders they named. */
+  readFiles: readonly string[] = [];
+  /** What was wanted, once that is known. */
+  drvPaths: readonly StorePath[] = [];
+  readonly #flags: BuildFlags & GlobalFlags;
+  readonly #context: CommandContext;
+  readonly #stop = new AbortController();
+  #shown: ShownBuild | undefined;
+  /** The build that is under way. */
+  #build: { readonly id: string; readonly client: StoreClient } | undefined;
+
+  constructor(flags: BuildFlags & GlobalFlags, context: CommandContext) {
+    this.#flags = flags;
+    this.#context = context;
+  }
+
+  /** The first Ctrl-C: whatever is going on is given up in order. */
+  interrupt(signal: Signal): void {
+    this.interruptedBy = signal;
+    this.#stop.abort(new ExitWith(exitCodeOfSignal(signal)));
+    if (this.#build !== undefined) this.#cancel();
+  }
+
+  /** Gives the exit code. */
+  async toEnd(operands: readonly string[]): Promise<number> {
+    try {
+      return await this.#run(operands);
+    } catch (error) {
+      if (this.interruptedBy === undefined) throw error;
+      throw new ExitWith(exitCodeOfSignal(this.interruptedBy));
+    } finally {
+      this.#shown?.[Symbol.dispose]();
+    }
+  }
+
+  async #run(operands: readonly string[]): Promise<number> {
+    const flags = this.#flags;
+    const settings = settingsFrom(flags, this.#context.env);
+    const { jobs, sandbox } = flags;
+    const limits = limitsFrom(flags, flags.configuration?.limits);
+    const wishes = { create: true, jobs, sandbox, limits, daemonOnly: flags.detach === true };
+    const located = await locate(settings, this.#context, wishes);
+    await using _daemon = located.daemon ?? nothing;
+    const signal = this.#stop.signal;
+    // The evaluation is another process: meanwhile this one loads what it needs to open a store.
+    if (located.daemon === undefined) import("../embedded.ts").catch(() => {});
+    await using wanted = await findWanted(operands, flags, located.settings, signal);
+    this.readFiles = wanted.evaluations.flatMap(({ modules, filesRead }) => [
+      ...modules,
+      ...filesRead,
+    ]);
+    if (wanted.derivations.length === 0) {
+      throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
+    }
+    this.drvPaths = unique(wanted.derivations).map(({ drvPath }) => drvPath);
+    signal.throwIfAborted();
+    await using connection = await open(located, this.#context, { ...wishes, signal });
+    await wanted.send(connection);
+    signal.throwIfAborted();
+    const reuse = reuseWish(settings, flags.clean);
+    if (flags.dryRun === true) {
+      await dryRun(
+        { connection, targets: unique(wanted.derivations), reuse },
+        flags,
+        this.#context,
+      );
+      return 0;
+    }
+    const { keepFailed = false, keepGoing = true } = flags;
+    const targets = unique(wanted.derivations).map(({ name, drvPath }) => ({ name, drvPath }));
+    const request = { drvPath: this.drvPaths, targets, keepFailed, keepGoing, reuse };
+    if (flags.detach === true) return await this.#detach(request, connection);
+    const retry = (): string | undefined =>
+      keepFailed || flags.check === true ? undefined : retryCommand(operands);
+    if (flags.check === true) return await this.#check(request, { connection, wanted });
+    const { shown, buildID } = await this.#realize(request, { connection, retry });
+    await this.#printPaths(wanted.derivations, buildID, connection);
+    return this.#exitCode(shown);
+  }
+
+  /** Has it built, and shows that. */
+  async #realize(
+    request: Params<"zb.realize">,
+    how: { readonly connection: StoreConnection; readonly retry?: () => string | undefined },
+  ): Promise<{ readonly shown: ShownBuild; readonly buildID: string }> {
+    const { connection, ...options } = how;
+    const { client } = connection;
+    const { why = false } = this.#flags;
+    const shown = await ShownBuild.open(this.#flags, connection, this.#context, {
+      why,
+      ...options,
+    });
+    this.#shown = shown;
+    const { buildID } = await client.call("zb.realize", request);
+    this.#build = { id: buildID, client };
+    if (this.interruptedBy !== undefined) this.#cancel(); // it came while the answer was on its way
+    const { targets = [] } = request;
+    await shown.follow({ id: buildID, targets, storeDir: dirname(targets[0]?.drvPath ?? "") });
+    this.#build = undefined;
+    await shown.writeTrace();
+    return { shown, buildID };
+  }
+
+  /** Makes sure that all is there, then builds the targets again and says what came out different. */
+  async #check(
+    request: Params<"zb.realize">,
+    { connection, wanted }: { readonly connection: StoreConnection; readonly wanted: Wanted },
+  ): Promise<number> {
+    kilnOnly(connection, "check a build");
+    const drvPath = [...request.drvPath];
+    // Also what the targets are made of: a collection may have taken it.
+    for (const path of request.drvPath) {
+      const { info } = await connection.client.call("zb.info", { path });
+      drvPath.push(...(info?.references ?? []).filter(isDerivationPath));
+    }
+    const all = { ...request, drvPath: [...new Set(drvPath)] };
+    const first = await this.#realize(all, { connection });
+    if (first.shown.succeeded && this.interruptedBy === undefined) {
+      const { shown } = await this.#realize({ ...request, check: true }, { connection });
+      if (this.#flags.json !== true) await sayDifferences(shown, first.shown.view, connection);
+      if (!shown.succeeded) return this.#exitCode(shown);
+    }
+    await this.#printPaths(wanted.derivations, first.buildID, connection);
+    return this.#exitCode(first.shown);
+  }
+
+  #exitCode({ succeeded }: ShownBuild): number {
+    if (this.interruptedBy !== undefined) return exitCodeOfSignal(this.interruptedBy);
+    return succeeded ? 0 : 1;
+  }
+
+  /** Leaves the build to the daemon. */
+  async #detach(request: Params<"zb.realize">, connection: StoreConnection): Promise<number> {
+    kilnOnly(connection, "be asked for a build later");
+    const { buildID } = await connection.client.call("zb.realize", request);
+    say(this.#flags.json === true ? JSON.stringify({ buildID }) : buildID);
+    const names = list((request.targets ?? []).map(({ name }) => name));
+    this.#context.note(`the daemon builds ${names}; to watch: kiln attach ${shortID(buildID)}`);
+    return 0;
+  }
+
+  #cancel(): void {
+    const { id, client } = this.#build ?? {};
+    if (id === undefined || client === undefined) return;
+    client.notify("zb.cancelBuild", { buildID: id });
+    const again = this.interruptedBy === "SIGINT" ? " (Ctrl-C again: leave now)" : "";
+    this.#shown?.note(`cancelling ${shortID(id)}${again}`);
+  }
+
+  /** Every output that there is, in the order in which it was asked for; then links to them. */
+  async #printPaths(
+    derivations: readonly WantedDerivation[],
+    buildID: string,
+    connection: StoreConnection,
+  ): Promise<void> {
+    const { client, hello } = connection;
+    const found: { readonly output: string; readonly path: StorePath }[][] = [];
+    for (const { drvPath, output } of derivations) {
+      const { outputs } = await client.call("zb.getBuildResult", { buildID, drvPath });
+      const there = outputs.flatMap(({ name, path }) =>
+        path !== null && (output === undefined || name === output) ? [{ output: name, path }] : [],
+      );
+      found.push(there.toSorted((a, b) => compareBytes(a.output, b.output)));
+    }
+    if (this.#flags.json !== true) for (const { path } of found.flat()) say(path);
+    if (this.#flags.outLink === undefined) return;
+    // Links lead to where the objects are on this machine, whatever they are called.
+    const real = hello?.realStoreDirectory;
+    const linked = found.map((outputs) =>
+      outputs.map(({ output, path }) => ({
+        output,
+        path: real === undefined ? path : join(real, objectNameOf(path)),
+      })),
+    );
+    makeOutLinks(this.#flags.outLink, linked);
+    const links = outLinks(this.#flags.outLink, linked).map(({ link }) => link);
+    await keepLinks(connection, links, this.#context);
+  }
+}
+
+const nothing: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve() };
+
+function unique(derivations: readonly WantedDerivation[]): WantedDerivation[] {
+  return [...new Map(derivations.map((derivation) => [derivation.drvPath, derivation])).values()];
+}
+
+/** The command that keeps what the failed builders leave. */
+function retryCommand(operands: readonly string[]): string {
+  return ["kiln build", ...operands.map(quoted), "--keep-failed"].join(" ");
+}
+
+/** A word that a shell reads as it stands. */
+function quoted(word: string): string {
+  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith("#")
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
+}
