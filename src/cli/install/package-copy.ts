@@ -46,10 +46,10 @@ export async function copyPackage(target: string): Promise<void> {
   rmSync(old, { recursive: true, force: true });
 }
 
-/** One process: signals reach Kiln itself. */
+/** One process: signals reach Kiln itself. As the checkout's `bin/kiln`, with little memory for what is young. */
 function launcher(target: string): string {
   return `#!/bin/sh
-exec ${quoted(join(target, "bin", "node"))} ${quoted(join(target, "dist", "bundle", "main.js"))} "$@"
+exec ${quoted(join(target, "bin", "node"))} --max-semi-space-size=8 ${quoted(join(target, "dist", "bundle", "main.js"))} "$@"
 `;
 }
 
