@@ -11,20 +11,10 @@ import { removeTree } from "../src/files/remove-tree.ts";
 import { Store } from "../src/store/store.ts";
 import { hasCode } from "../src/util/kiln-error.ts";
 import { importInto, sample, streamOf, type Sample } from "../src/store/store.test.support.ts";
+import { randomFrom } from "./support/random.ts";
 
 const steps = Number(process.env["KILN_STEPS"] ?? 12_000);
 const seed = Number(process.env["KILN_SEED"] ?? Date.now() % 2 ** 31);
-
-/** Numbers from 0 to below 1, the same for the same seed (mulberry32). */
-function randomFrom(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Something that runs and needs objects: what it was given, and what it has made so far. */
 interface Build {

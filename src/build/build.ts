@@ -57,6 +57,7 @@ export class Build {
   readonly #kept = new DisposableStack();
   #row: BuildRow;
   #expected: ReadonlySet<EquivalenceClass> = new Set();
+  #isSaved = true;
 
   constructor(request: BuildRequest, shop: Workshop) {
     this.id = request.id;
@@ -243,8 +244,33 @@ export class Build {
         this.#shop.table.saveResult(this.id, result.toRow()),
       );
     } catch (error) {
-      this.#shop.log("error", `build ${this.id}: ${KilnError.from(error).message}`);
+      this.#notSaved(error);
     }
+  }
+
+  /** Whether the database knows all that it should. */
+  get isSaved(): boolean {
+    return this.#isSaved;
+  }
+
+  /** Tries once more to write down what could not be. Whether all is written now. */
+  save(): boolean {
+    const { store, table } = this.#shop;
+    try {
+      lightly(store.database, () => {
+        for (const result of this.results.values()) table.saveResult(this.id, result.toRow());
+        table.saveBuild(this.#row);
+      });
+      this.#isSaved = true;
+    } catch {
+      // As before.
+    }
+    return this.#isSaved;
+  }
+
+  #notSaved(error: unknown): void {
+    this.#isSaved = false;
+    this.#shop.log("error", `build ${this.id}: ${KilnError.from(error).message}`);
   }
 
   /** An output is not what was assumed. */
@@ -336,7 +362,7 @@ export class Build {
       if (hasBuilt) await store.database.durably(() => table.saveBuild(row));
       else lightly(store.database, () => table.saveBuild(row));
     } catch (error) {
-      log("error", `build ${this.id}: ${KilnError.from(error).message}`);
+      this.#notSaved(error);
     }
     this.#row = row;
     log("debug", `build ${this.id}: ${state}`);

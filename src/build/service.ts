@@ -25,6 +25,7 @@ import { Planner } from "./planner.ts";
 import { BuildRecords } from "./records.ts";
 import { closeInterruptedBuilds, removeLeftovers } from "./recover.ts";
 import { type ReusePolicy, StoreSnapshot } from "./snapshot.ts";
+import { UnsavedBuilds } from "./unsaved-builds.ts";
 import {
   type BuildServiceOptions,
   type LogFields,
@@ -76,6 +77,7 @@ export class BuildService implements AsyncDisposable {
   >();
   readonly #cleanedUp: Promise<void>;
   readonly #forgetting: Disposable | undefined;
+  readonly #unsaved = new UnsavedBuilds();
   #isClosing = false;
 
   /** Ends, in the database, builds that were under way when the process before died. */
@@ -297,6 +299,7 @@ export class BuildService implements AsyncDisposable {
       abort.abort(stop("build.interrupted", "the daemon stopped during this build"));
     }
     await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    this.#unsaved[Symbol.dispose]();
     await this.#cleanedUp;
     await this.#shop.executors[Symbol.asyncDispose]();
   }
@@ -357,6 +360,7 @@ export class BuildService implements AsyncDisposable {
     const ended = build.run().finally(() => {
       scope?.removeEventListener("abort", cancel);
       this.#running.delete(id);
+      this.#unsaved.add(build);
       this.#forgetOldest();
     });
     this.#running.set(id, { build, ended, abort });
@@ -369,8 +373,10 @@ export class BuildService implements AsyncDisposable {
   }
 
   #forgetOldest(): void {
-    const ended = [...this.#builds.keys()].filter((id) => !this.#running.has(id));
-    for (const id of ended.slice(0, -rememberedBuilds)) this.#builds.delete(id);
+    const ended = [...this.#builds.values()].filter(
+      (build) => !this.#running.has(build.id) && !this.#unsaved.has(build),
+    );
+    for (const { id } of ended.slice(0, -rememberedBuilds)) this.#builds.delete(id);
   }
 }
 

@@ -10,6 +10,9 @@ const codes: Readonly<Record<string, string>> = {
   EACCES: "file.denied",
   EPERM: "file.denied",
   EROFS: "disk.readOnly",
+  EMFILE: "process.descriptors",
+  ENFILE: "process.descriptors",
+  ENOMEM: "process.memory",
 };
 
 /**

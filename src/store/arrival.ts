@@ -1,6 +1,8 @@
 /** An object on its way in: the bytes of its NAR become a tree in a private folder and are hashed, in one pass. */
 import { Buffer } from "node:buffer";
 import { createHash, type Hash as Hasher } from "node:crypto";
+import { dirname } from "node:path";
+import { requireSpace } from "../files/free-bytes.ts";
 import { TreeWriter } from "../files/restore.ts";
 import { Hash } from "../format/hash.ts";
 import { NarReader, type NarSink } from "../format/nar/reader.ts";
@@ -10,6 +12,12 @@ import type { Syncer } from "./syncer.ts";
 
 /** Single files up to this size are hashed by themselves, too, since most of them have a text address. */
 const smallFile = 1024 * 1024;
+
+/** Whether a file from this size on will fit is looked at before it is written. */
+const largeFile = 4 * 1024 * 1024;
+
+/** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
+const maxEntries = 2_000_000;
 
 /** A large file begins to go to disk when this many bytes of it wait for that. */
 const syncStep = 64 * 1024 * 1024;
@@ -114,7 +122,10 @@ export class Arrival implements NarSink {
       this.#file = { executable };
       if (size <= smallFile) this.#fileHash = createHash("sha256");
     }
-    this.#do((writer) => writer.file(name, executable));
+    this.#do((writer) => {
+      if (size >= largeFile) requireSpace(dirname(this.tree), size);
+      writer.file(name, executable);
+    });
     this.#enter(name);
     this.#unsynced = 0;
   }
@@ -132,13 +143,20 @@ export class Arrival implements NarSink {
   }
 
   symlink(name: string, target: Buffer): void {
-    this.#entries++;
+    this.#count();
     this.#do((writer) => writer.symlink(name, target));
   }
 
   #enter(name: string): void {
-    this.#entries++;
+    this.#count();
     this.#names.push(name);
+  }
+
+  #count(): void {
+    if (++this.#entries <= maxEntries) return;
+    this.#do(() => {
+      throw new KilnError("nar.entries", `an object of more than ${maxEntries} files and folders`);
+    });
   }
 
   #do(write: (writer: TreeWriter) => void): void {

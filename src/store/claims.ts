@@ -40,6 +40,11 @@ async function release(parts: StoreParts, paths: readonly StorePath[]): Promise<
   );
   for (const path of unfinished) parts.files.moveOut(path);
   if (unfinished.length > 0) await parts.syncer.names();
-  // An intent that comes back after a power failure finds nothing any more.
-  lightly(parts.database, () => parts.intents.clear(paths));
+  try {
+    // An intent that comes back after a power failure finds nothing any more.
+    lightly(parts.database, () => parts.intents.clear(paths));
+  } catch (error) {
+    parts.log("warn", `intents stay for now: ${KilnError.from(error).message}`);
+    parts.intents.clearLater(paths);
+  }
 }

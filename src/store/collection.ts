@@ -5,8 +5,7 @@
  * is looked at then, in the transaction that removes it: nothing refers to it, nobody holds it, it is no root, and it was not used
  * since the collection began. Since referrers go first, that keeps everything that anything kept needs.
  */
-import { statfsSync } from "node:fs";
-import { attempt } from "../files/file-error.ts";
+import { freeBytes } from "../files/free-bytes.ts";
 import { parseStorePath, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { notInStore, referrersFirst } from "./database/closure.ts";
@@ -169,12 +168,6 @@ class Goal {
     const missing = this.#keepFree - freeBytes(this.#parts.files.root) - (this.#dryRun ? bytes : 0);
     return Math.max(surplus, missing);
   }
-}
-
-/** Bytes that are free for this process on the file system of `place`. */
-export function freeBytes(place: string): number {
-  const { bavail, bsize } = attempt("look at", place, () => statfsSync(place));
-  return bavail * bsize;
 }
 
 /** @returns what went: whatever is needed again, or in use, stays */

@@ -11,7 +11,7 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import { storePathFor, type StorePath } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { referrersFirst } from "./database/closure.ts";
-import { noteDamage } from "./integrity.ts";
+import { isFaultOfObject, noteDamage, noteSound } from "./integrity.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { countEntries } from "./syncer.ts";
@@ -63,7 +63,10 @@ const mostForeign = 1000;
 /** Objects that are looked at together. */
 const batchSize = 32;
 
-/** @throws KilnError `store.missing` when one of `paths` is not registered; the signal's reason */
+/**
+ * @throws KilnError `store.missing` when one of `paths` is not registered; the signal's reason; `process.…` when this process may not
+ * open or hold as much as it takes
+ */
 export async function verifyObjects(
   parts: StoreParts,
   options: VerifyOptions = {},
@@ -155,7 +158,7 @@ async function look(
         const wanted = `${info.narHash.base32()} (${info.narSize} bytes)`;
         return damage("contents", `its NAR hash is ${what}, not ${wanted}`, bytes);
       }
-      parts.objects.setVerifiedAt(path, start);
+      noteSound(parts, path, start);
     }
     return unfrozen === undefined
       ? { damage: undefined, bytes }
@@ -163,6 +166,7 @@ async function look(
   } catch (error) {
     if (hasCode(error, "file.missing")) return damage("missing", `there is nothing at ${tree}`);
     if (hasCode(error, "file.type")) return damage("contents", error.message);
+    if (!isFaultOfObject(error)) throw error;
     return damage("unreadable", KilnError.from(error).message);
   }
 }
@@ -176,7 +180,7 @@ async function mend(parts: StoreParts, info: ObjectInfo, damage: Damage): Promis
       const tree = parts.files.pathOf(storePath);
       await freeze(tree, ownerOfObjects());
       await parts.syncer.trees([{ tree, entries: countEntries(tree) }]);
-      parts.objects.setVerifiedAt(storePath, Date.now() + 1);
+      noteSound(parts, storePath, Date.now() + 1);
       parts.log("info", `repaired ${storePath}: ${damage.message}`);
       return { ...damage, repair: "repaired" };
     }

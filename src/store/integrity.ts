@@ -5,12 +5,15 @@ import { errorCode } from "../files/file-error.ts";
 import { inSlices } from "../files/slices.ts";
 import { walk } from "../files/walk.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
+import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { StoreParts } from "./parts.ts";
 
 /**
  * Whether the registered object is there, whole and unchanged. Its bytes are read only when something in it changed after they
  * were last known to be right: an inode's change time, which no program can set back, tells.
+ *
+ * @throws KilnError when that cannot be found out now, through no fault of the object
  */
 export async function isIntact(parts: StoreParts, info: ObjectInfo): Promise<boolean> {
   const file = parts.files.pathOf(info.storePath);
@@ -20,11 +23,31 @@ export async function isIntact(parts: StoreParts, info: ObjectInfo): Promise<boo
     const start = Date.now();
     const { narHash, narSize } = await hashTree(file);
     if (narSize !== info.narSize || !narHash.equals(info.narHash)) return false;
-    parts.objects.setVerifiedAt(info.storePath, start);
+    noteSound(parts, info.storePath, start);
     return true;
   } catch (error) {
+    if (!isFaultOfObject(error)) throw error;
     parts.log("warn", `${info.storePath} cannot be read: ${KilnError.from(error).message}`);
     return false;
+  }
+}
+
+/**
+ * Whether a failure to read an object says something about the object. A lack of descriptors or memory does not: nothing may be
+ * put aside or made again because of it.
+ */
+export function isFaultOfObject(error: unknown): boolean {
+  const { code } = KilnError.from(error);
+  const isSystem = code === "disk.io" || code.startsWith("file.");
+  return isSystem || code.startsWith("nar.");
+}
+
+/** Notes when the object's bytes were right. Where that cannot be written down (a full disk), they are read once more than necessary. */
+export function noteSound(parts: StoreParts, path: StorePath, time: number): void {
+  try {
+    parts.objects.setVerifiedAt(path, time);
+  } catch {
+    // Nothing that was found out is less true.
   }
 }
 

@@ -238,13 +238,15 @@ function withdraw(parts: StoreParts, path: StorePath): void {
 }
 
 async function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
+  let done: readonly StorePath[] = [];
   try {
-    const done = accepted
+    done = accepted
       .map(({ info }) => info.storePath)
       .filter((path) => parts.objects.has(path) || parts.files.find(path) === undefined);
     await parts.database.durably(() => parts.intents.clear(done));
   } catch (error) {
-    parts.log("warn", `intents stay until the next start: ${KilnError.from(error).message}`);
+    parts.log("warn", `intents stay for now: ${KilnError.from(error).message}`);
+    parts.intents.clearLater(done);
   }
 }
 

@@ -155,8 +155,9 @@ export class Store implements AsyncDisposable {
 
   /** What is known about the object; undefined when it is not registered. */
   info(path: StorePath): ObjectInfo | undefined {
-    this.#parts.usage.note(path);
-    return this.#parts.objects.info(path);
+    const info = this.#parts.objects.info(path);
+    if (info !== undefined) this.#parts.usage.note(path);
+    return info;
   }
 
   /** Whether the object is registered and has something at its place. Unlike {@link exists} it does not wait for the object's lock. */
@@ -187,9 +188,10 @@ export class Store implements AsyncDisposable {
     const place = this.#locate(text);
     if (place === undefined) return false;
     const { path, sub } = place;
-    this.#parts.usage.note(path);
     if (this.#parts.locks.isLocked(path)) (await this.lock(path))[Symbol.dispose]();
-    return this.has(path) && isThere(this.realPath(path), sub);
+    if (!this.has(path)) return false;
+    this.#parts.usage.note(path);
+    return isThere(this.realPath(path), sub);
   }
 
   /**

@@ -37,7 +37,7 @@ export class Usage implements Disposable {
     this.#timer = setInterval(() => void this.#writeQuietly(), writePace).unref();
   }
 
-  /** Somebody uses the object now. */
+  /** Somebody uses the object, which is registered, now. */
   note(path: StorePath): void {
     this.#noted.set(path, this.#clock());
   }

@@ -1,9 +1,11 @@
+import { dirname } from "node:path";
+import { freeBytes } from "../../files/free-bytes.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 
 /** What SQLite or the file system threw, as a KilnError of kind `internal` with a code of its own. */
 export function databaseError(thrown: unknown, path: string): KilnError {
   if (thrown instanceof KilnError) return thrown;
-  const [code, text, hint] = explain(thrown);
+  const [code, text, hint] = explain(thrown, path);
   return new KilnError(code, `database ${path}: ${text}`, {
     kind: "internal",
     path,
@@ -16,7 +18,7 @@ export function databaseError(thrown: unknown, path: string): KilnError {
 export const restore =
   "restore the file from a backup, or make a new one of the objects, which are untouched: kiln store rebuild-db";
 
-function explain(thrown: unknown): [code: string, text: string, hint?: string] {
+function explain(thrown: unknown, path: string): [code: string, text: string, hint?: string] {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const { errcode, code } = (thrown ?? {}) as { errcode?: unknown; code?: unknown };
   if (code === "ENOSPC" || code === "EDQUOT") return ["disk.full", "the disk is full"];
@@ -27,6 +29,10 @@ function explain(thrown: unknown): [code: string, text: string, hint?: string] {
     case 5:
     case 6:
       return ["database.locked", "another program has locked it"];
+    case 10:
+      // SQLite does not tell why it could not have the memory that it shares by a file.
+      if (isFull(path)) return ["disk.full", "the disk is full"];
+      return ["database.io", message];
     case 8:
       return ["database.readOnly", "it cannot be written"];
     case 11:
@@ -38,5 +44,14 @@ function explain(thrown: unknown): [code: string, text: string, hint?: string] {
       return ["database.constraint", message];
     default:
       return ["database.io", message];
+  }
+}
+
+/** Whether not even one page of the index of a write-ahead log would fit. */
+function isFull(path: string): boolean {
+  try {
+    return freeBytes(dirname(path)) < 32 * 1024;
+  } catch {
+    return false;
   }
 }

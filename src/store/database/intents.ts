@@ -11,6 +11,8 @@ export interface Intent {
 
 export class IntentTable {
   readonly #database: StoreDatabase;
+  /** Those that have served their purpose, but could not be cleared. */
+  readonly #late = new Set<StorePath>();
 
   constructor(database: StoreDatabase) {
     this.#database = database;
@@ -21,6 +23,8 @@ export class IntentTable {
     const insert = this.#database.prepare(
       "insert or replace into intents (path, inode, created_at) values (?, ?, ?)",
     );
+    this.clear(this.#late);
+    this.#late.clear();
     for (const { path, inode } of intents) {
       insert.run(path, inode === undefined ? null : inode.toString(), Date.now());
     }
@@ -29,6 +33,11 @@ export class IntentTable {
   clear(paths: Iterable<StorePath>): void {
     const remove = this.#database.prepare("delete from intents where path = ?");
     for (const path of paths) remove.run(path);
+  }
+
+  /** Has them cleared when intents are next recorded: for when nothing can be written now. */
+  clearLater(paths: Iterable<StorePath>): void {
+    for (const path of paths) this.#late.add(path);
   }
 
   /** All that are recorded. */

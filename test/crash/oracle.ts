@@ -1,0 +1,108 @@
+/** What must be in a store, and what must not, as far as a client can know that counts only what it was told. */
+import type { StorePath } from "../../src/format/store-path.ts";
+
+export class Oracle {
+  /** What each object refers to that was ever sent or made. */
+  readonly references = new Map<StorePath, readonly StorePath[]>();
+  /** Acknowledged, and nobody has asked for its end since. */
+  readonly sure = new Set<StorePath>();
+  /** Said to be removed, and not sent again since. */
+  readonly gone = new Set<StorePath>();
+  /** Roots that were acknowledged, by name. */
+  readonly roots = new Map<string, StorePath>();
+  /** What is a root, was one, or is about to be one: others may be about to refer to it. */
+  readonly everRoots = new Set<StorePath>();
+  /** When each object was last sent, and last to be removed: several clients may do either at the same time. */
+  readonly #sent = new Map<StorePath, number>();
+  readonly #doubted = new Map<StorePath, number>();
+  #now = 0;
+  #collected = 0;
+
+  /** To be called at the beginning of something: what it finds out later counts only as far as nothing else came between. */
+  begin(): number {
+    return ++this.#now;
+  }
+
+  /** It is being sent: from now on it may be there. */
+  coming(path: StorePath, references: readonly StorePath[]): void {
+    this.references.set(path, references);
+    this.#sent.set(path, ++this.#now);
+    this.gone.delete(path);
+  }
+
+  /** What was sent since `began` was acknowledged. Its sender is still connected, so no collection takes it. */
+  came(path: StorePath, began: number): void {
+    if ((this.#doubted.get(path) ?? 0) < began) this.sure.add(path);
+  }
+
+  /** What was made since `began` was acknowledged; nobody holds it. */
+  made(path: StorePath, began: number): void {
+    if (!this.references.has(path)) this.references.set(path, []);
+    if (this.#collected < began) this.came(path, began);
+  }
+
+  /** Something that nothing refers to but what goes with it, and that is no root. */
+  removable(): StorePath[] {
+    const kept = this.#kept();
+    return [...this.sure].filter((path) => {
+      if (this.everRoots.has(path)) return false;
+      return [...this.referrers(path)].every((one) => this.sure.has(one) && !kept.has(one));
+    });
+  }
+
+  /** What refers to the object, with itself. */
+  referrers(path: StorePath): Set<StorePath> {
+    const found = new Set([path]);
+    for (const one of found) {
+      for (const [referrer, references] of this.references) {
+        if (references.includes(one)) found.add(referrer);
+      }
+    }
+    return found;
+  }
+
+  /** These may go from now on. */
+  removing(paths: Iterable<StorePath>): void {
+    for (const path of paths) {
+      this.sure.delete(path);
+      this.#doubted.set(path, ++this.#now);
+    }
+  }
+
+  /** All that no root keeps may go. */
+  collecting(): void {
+    const kept = this.#kept();
+    for (const path of this.sure) if (!kept.has(path)) this.sure.delete(path);
+    this.#collected = ++this.#now;
+  }
+
+  /** What began at `began` said that it has removed these. */
+  went(paths: Iterable<StorePath>, began: number): void {
+    for (const path of paths) {
+      this.sure.delete(path);
+      if ((this.#sent.get(path) ?? 0) < began) this.gone.add(path);
+    }
+  }
+
+  /** Compares with what is there after a restart, and takes that for what is known from now on. */
+  compare(there: ReadonlySet<string>, roots: ReadonlyMap<string, StorePath>): string[] {
+    const faults: string[] = [];
+    for (const path of this.sure) if (!there.has(path)) faults.push(`lost: ${path}`);
+    for (const path of this.gone) if (there.has(path)) faults.push(`back again: ${path}`);
+    for (const name of this.roots.keys()) if (!roots.has(name)) faults.push(`lost: root ${name}`);
+    this.roots.clear();
+    for (const [name, path] of roots) this.roots.set(name, path);
+    this.sure.clear();
+    for (const path of this.references.keys()) {
+      if (there.has(path)) this.sure.add(path);
+      else if (!this.gone.has(path)) this.references.delete(path);
+    }
+    return faults;
+  }
+
+  #kept(): Set<StorePath> {
+    const kept = new Set(this.roots.values());
+    for (const path of kept) for (const one of this.references.get(path) ?? []) kept.add(one);
+    return kept;
+  }
+}

@@ -1,0 +1,106 @@
+/** A world whose `/opt` is a small disk, with a daemon that has everything on it: objects, database, logs, build directories. */
+import { once } from "node:events";
+import { copyFileSync, existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { StoreClient } from "../../src/rpc/client.ts";
+import { hostFolders } from "../support/cli.ts";
+import { audit } from "../crash/audit.ts";
+import { type Daemon, type Ended, kilnProgram, World } from "../support/world.ts";
+
+const database = "/opt/zb/var/zb/db.sqlite";
+
+export class SmallDisk implements AsyncDisposable {
+  readonly world: World;
+  #daemon: Daemon | undefined;
+
+  private constructor(world: World) {
+    this.world = world;
+  }
+
+  static async open(mebibytes: number): Promise<SmallDisk> {
+    const world = await World.open();
+    const options = `size=${mebibytes}m`;
+    const { code, stderr } = await world.run("mount", [
+      "-t",
+      "tmpfs",
+      "-o",
+      options,
+      "kiln",
+      "/opt",
+    ]);
+    if (code !== 0) throw new Error(`a small disk cannot be had: ${stderr}`);
+    mkdirSync(world.path("/opt/build"));
+    return new SmallDisk(world);
+  }
+
+  get daemon(): Daemon {
+    if (this.#daemon === undefined) throw new Error("no daemon was started");
+    return this.#daemon;
+  }
+
+  async start(): Promise<StoreClient> {
+    this.#daemon = await this.world.serve(kilnProgram, [
+      "--sandbox=false",
+      "--build-users-group=",
+      `--sandbox-path=${hostFolders.join(" ")}`,
+      `--db=${database}`,
+      "--log-directory=/opt/zb/var/log",
+      "--build-root=/opt/build",
+    ]);
+    return await this.connect();
+  }
+
+  async connect(): Promise<StoreClient> {
+    return await StoreClient.connect(this.daemon.socket);
+  }
+
+  async kill(): Promise<void> {
+    this.daemon.process.kill("SIGKILL");
+    await once(this.daemon.process, "exit");
+  }
+
+  /** A command of Kiln's on the disk. */
+  async run(...args: string[]): Promise<Ended> {
+    return await this.world.run(kilnProgram, args);
+  }
+
+  get free(): number {
+    const { bavail, bsize } = statfsSync(this.world.path("/opt"));
+    return bavail * bsize;
+  }
+
+  /** Leaves so many bytes free, or fewer: the daemon may be removing and writing. */
+  fill(leave = 0): void {
+    rmSync(this.#filler, { force: true });
+    try {
+      writeFileSync(this.#filler, Buffer.alloc(Math.max(0, this.free - leave)));
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && error.code === "ENOSPC")) throw error;
+    }
+  }
+
+  empty(): void {
+    rmSync(this.#filler, { force: true });
+  }
+
+  /** What is wrong with the store, seen from outside. */
+  faults(): readonly string[] {
+    // SQLite does not find its way through /proc.
+    const copy = join(this.world.directory, "copy.db");
+    for (const end of ["", "-wal"]) {
+      rmSync(copy + end, { force: true });
+      const original = this.world.path(database + end);
+      if (existsSync(original)) copyFileSync(original, copy + end);
+    }
+    rmSync(`${copy}-shm`, { force: true });
+    return audit({ store: this.world.path("/opt/zb/store"), database: copy }).faults;
+  }
+
+  get #filler(): string {
+    return join(this.world.path("/opt"), "filler");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.world[Symbol.asyncDispose]();
+  }
+}
