@@ -51,6 +51,11 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
   return (performance.now() - begin) / 1000;
 }
 
+/** The median. */
+export function middle(list: readonly number[]): number {
+  return list.toSorted((a, b) => a - b)[list.length >> 1] ?? Number.NaN;
+}
+
 /** Imports, and waits until the last object is there. */
 export async function send(
   bench: Bench,
@@ -87,6 +92,6 @@ export async function build(client: StoreClient, drvPaths: readonly StorePath[])
     const { status } = await client.call("zb.getBuild", { buildID });
     if (status === "success") return;
     if (status !== "active") throw new Error(`a build ended with ${status}`);
-    await delay(2);
+    await delay(5);
   }
 }

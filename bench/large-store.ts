@@ -10,6 +10,7 @@ import { statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { StorePath } from "../src/format/store-path.ts";
 import { kilnProgram, needsWorld } from "../test/support/world.ts";
+import { middle } from "./job.ts";
 import { Bench } from "./peer.ts";
 import { registerObjects } from "./registered.ts";
 
@@ -76,10 +77,6 @@ async function time(work: () => Promise<unknown>): Promise<number> {
   const begin = performance.now();
   await work();
   return performance.now() - begin;
-}
-
-function middle(list: readonly number[]): number {
-  return list.toSorted((a, b) => a - b)[list.length >> 1]!;
 }
 
 function line(what: string, value: number, most: number): void {

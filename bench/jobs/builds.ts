@@ -3,7 +3,11 @@ import type { Derivation } from "../../src/format/derivation/derivation.ts";
 import { inputPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
 import { shell } from "../../test/support/derivations.ts";
-import { build, type Figure, fresh, type Job, put, seconds } from "../job.ts";
+import { compareBytes } from "../../src/util/byte-string.ts";
+import { build, type Figure, fresh, type Job, middle, put, seconds, send } from "../job.ts";
+import type { Nix } from "../nix.ts";
+import { randomObject } from "../objects.ts";
+import { sandboxed } from "../peer.ts";
 
 /** Small builds: many at once, and one after the other. */
 export const builds: Job = {
@@ -17,27 +21,93 @@ export const builds: Job = {
     const paths = await put(bench, client, many);
     const first = await seconds(() => build(client, paths));
     const again = await seconds(() => build(client, paths));
-    const chain: Derivation[] = [];
-    for (let index = 0; index < 30; index++) {
-      const before = chain.at(-1);
-      const input = before && derivationPath(before);
-      const env = input === undefined ? {} : { input: inputPlaceholder(input, "out") };
-      chain.push(
-        shell(`${tag}-chain-${index}`, `echo ${tag} ${index} > $out`, {
-          env,
-          inputs: input === undefined ? [] : [input],
-        }),
-      );
-    }
-    const links = await put(bench, client, chain);
+    const links = await put(bench, client, chainOf(30));
+    const linked = await seconds(() => build(client, links.slice(-1)));
+    return figures(first, again, linked);
+  },
+  async nix(nix) {
+    const tag = fresh("b");
+    const many = `builtins.genList (n: make "\${toString n}" "echo ${tag}\${toString n} > $out") 100`;
+    const paths = await instantiate(nix, tag, many);
+    const first = await seconds(() => nix.run("nix-store", ["--realise", ...paths]));
+    const again = await seconds(() => nix.run("nix-store", ["--realise", ...paths]));
+    const chain = `[ (builtins.foldl' (before: n: make "chain-\${toString n}" "echo ${tag} \${toString n} \${before} > $out") "" (builtins.genList (n: n) 30)) ]`;
+    const links = await instantiate(nix, tag, chain);
+    const linked = await seconds(() => nix.run("nix-store", ["--realise", ...links]));
+    return figures(first, again, linked);
+  },
+};
+
+function figures(first: number, again: number, linked: number): Figure[] {
+  return [
+    { what: "realise 100 derivations", value: 100 / first, unit: "builds/s" },
+    { what: "realise them again", value: again, unit: "s" },
+    { what: "chain of builds, per build", value: (linked / 30) * 1000, unit: "ms" },
+  ];
+}
+
+/** Derivations of Nix's own kind, from a list in its language; `make` takes a name and a script. */
+async function instantiate(nix: Nix, tag: string, list: string): Promise<string[]> {
+  const expression = `let make = name: script: derivation {
+    name = "${tag}-\${name}"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ];
+  }; in ${list}`;
+  const { stdout } = await nix.run("nix-instantiate", ["--expr", expression]);
+  return stdout.toString().trim().split("\n");
+}
+
+/** Builders in the sandbox: one after the other, and one with many inputs beside one without a sandbox. */
+export const sandboxedBuilds: Job = {
+  name: "sandboxed builds",
+  async run(bench) {
+    const timeOf = async (flags: readonly string[]): Promise<number> => {
+      await bench.start(flags);
+      const client = await bench.client();
+      const objects = Array.from({ length: 100 }, () => randomObject(fresh("input"), 1000));
+      await send(bench, client, objects);
+      const inputSources = objects.map(({ path }) => path).toSorted(compareBytes);
+      const some = Array.from({ length: 5 }, () => ({
+        ...shell(fresh("inputs"), "echo > $out"),
+        inputSources,
+      }));
+      const [first, ...paths] = await put(bench, client, some);
+      await build(client, [first!]); // what is found out once is not measured
+      const times: number[] = [];
+      for (const path of paths) times.push(await seconds(() => build(client, [path])));
+      return middle(times) * 1000;
+    };
+    const plain = await timeOf([]);
+    const isolated = await timeOf(sandboxed);
+    const client = await bench.client();
+    const links = await put(bench, client, chainOf(20));
     const linked = await seconds(() => build(client, links.slice(-1)));
     return [
-      { what: "realise 100 derivations", value: 100 / first, unit: "builds/s" },
-      { what: "realise them again", value: again, unit: "s" },
-      { what: "chain of builds, per build", value: (linked / 30) * 1000, unit: "ms" },
+      {
+        what: "chain of builds in the sandbox, per build",
+        value: (linked / 20) * 1000,
+        unit: "ms",
+      },
+      {
+        what: "sandbox with 100 inputs, over unsandboxed",
+        value: isolated - plain,
+        unit: "ms",
+      },
     ];
   },
 };
+
+/** Derivations that need each the one before. */
+function chainOf(count: number): Derivation[] {
+  const tag = fresh("chain");
+  const chain: Derivation[] = [];
+  for (let index = 0; index < count; index++) {
+    const before = chain.at(-1);
+    const input = before && derivationPath(before);
+    const env = input === undefined ? {} : { input: inputPlaceholder(input, "out") };
+    const inputs = input === undefined ? [] : [input];
+    chain.push(shell(`${tag}-${index}`, `echo ${tag} ${index} > $out`, { env, inputs }));
+  }
+  return chain;
+}
 
 /** What comes after a builder has ended. */
 export const outputs: Job = {

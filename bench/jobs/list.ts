@@ -1,12 +1,12 @@
 /** All jobs, in the order of the table. */
 import type { Job } from "../job.ts";
-import { builds, outputs, sleeping } from "./builds.ts";
+import { builds, outputs, sandboxedBuilds, sleeping } from "./builds.ts";
 import { deletion } from "./delete.ts";
 import { exportClosures, exportLarge, exportSmall } from "./export.ts";
 import { importLarge, importSmall, importTree } from "./import.ts";
 import { others } from "./others.ts";
 import { questions } from "./questions.ts";
-import { start } from "./start.ts";
+import { largeStore, start } from "./start.ts";
 
 export const jobs: readonly Job[] = [
   importLarge,
@@ -18,8 +18,10 @@ export const jobs: readonly Job[] = [
   questions,
   deletion,
   builds,
+  sandboxedBuilds,
   outputs,
   sleeping,
   start,
+  largeStore,
   others,
 ];
