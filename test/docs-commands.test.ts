@@ -1,15 +1,15 @@
-// Every `kiln` command line in the documents is one that Kiln understands, and what they link to is there.
+// Every `kiln` command line in the documents is one that Kiln understands, also where docs-run.test.ts does not run it, and what
+// they link to is there.
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { flagsOf, normalizeArguments } from "../src/cli/arguments.ts";
 import { Interrupts } from "../src/cli/interrupts.ts";
 import { makeProgram } from "../src/cli/program.ts";
+import { documents, readDocument, root, unknownMarks } from "./support/document.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 const { root: program } = makeProgram({
   env: {},
   interrupts: new Interrupts(() => {}),
@@ -23,7 +23,7 @@ function commandLines(text: string): string[] {
   );
   const prose = text.replaceAll(/^```.*?^```/gms, "");
   const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = ""]) => span);
-  const command = /^(?:sudo |source <\(|[A-Z_]+=\S* )*(?:bin\/|npx )?kiln (?=[a-z-])(.+)$/;
+  const command = /^(?:\$ |sudo |source <\(|[A-Z_]+=\S* )*(?:bin\/|npx )?kiln (?=[a-z-])(.+)$/;
   return [...blocks, ...spans].flatMap(
     (line) => command.exec(line.trim().replace(/\s+#.*$/, ""))?.[1] ?? [],
   );
@@ -53,12 +53,32 @@ function faultOf(line: string): string | undefined {
   return unknown.length === 0 ? undefined : `no flag ${unknown.join(", ")}`;
 }
 
-const documents = ["README.md", ...globSync("docs/**/*.md", { cwd: root })].filter(
-  (file) => !/^docs\/(?:api|node_modules)\//.test(file),
-);
+/** The anchors of a document's headings, as code hosts make them. */
+function anchorsOf(text: string): Set<string> {
+  const prose = text.replaceAll(/^```.*?^```/gms, "");
+  return new Set(
+    [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+      heading
+        .toLowerCase()
+        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+        .replaceAll(" ", "-"),
+    ),
+  );
+}
+
+/** Where a document's links lead: files from the checkout's root, and the anchors in them. */
+function linksOf(document: string): { target: string; anchor: string }[] {
+  const text = readDocument(document).replaceAll(/^```.*?^```/gms, "");
+  return [...text.matchAll(/\]\(([^)#\s]*)(?:#([^)]*))?\)/g)]
+    .filter(([, file = ""]) => !/^[a-z]+:/.test(file))
+    .map(([, file = "", anchor = ""]) => ({
+      target: file === "" ? document : join(dirname(document), file),
+      anchor,
+    }));
+}
 
 for (const document of documents) {
-  const text = readFileSync(join(root, document), "utf8");
+  const text = readDocument(document);
   describe(document, () => {
     for (const line of new Set(commandLines(text))) {
       test(`says something that can be typed: kiln ${line}`, () => {
@@ -66,15 +86,32 @@ for (const document of documents) {
       });
     }
     test("links to what is there", () => {
-      for (const [, target = ""] of text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)) {
-        if (/^[a-z]+:/.test(target)) continue;
-        assert.ok(existsSync(join(root, dirname(document), target)), target);
+      for (const { target, anchor } of linksOf(document)) {
+        assert.ok(existsSync(join(root, target)), target);
+        if (anchor === "") continue;
+        assert.ok(anchorsOf(readDocument(target)).has(anchor), `${target}#${anchor}`);
       }
+    });
+    test("has no mark that means nothing", () => {
+      assert.deepEqual(unknownMarks(text), []);
     });
   });
 }
 
+test("every document is reached from docs/README.md", () => {
+  const reached = new Set(["README.md", "docs/README.md"]);
+  for (const document of reached) {
+    for (const { target } of linksOf(document)) {
+      if (documents.includes(target)) reached.add(target);
+    }
+  }
+  assert.deepEqual(
+    documents.filter((document) => !reached.has(document)),
+    [],
+  );
+});
+
 test("command lines are found in the documents", () => {
-  const all = documents.flatMap((file) => commandLines(readFileSync(join(root, file), "utf8")));
+  const all = documents.flatMap((file) => commandLines(readDocument(file)));
   assert.ok(all.length > 30, `${all.length}`);
 });

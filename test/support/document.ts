@@ -1,0 +1,98 @@
+/**
+ * What the documents say for the shell: blocks that are run by a test, each as the comment before it tells.
+ *
+ *   <!-- not run: REASON -->    is only read
+ *   <!-- goes on: TEXT -->      one command that stays, as a daemon does; it is ready when it has written TEXT
+ *   <!-- needs zb -->           is run where the real zb is
+ *   <!-- exit 1 -->             the last command ends so
+ *   <!-- run                    commands that readers do not see
+ *   … -->
+ *
+ * `sh` blocks have to succeed. `console` blocks have commands after `$ ` and what a terminal shows then; `…` stands for anything, alone
+ * in a line for any lines; times and ids of builds may differ.
+ */
+import { globSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root: string = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface Block {
+  readonly line: number;
+  readonly kind: "sh" | "console" | "hidden";
+  /** The commands, as bash takes them. */
+  readonly commands: string;
+  /** What has to be shown; undefined where the document does not say. */
+  readonly shown: readonly string[] | undefined;
+  readonly notRun: string | undefined;
+  readonly goesOn: string | undefined;
+  readonly needsZb: boolean;
+  readonly exit: number;
+}
+
+/** README.md and all pages below docs/. */
+export const documents: readonly string[] = [
+  "README.md",
+  ...globSync("docs/**/*.md", { cwd: root }).toSorted(),
+].filter((file) => !/^docs\/(?:pages|node_modules)\//.test(file));
+
+export function readDocument(file: string): string {
+  return readFileSync(join(root, file), "utf8");
+}
+
+/** All blocks of a document in order. */
+export function blocksOf(text: string): Block[] {
+  const pattern =
+    /^(?:<!-- (?<mark>(?!run\n)[^\n]*?) -->\n+)?```(?<kind>sh|bash|console)\n(?<body>.*?)^```|^<!-- run\n(?<hidden>.*?)-->/gms;
+  return [...text.matchAll(pattern)].map((match) => {
+    const { mark = "", kind, body = "", hidden } = match.groups ?? {};
+    const line = text.slice(0, match.index).split("\n").length;
+    const marks = {
+      line,
+      notRun: /^not run: (.+)$/.exec(mark)?.[1],
+      goesOn: /^goes on: (.+)$/.exec(mark)?.[1],
+      needsZb: mark === "needs zb",
+      exit: Number(/^exit (\d+)$/.exec(mark)?.[1] ?? 0),
+    };
+    if (hidden !== undefined) {
+      return { ...marks, kind: "hidden", commands: hidden, shown: undefined };
+    }
+    if (kind !== "console") return { ...marks, kind: "sh", commands: body, shown: undefined };
+    const lines = body.trimEnd().split("\n");
+    return {
+      ...marks,
+      kind: "console",
+      commands: lines.flatMap((said) => (said.startsWith("$ ") ? [said.slice(2)] : [])).join("\n"),
+      shown: lines.filter((said) => !said.startsWith("$ ")),
+    };
+  });
+}
+
+/** Comments before blocks for the shell that say nothing known: a mistyped mark would be a block that is run otherwise than meant. */
+export function unknownMarks(text: string): string[] {
+  const known = /^(?:not run: .+|goes on: .+|needs zb|exit \d+)$/;
+  return [...text.matchAll(/^<!-- (.*?) -->\n+```(?:sh|bash|console)\n/gm)].flatMap(
+    ([, mark = ""]) => (known.test(mark) ? [] : [mark]),
+  );
+}
+
+/** Whether lines on the terminal are what the document shows. */
+export function isShown(shown: readonly string[], lines: readonly string[]): boolean {
+  const parts = shown.map((line) =>
+    line.trim() === "…" ? "(?:.*\n)*?" : `${escaped(settled(line)).replaceAll("…", ".*")}\n`,
+  );
+  return new RegExp(`^${parts.join("")}$`).test(lines.map((line) => `${settled(line)}\n`).join(""));
+}
+
+/** Without what differs at each run: how long things took, and the short ids of builds. */
+function settled(line: string): string {
+  return line
+    .trimEnd()
+    .replaceAll(/\s*(?<![\w.])\d+(?:\.\d+)?s\b/g, " 0s")
+    .replaceAll(/(?<![\w-])[0-9a-f]{8}(?![\w-])/g, "00000000");
+}
+
+/** As a regular expression that matches only this. */
+function escaped(text: string): string {
+  return text.replaceAll(/[.*+?^${}()|[\]\\]/g, String.raw`\$&`);
+}
