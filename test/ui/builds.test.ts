@@ -168,9 +168,7 @@ describe("the page of a build", { skip: needsBrowser }, () => {
 
   test("of a build that there is not is not found, and says so", async () => {
     const page = await stage.window();
-    const response = await page.goto(
-      new URL("/build/01a20791-ffff-72da-8231-000000000000/", stage.web.url).href,
-    );
+    const response = await page.goto(stage.url("/build/01a20791-ffff-72da-8231-000000000000/"));
     assert.equal(response?.status(), 404);
     await page.getByRole("heading", { name: /No build 00000000/ }).waitFor();
     await checkAccess(page);

@@ -1,10 +1,12 @@
 // The log of a result in a real browser: long ones, running ones, and hostile ones.
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import type { Derivation } from "../../src/format/derivation/derivation.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
 import { exportOf } from "../support/derivations.ts";
+import type { Pipe } from "../support/web-stage.ts";
 import { checkAccess, looks, needsBrowser, resultPath, Stage } from "./stage.ts";
 
 const lines = 1_000_000;
@@ -19,9 +21,16 @@ async function shown(page: Page): Promise<string[]> {
     );
 }
 
-async function firstNumber(page: Page): Promise<number> {
-  const text = await page.locator(".line-number").first().innerText();
-  return Number(text.replaceAll(",", ""));
+/** Waits until the first line that can be seen is one of these and has its text: the browser tells of scrolling later. */
+async function showsLine(page: Page, from: number, to: number): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    const [first = "", text] = (await shown(page))[0]?.split(" ") ?? [];
+    const line = Number(first.replaceAll(",", ""));
+    if (line >= from && line <= to && text !== undefined) return;
+    assert.ok(performance.now() < deadline, `"${first}" is first, wanted ${from} to ${to}`);
+    await delay(20);
+  }
 }
 
 describe("a log of a million lines", { skip: needsBrowser }, () => {
@@ -67,23 +76,14 @@ describe("a log of a million lines", { skip: needsBrowser }, () => {
     await page.getByText("1 compiling something or other", { exact: true }).waitFor();
     await page.mouse.move((box?.x ?? 0) + 100, (box?.y ?? 0) + 100);
     await page.mouse.wheel(0, 200);
-    await page.waitForFunction(
-      "document.querySelector('.line-number').innerText === '11'",
-      undefined,
-      { timeout: 2000 },
-    );
+    await showsLine(page, 11, 11);
     for (const part of [0.25, 0.5, 0.75]) {
       await region.evaluate((element, at) => {
         const bar = element as { scrollTop: number; scrollHeight: number };
         bar.scrollTop = bar.scrollHeight * at;
       }, part);
       const wanted = lines * part;
-      await page
-        .locator(".log-row .line-text", { hasText: /compiling/ })
-        .first()
-        .waitFor();
-      const first = await firstNumber(page);
-      assert.ok(Math.abs(first - wanted) < lines / 100, `${first} at ${part}`);
+      await showsLine(page, wanted - lines / 100, wanted + lines / 100);
       const rows = await page.locator(".log-row").count();
       assert.ok(rows < 100, `${rows} rows`);
     }
@@ -139,7 +139,7 @@ describe("the log of a builder that runs", { skip: needsBrowser }, () => {
     const id = await stage.build([running]);
     const page = await stage.look("/");
     await page.getByText("Running now").waitFor();
-    await page.goto(new URL(resultPath(id, running), stage.web.url).href);
+    await page.goto(stage.url(resultPath(id, running)));
     await page.getByText(/No output yet/).waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
     await page.evaluate(`
@@ -198,6 +198,97 @@ describe("the log of a builder that runs", { skip: needsBrowser }, () => {
     await page.getByText("505 lines").waitFor();
     await page.context().close();
     stage.complaints.length = 0; // of the interruption
+  });
+});
+
+describe("a log that grows while the page asks for its lines", { skip: needsBrowser }, () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.open();
+  });
+  after(async () => await stage[Symbol.asyncDispose]());
+
+  /** A builder that has written 100 lines, and goes on as the pipe says. */
+  async function begun(name: string): Promise<{ id: string; builder: Derivation; pipe: Pipe }> {
+    const pipe = await stage.pipe();
+    const builder = stage.derivation(
+      name,
+      `seq 1 100; dd bs=4k count=2 status=none < ${pipe.path}; echo > $out`,
+    );
+    const id = await stage.build([builder]);
+    const { records } = stage.server.builds;
+    while (records.inspect(id)?.results[0]?.state !== "running") await delay(10);
+    await records.logFile(id, derivationPath(builder)).beyond(291);
+    return { id, builder, pipe };
+  }
+
+  async function lastTexts(page: Page): Promise<string[]> {
+    return (await shown(page)).slice(-4).map((row) => row.replace(/^\S+ ?/, ""));
+  }
+
+  test("is shown with what was told before the answer came", async () => {
+    const { id, builder, pipe } = await begun("told-first");
+    const page = await stage.window();
+    const added = Promise.withResolvers<void>();
+    await page.route("**/log/lines?*", async (route) => {
+      const response = await route.fetch();
+      // This answer does not know of what is added meanwhile, and the page hears of first.
+      await added.promise;
+      await route.fulfill({ response });
+    });
+    await page.goto(stage.url(resultPath(id, builder)));
+    await page.getByText("Live", { exact: true }).waitFor();
+    await pipe.write("told\nhalf ");
+    await page.getByText("102 lines").waitFor();
+    added.resolve();
+    await page.getByText("told", { exact: true }).waitFor();
+    assert.deepEqual(await lastTexts(page), ["99", "100", "told", "half "]);
+    await pipe.write("and half\nend\n");
+    await page.getByText("103 lines").waitFor();
+    await page.getByText("end", { exact: true }).waitFor();
+    assert.deepEqual(await lastTexts(page), ["100", "told", "half and half", "end"]);
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("is shown with what the answer said before it was told", async () => {
+    const { id, builder, pipe } = await begun("answered-first");
+    const page = await stage.window();
+    const answered = Promise.withResolvers<void>();
+    await page.route("**/log/events?*", async (route) => {
+      await answered.promise;
+      await route.continue();
+    });
+    await page.route(
+      "**/log/lines?*",
+      async (route) => {
+        await pipe.write("answered\nhalf ");
+        await stage.server.builds.records.logFile(id, derivationPath(builder)).beyond(300);
+        await route.fulfill({ response: await route.fetch() });
+      },
+      { times: 1 },
+    );
+    await page.goto(stage.url(resultPath(id, builder)));
+    await page.getByText("answered", { exact: true }).waitFor();
+    answered.resolve();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await pipe.write("and half\nend\n");
+    await page.getByText("end", { exact: true }).waitFor();
+    assert.deepEqual(await lastTexts(page), ["100", "answered", "half and half", "end"]);
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
+  test("is shown to its end although each of its lines is very long", async () => {
+    const long = stage.derivation(
+      "long-lines",
+      `line=$(printf '%20000s' x | tr ' ' a); i=0; while [ $i -lt 400 ]; do echo "$i $line"; i=$((i + 1)); done; echo > $out`,
+    );
+    const id = await stage.built([long]);
+    const page = await stage.look(`${resultPath(id, long)}#L399`);
+    await page.getByText(/^398 a{100}/).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
   });
 });
 

@@ -11,6 +11,12 @@ export const maxLineLength = 10_000;
 
 type Line = Pick<LogLineMessage, "number" | "text" | "cut" | "offset" | "length">;
 
+interface Chunk {
+  readonly lines: Line[];
+  /** Bytes of the log that these lines know of. */
+  size: number;
+}
+
 export class LogSource {
   /** All lines. */
   total: number;
@@ -20,7 +26,7 @@ export class LogSource {
   readonly #drvPath: string;
   readonly #onChange: () => void;
   /** Lines from `chunk * chunkLines + 1` on, the chunks used last come last. */
-  readonly #chunks = new Map<number, Line[]>();
+  readonly #chunks = new Map<number, Chunk>();
   readonly #asked = new Set<number>();
 
   constructor(
@@ -38,52 +44,61 @@ export class LogSource {
   /** A line if it is there; otherwise it is asked for. */
   line(number: number): Line | undefined {
     const chunk = Math.floor((number - 1) / chunkLines);
-    const lines = this.#chunks.get(chunk);
-    if (lines === undefined) this.#ask(chunk);
-    else this.#touch(chunk, lines);
-    return lines?.[number - 1 - chunk * chunkLines];
+    const known = this.#chunks.get(chunk);
+    if (known !== undefined) this.#touch(chunk, known);
+    const line = known?.lines[number - 1 - chunk * chunkLines];
+    if (line === undefined) this.#ask(chunk);
+    return line;
   }
 
   /** Takes in what was added. */
   grown(message: LogGrownMessage): void {
-    const { text, line, from, size, lines } = message;
-    this.total = lines;
-    this.size = size;
-    if (text === null) this.#forgetFrom(line);
-    else if (text !== "") this.#append(text, line, from);
+    const { text, line, size, lines } = message;
+    // An answer may have told more already.
+    this.total = Math.max(this.total, lines);
+    this.size = Math.max(this.size, size);
+    // The first message only says where the log stands.
+    if (text === null && size > message.from) this.#forgetFrom(line);
+    else if (text !== null && text !== "") this.#append(text, message);
     this.#onChange();
   }
 
-  #append(text: string, first: number, from: number): void {
+  #append(text: string, message: LogGrownMessage): void {
+    const { line: first, from, size } = message;
     const parts = text.split("\n");
     // What follows the last line end is the beginning of a line only if there is something.
     if (parts.at(-1) === "") parts.pop();
+    const grown = new Set<Chunk>();
     let offset = from;
     for (const [i, part] of parts.entries()) {
-      this.#add(first + i, part, offset, i === 0);
+      const number = first + i;
+      const chunk = this.#chunkFor(number, i > 0 || from === 0);
+      // An answer may have said already what is told now, or the half of it.
+      if (chunk === undefined || (chunk.size > from && chunk.size < size)) {
+        this.#forgetFrom(number);
+        break;
+      }
+      if (chunk.size < size) {
+        add(chunk.lines, { number, text: part, offset, length: part.length, cut: false });
+        grown.add(chunk);
+      }
       offset += part.length + 1;
     }
+    for (const chunk of grown) chunk.size = size;
   }
 
-  #add(number: number, text: string, offset: number, mayContinue: boolean): void {
-    const chunk = Math.floor((number - 1) / chunkLines);
-    const index = number - 1 - chunk * chunkLines;
-    let lines = this.#chunks.get(chunk);
-    if (lines === undefined && index === 0) {
-      lines = [];
-      this.#chunks.set(chunk, lines);
-      this.#trim();
-    }
-    if (lines === undefined || index > lines.length) return this.#forgetFrom(number);
-    const before = mayContinue ? lines[index] : undefined;
-    const whole = `${before?.text ?? ""}${text}`;
-    lines[index] = {
-      number,
-      text: whole.slice(0, maxLineLength),
-      cut: before?.cut === true || whole.length > maxLineLength,
-      offset: before?.offset ?? offset,
-      length: whole.length,
-    };
+  /** The chunk that a line is to be added to, if all before it is there; `isWhole` says that this is the line from its beginning on. */
+  #chunkFor(number: number, isWhole: boolean): Chunk | undefined {
+    const at = Math.floor((number - 1) / chunkLines);
+    const index = number - 1 - at * chunkLines;
+    const known = this.#chunks.get(at);
+    if (known !== undefined) return index <= known.lines.length ? known : undefined;
+    // While the daemon is asked for it, nothing begins it.
+    if (index > 0 || !isWhole || this.#asked.has(at)) return undefined;
+    const chunk = { lines: [], size: 0 };
+    this.#chunks.set(at, chunk);
+    this.#trim();
+    return chunk;
   }
 
   /** These lines are not what they were. */
@@ -92,25 +107,30 @@ export class LogSource {
     for (const chunk of this.#chunks.keys()) if (chunk >= first) this.#chunks.delete(chunk);
   }
 
+  /** Asks for what is missing of a chunk: of very long lines the daemon gives only some at once. */
   #ask(chunk: number): void {
-    if (this.#asked.has(chunk) || chunk * chunkLines >= this.total) return;
+    const known = this.#chunks.get(chunk)?.lines ?? [];
+    const first = chunk * chunkLines + known.length;
+    if (this.#asked.has(chunk) || first >= this.total) return;
     this.#asked.add(chunk);
-    const from = chunk * chunkLines + 1;
     const url = apiUrl(`${this.#path}/lines`, {
       drvPath: this.#drvPath,
-      from,
-      count: chunkLines,
+      from: first + 1,
+      count: chunkLines - known.length,
     });
-    void this.#load(url, chunk);
+    void this.#load(url, chunk, known);
   }
 
-  async #load(url: string, chunk: number): Promise<void> {
+  async #load(url: string, chunk: number, known: readonly Line[]): Promise<void> {
     try {
       const { lines, total, size } = await getJson<LogLinesMessage>(url);
-      // What was added meanwhile has been told, and may be more.
+      const last = lines.at(-1);
+      const reachesEnd = last === undefined || last.offset + last.length + 1 >= size;
+      // What was told meanwhile may be more than this answer knows: then it is asked for again.
+      const isOld = reachesEnd && size < this.size;
       this.total = Math.max(this.total, total);
       this.size = Math.max(this.size, size);
-      this.#chunks.set(chunk, [...lines]);
+      if (!isOld) this.#chunks.set(chunk, { lines: [...known, ...lines], size });
       this.#trim();
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 2000));
@@ -119,9 +139,9 @@ export class LogSource {
     this.#onChange();
   }
 
-  #touch(chunk: number, lines: Line[]): void {
-    this.#chunks.delete(chunk);
-    this.#chunks.set(chunk, lines);
+  #touch(at: number, chunk: Chunk): void {
+    this.#chunks.delete(at);
+    this.#chunks.set(at, chunk);
   }
 
   #trim(): void {
@@ -130,4 +150,17 @@ export class LogSource {
       this.#chunks.delete(chunk);
     }
   }
+}
+
+/** Adds a line, or what goes on the last one. */
+function add(lines: Line[], line: Line): void {
+  const before = lines.at(-1)?.number === line.number ? lines.pop() : undefined;
+  const whole = `${before?.text ?? ""}${line.text}`;
+  lines.push({
+    number: line.number,
+    text: whole.slice(0, maxLineLength),
+    cut: before?.cut === true || whole.length > maxLineLength,
+    offset: before?.offset ?? line.offset,
+    length: (before?.length ?? 0) + line.length,
+  });
 }

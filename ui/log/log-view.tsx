@@ -65,8 +65,9 @@ export function LogView(props: {
       const wanted = Math.min(maxTop(now), Math.max(0, line));
       setTop(wanted);
       if (scroller.current === null) return;
-      expected.current = scrollTopOf(wanted, now);
-      scroller.current.scrollTop = expected.current;
+      scroller.current.scrollTop = scrollTopOf(wanted, now);
+      // It may not have gone as far.
+      expected.current = scroller.current.scrollTop;
     },
     [source, viewport],
   );
@@ -78,10 +79,13 @@ export function LogView(props: {
     [goTo, viewport],
   );
 
-  useEffect(() => {
+  // Measured before anything is seen or scrolled: a wrong height would put the end elsewhere, and end the following.
+  useLayoutEffect(() => {
     const element = scroller.current;
     if (element === null) return undefined;
-    const observer = new ResizeObserver(() => setViewport(element.clientHeight));
+    const measure = (): void => setViewport(element.clientHeight);
+    measure();
+    const observer = new ResizeObserver(measure);
     observer.observe(element);
     return () => observer.disconnect();
   }, []);
@@ -115,9 +119,9 @@ export function LogView(props: {
     isFinished ? null : apiUrl(`/builds/${buildID}/log/events`, { drvPath, from: info.size }),
     {
       grown: (message: LogGrownMessage) => {
-        const added = message.lines - source.total;
-        if (!isFollowing) setPaused((before) => before + added);
+        const before = source.total;
         source.grown(message);
+        if (!isFollowing) setPaused((count) => count + source.total - before);
         if (!message.finished) return;
         setFinished(true);
         onFinished();
