@@ -51,6 +51,30 @@ describe("kiln serve", () => {
     assert.equal(daemon.stderr().match(/isolated/g)?.length, 1);
   });
 
+  test("writes its log as JSON for programs, with the build that a line is about", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", project);
+    const daemon = place.start(["serve", "--build-users-group=", "--log-format=json", "--debug"]);
+    await until(daemon, () => daemon.stderr().includes("Listening on"));
+    const built = await place.run(["build", ".#default"]);
+    assert.equal(built.code, 0, built.stderr);
+    await until(daemon, () => daemon.stderr().includes(": built"));
+    daemon.process.kill("SIGTERM");
+    await daemon.ended;
+    const lines = daemon
+      .stderr()
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    for (const { time, level, message } of lines) {
+      assert.match(String(time), /^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+      assert.match(String(level), /^(?:debug|info|warn|error)$/);
+      assert.equal(typeof message, "string");
+    }
+    const ended = lines.find(({ message }) => /^build \S+: built$/.test(String(message)));
+    assert.equal(ended?.["message"], `build ${String(ended?.["buildID"])}: built`);
+  });
+
   test("refuses the socket of a living daemon, and the store of one", async () => {
     await using place = new Place();
     const daemon = await place.serve();

@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { hasCode } from "../util/kiln-error.ts";
 import { passedSocket } from "./commands/serve.ts";
 import { sandboxPaths } from "./sandbox-paths.ts";
-import { logLine } from "./serve-log.ts";
+import { jsonLogLine, logLine } from "./serve-log.ts";
 
 describe("paths for builders", () => {
   test("stand for themselves or for another one, several in a flag", () => {
@@ -66,4 +66,18 @@ test("a log line is one line, in zb's form", () => {
     logLine(time, "warn", "bad\nkiln: forged \u001b[2J"),
     "kiln: 2026/11/02 03:04:05 WARN: bad kiln: forged ?[2J\n",
   );
+});
+
+describe("a line of the daemon's log for programs", () => {
+  test("is one JSON object, whatever the text, with what it is about", () => {
+    const text = 'a\nkiln: "b"\u001b[31m';
+    const line = jsonLogLine(new Date(0), "warn", text, { buildID: "7", message: "not this" });
+    assert.equal(line.indexOf("\n"), line.length - 1);
+    assert.deepEqual(JSON.parse(line), {
+      time: "1970-01-01T00:00:00.000Z",
+      level: "warn",
+      message: text,
+      buildID: "7",
+    });
+  });
 });

@@ -31,6 +31,7 @@ import {
   type ServerOptions,
 } from "./options.ts";
 import { credentialReader } from "./peer-credentials.ts";
+import { traceBuilds } from "./traces.ts";
 import { kilnVersion } from "./version.ts";
 
 /** A request as {@link Server.handle} takes it. */
@@ -60,6 +61,7 @@ export class Server implements AsyncDisposable {
   readonly #log: Log;
   readonly #listeners = new Set<Listener>();
   readonly #peers = new Set<Peer>();
+  #tracing: AsyncDisposable | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
 
@@ -98,7 +100,9 @@ export class Server implements AsyncDisposable {
     });
     try {
       const executors = await openExecutors(store, options, log);
-      return new Server(store, openBuilds(store, options, executors), options, executors);
+      const server = new Server(store, openBuilds(store, options, executors), options, executors);
+      server.#tracing = await traceBuilds(server.builds);
+      return server;
     } catch (error) {
       await store.close();
       throw error;
@@ -289,6 +293,7 @@ export class Server implements AsyncDisposable {
     for (const listener of this.#listeners) listener.close();
     const peers = Promise.all([...this.#peers].map(async (peer) => await peer.close()));
     await this.builds.close();
+    await this.#tracing?.[Symbol.asyncDispose]();
     await Promise.race([peers, elapsed(lastAnswers)]);
     // Who still does not read our answers, will not.
     for (const peer of this.#peers) peer.destroy();

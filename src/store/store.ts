@@ -30,6 +30,7 @@ import { ObjectTable } from "./database/objects.ts";
 import type { Durability, StoreDatabase } from "./database/open.ts";
 import { RootTable, type Root } from "./database/root-table.ts";
 import { Reserve } from "./database/reserve.ts";
+import { Care } from "./care.ts";
 import { collect, type Collected, type CollectOptions } from "./collection.ts";
 import { removeObjects, type RemoveOptions } from "./deletion.ts";
 import { planExport, type ExportOptions, type ExportPlan } from "./exporter.ts";
@@ -89,6 +90,8 @@ export class Store implements AsyncDisposable {
   onObjectAdded: ((info: ObjectInfo, origin: Origin) => void) | undefined;
   readonly #parts: StoreParts;
   readonly #lock: StoreLock;
+  /** What keeping it small and sound came to. */
+  readonly care: Care = new Care();
   readonly #collections = new Limiter(1);
 
   private constructor(parts: StoreParts, lock: StoreLock) {
@@ -332,7 +335,10 @@ export class Store implements AsyncDisposable {
    */
   async collect(options: CollectOptions = {}): Promise<Collected> {
     using _turn = await this.#collections.acquire(options.signal);
-    return await collect(this.#parts, options);
+    const startedAt = Date.now();
+    const collected = await collect(this.#parts, options);
+    if (options.dryRun !== true) this.care.noteCollection(collected, startedAt);
+    return collected;
   }
 
   /**
@@ -340,8 +346,11 @@ export class Store implements AsyncDisposable {
    *
    * @throws KilnError `store.missing` when one of `paths` is not registered; the signal's reason
    */
-  verify(options: VerifyOptions = {}): Promise<Verified> {
-    return verifyObjects(this.#parts, options);
+  async verify(options: VerifyOptions = {}): Promise<Verified> {
+    const startedAt = Date.now();
+    const verified = await verifyObjects(this.#parts, options);
+    if (options.paths === undefined) this.care.noteVerification(verified, startedAt);
+    return verified;
   }
 
   /** What collections keep, as it is now, sorted by name. */

@@ -3,6 +3,7 @@ import { statfsSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { BuildEvent } from "../build/events.ts";
+import type { Care } from "../store/care.ts";
 import { kilnVersion } from "../server/version.ts";
 import type { Server } from "../server/server.ts";
 import { totalAmount } from "../store/database/inventory.ts";
@@ -23,7 +24,7 @@ export class Metrics implements Disposable {
   readonly #builds = this.#counter("kiln_builds_total", "Builds that ended, by state", ["state"]);
   readonly #results = this.#counter(
     "kiln_results_total",
-    "Derivations that builds were done with, by state; reused and substituted ones are cache hits",
+    "Derivations that builds were done with, by state",
     ["state"],
   );
   readonly #buildSeconds = this.#histogram("kiln_build_duration_seconds", "How long builds took", [
@@ -45,6 +46,15 @@ export class Metrics implements Disposable {
   readonly #addedBytes = this.#counter(
     "kiln_store_added_bytes_total",
     "Bytes, as NAR, of the objects that builds added to the store",
+  );
+  readonly #cacheHits = this.#counter(
+    "kiln_cache_hits_total",
+    "Derivations that were not built because their outputs were there (reused) or brought from elsewhere (substituted)",
+    ["kind"],
+  );
+  readonly #substitutedBytes = this.#counter(
+    "kiln_substituted_bytes_total",
+    "Bytes, as NAR, of the objects that builds brought from elsewhere",
   );
   readonly #requests = this.#counter(
     "kiln_http_requests_total",
@@ -85,10 +95,11 @@ export class Metrics implements Disposable {
       const { blocks, bsize } = statfsSync(server.store.realDirectory);
       return blocks * bsize;
     });
+    this.#measureCare(server.store.care);
     this.#measured("process_resident_memory_bytes", "Memory of the daemon", () =>
       process.memoryUsage.rss(),
     );
-    this.#measured("process_cpu_seconds_total", "CPU time of the daemon, without builders", () => {
+    this.#counted("process_cpu_seconds_total", "CPU time of the daemon, without builders", () => {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
@@ -105,6 +116,45 @@ export class Metrics implements Disposable {
         this.#delay.reset();
         return late;
       },
+    );
+  }
+
+  #measureCare(care: Care): void {
+    const { collected } = care;
+    this.#counted(
+      "kiln_collections_total",
+      "Collections of garbage that came to their end",
+      () => collected.times,
+    );
+    this.#counted(
+      "kiln_collected_objects_total",
+      "Objects that collections removed",
+      () => collected.objects,
+    );
+    this.#counted(
+      "kiln_collected_bytes_total",
+      "Bytes, as NAR, of the objects that collections removed",
+      () => collected.bytes,
+    );
+    this.#measured(
+      "kiln_collection_last_end_time_seconds",
+      "When the last collection ended, in seconds since the Unix epoch; 0: none since the daemon began",
+      () => (care.lastCollection?.endedAt ?? 0) / 1000,
+    );
+    this.#measured(
+      "kiln_collection_last_duration_seconds",
+      "How long the last collection took",
+      () => (care.lastCollection?.durationMs ?? 0) / 1000,
+    );
+    this.#measured(
+      "kiln_verification_last_end_time_seconds",
+      "When all objects were last verified, in seconds since the Unix epoch; 0: never since the daemon began",
+      () => (care.lastVerification?.endedAt ?? 0) / 1000,
+    );
+    this.#measured(
+      "kiln_verification_last_damaged_objects",
+      "Objects that the last verification found damaged",
+      () => care.lastVerification?.damaged ?? 0,
     );
   }
 
@@ -142,10 +192,13 @@ export class Metrics implements Disposable {
     } else if (event.type === "result.finished") {
       const { state, durationMs, logSize } = event;
       this.#results.inc({ state });
+      if (state === "reused" || state === "substituted") this.#cacheHits.inc({ kind: state });
       if (["built", "failed", "error", "cancelled"].includes(state)) {
         this.#builderSeconds.observe({ state }, durationMs / 1000);
       }
       this.#logBytes.inc(logSize);
+    } else if (event.type === "object.substituted") {
+      this.#substitutedBytes.inc(event.narSize);
     } else if (event.type === "object.added") {
       this.#addedObjects.inc();
       this.#addedBytes.inc(event.narSize);
@@ -187,6 +240,21 @@ export class Metrics implements Disposable {
         registers: [],
         collect() {
           this.set(measure());
+        },
+      }),
+    );
+  }
+
+  /** A counter that something else counts. */
+  #counted(name: string, help: string, count: () => number): void {
+    this.#registry.registerMetric(
+      new Counter({
+        name,
+        help,
+        registers: [],
+        collect() {
+          this.reset();
+          this.inc(count());
         },
       }),
     );

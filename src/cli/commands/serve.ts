@@ -18,7 +18,7 @@ import { closeInherited } from "../inherited.ts";
 import { ownStore } from "../own-store.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
 import { type LimitFlags, limitsFrom } from "../limits.ts";
-import { logLine, type ServeLog } from "../serve-log.ts";
+import { jsonLogLine, type LogFormat, logLine, type ServeLog } from "../serve-log.ts";
 import { readSigningKey } from "../signing-keys.ts";
 import {
   type Environment,
@@ -42,6 +42,7 @@ export interface ServeFlags extends LimitFlags {
   readonly jobs?: number;
   readonly keepFree?: number;
   readonly logDirectory?: string;
+  readonly logFormat?: LogFormat;
   readonly readOnlySocket?: string;
   readonly realStore?: string;
   readonly sandbox?: SandboxMode;
@@ -68,8 +69,10 @@ export async function serve(
   context: CommandContext,
 ): Promise<number> {
   const named = settingsFrom(flags, context.env);
-  const log: ServeLog = (level, text) => {
-    if (level !== "debug" || named.debug) process.stderr.write(logLine(new Date(), level, text));
+  const printed = flags.logFormat === "json" ? jsonLogLine : logLine;
+  const log: ServeLog = (level, text, fields) => {
+    if (level === "debug" && !named.debug) return;
+    process.stderr.write(printed(new Date(), level, text, fields));
   };
   const settings = await reachable(named, flags, context);
   if (settings !== named) {
@@ -244,6 +247,7 @@ function serverOptions(
     coresPerBuild: flags.coresPerBuild,
     jobs: flags.jobs,
     buildLogRetention: flags.buildLogRetention ?? defaultRetention,
+    buildContext: (buildID) => ({ logFields: { buildID } }),
   };
 }
 

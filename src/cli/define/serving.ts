@@ -66,6 +66,13 @@ export function defineServing(tree: CommandTree): void {
     )
     .addOption(new Option("--log-directory <dir>", "directory of builders' logs"))
     .addOption(
+      valued(
+        "--log-format <form>",
+        "lines of the daemon's own log: text or json (default: text)",
+        choice("text", "json"),
+      ),
+    )
+    .addOption(
       new Option("--read-only-socket <path>", "another socket, for everybody, to look and export"),
     )
     .addOption(

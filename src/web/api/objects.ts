@@ -20,7 +20,7 @@ import {
 } from "../../store/database/inventory.ts";
 import type { Store } from "../../store/store.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
-import { describeFile, findInside } from "../object-files.ts";
+import { describeFile, findInside, type FoundFile } from "../object-files.ts";
 import { tarOf } from "../tar.ts";
 import { timeText } from "../views.ts";
 import type { ClosureMessage, ListedObjectMessage, RelatedObjectsMessage } from "./messages.ts";
@@ -128,9 +128,9 @@ export const objectRoutes: readonly Route[] = [
     contentType: "text/plain; charset=utf-8",
     handle: ({ path, download }, { server: { store } }) => {
       const place = located(store, path);
-      const { real } = findInside(store, place.path, place.sub);
+      const found = findInside(store, place.path, place.sub);
       const name = path.slice(path.lastIndexOf("/") + 1);
-      return fileAnswer(real, download ? name : undefined);
+      return fileAnswer(found, download ? name : undefined);
     },
   }),
   bytes({
@@ -270,16 +270,15 @@ function located(store: Store, text: string): { path: StorePath; sub: string } {
 
 /** A file's bytes: to be looked at as text, or under a name to be kept. Nothing in it is ever markup to a browser. */
 function fileAnswer(
-  real: string,
+  found: FoundFile,
   name: string | undefined,
 ): { headers: Record<string, string | number>; body: Readable } {
-  const descriptor = openSync(
-    real,
-    constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK,
-  );
-  const stats = fstatSync(descriptor);
-  if (!stats.isFile()) {
-    closeSync(descriptor);
+  // Looked at again when it is open: it is that which is read.
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+  const descriptor = found.stats.isFile() ? openSync(found.real, flags) : undefined;
+  const stats = descriptor === undefined ? found.stats : fstatSync(descriptor);
+  if (descriptor === undefined || !stats.isFile()) {
+    if (descriptor !== undefined) closeSync(descriptor);
     throw new KilnError("file.missing", "this is no file");
   }
   return {

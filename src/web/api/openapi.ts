@@ -111,11 +111,15 @@ function inputOf({ params }: Route): {
   return { properties, required };
 }
 
+/** `getBuilds` for `/builds`, `getBuildLogLines` for `/builds/{id}/log/lines`. */
 function operationName(method: string, path: string): string {
-  const words = path.split("/").filter((word) => word !== "" && !word.startsWith("{"));
-  const name = words.map((word) => word.charAt(0).toUpperCase() + word.slice(1)).join("");
-  const one = path.endsWith("}") ? "One" : "";
-  return `${method === "GET" ? "get" : "do"}${name}${one}`;
+  const parts = path.split("/").filter((part) => part !== "");
+  const words = parts.map((part, i) => {
+    if (part.startsWith("{")) return "";
+    const word = parts[i + 1]?.startsWith("{") === true ? part.replace(/s$/, "") : part;
+    return word.charAt(0).toUpperCase() + word.slice(1);
+  });
+  return `${method === "GET" ? "get" : "do"}${words.join("")}`;
 }
 
 function withoutID(schema: object): Json {
