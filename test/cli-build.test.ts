@@ -82,7 +82,7 @@ describe("kiln build", () => {
     place.write("kiln.build.ts", shellTargets({ default: "echo left > here; exit 1" }));
     const ended = await place.run(["build", "-k"]);
     assert.equal(ended.code, 1);
-    const kept = /Build directory available at (\S+)/.exec(ended.stderr)?.[1] ?? "";
+    const kept = /the build directory of main is kept: (\S+)/.exec(ended.stderr)?.[1] ?? "";
     assert.equal(readFileSync(join(kept, "here"), "utf8"), "left\n");
   });
 

@@ -230,6 +230,15 @@ export class Build {
     this.#report.resultFinished(result, lastLines);
   }
 
+  /** What its builder left was kept to be looked at. */
+  kept({ name }: Result, path: string): void {
+    this.#report.message("info", {
+      code: "build.kept",
+      text: `the build directory of ${name} is kept: ${path}`,
+      path,
+    });
+  }
+
   /** It is not begun at all. */
   skip(result: Result): void {
     result.state = "skipped";

@@ -356,18 +356,20 @@ class Job {
 
   async #fail(shortfall: Shortfall): Promise<void> {
     const result = this.#result;
+    /** What Kiln adds to the log; people are told otherwise. */
+    const own = [shortfall.logLine];
+    if (this.#keptAt !== undefined) own.push(`Build directory available at ${this.#keptAt}`);
     try {
       if (result.state === "waiting") this.#build.begin(result, undefined, undefined);
-      result.log?.line(shortfall.logLine);
-      if (this.#keptAt !== undefined) {
-        result.log?.line(`Build directory available at ${this.#keptAt}`);
-      }
+      for (const line of own) result.log?.line(line);
     } catch (error) {
       this.#shop.log("warn", KilnError.from(error).message);
     }
     result.finishLog();
     const path = logPath(this.#shop.logDirectory, this.#build.id, this.#drvPath);
-    this.#build.failed(result, shortfall, await lastLines(path, 20).catch(() => []));
+    const lines = await lastLines(path, 20 + own.length).catch(() => []);
+    this.#build.failed(result, shortfall, withoutOwn(lines, own).slice(-20));
+    if (this.#keptAt !== undefined) this.#build.kept(result, this.#keptAt);
   }
 
   #classes(drvHash: Hash): EquivalenceClass[] {
@@ -375,4 +377,13 @@ class Job {
       equivalenceClass(drvHash, output),
     );
   }
+}
+
+/** What a builder wrote, without what Kiln added; a last line without an end has that behind it. */
+function withoutOwn(lines: readonly string[], own: readonly string[]): string[] {
+  return lines.flatMap((line) => {
+    const added = own.find((text) => line.endsWith(text));
+    if (added === undefined) return [line];
+    return line === added ? [] : [line.slice(0, -added.length)];
+  });
 }

@@ -93,6 +93,13 @@ export class Reporter {
     this.#emit(finishedEvent(result.toRow(), lastLines));
   }
 
+  message(
+    level: "debug" | "info" | "warn" | "error",
+    said: { readonly code: string; readonly text: string; readonly path?: string },
+  ): void {
+    this.#emit({ type: "message", level, hint: null, path: null, ...said });
+  }
+
   finished(build: BuildRow): void {
     clearInterval(this.#timer);
     this.#emit(buildFinishedEvent(build, this.#build));

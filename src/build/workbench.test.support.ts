@@ -1,4 +1,5 @@
 /** A store in a temporary folder with a build service on it, and small derivations for it. */
+import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,6 +21,7 @@ import type { BuildMessage } from "../rpc/protocol.ts";
 import type { Durability } from "../store/database/open.ts";
 import { Store } from "../store/store.ts";
 import { temporaryDirectory } from "../util/temp.ts";
+import { eventSchema } from "./event-schema.ts";
 import { BuiltinExecutor } from "./builtin-executor.ts";
 import type { BuildEvent } from "./events.ts";
 import type { Executor } from "./executor.ts";
@@ -190,6 +192,8 @@ export class Workbench implements AsyncDisposable {
   async finished(id: string): Promise<Finished> {
     const events = await Array.fromAsync(this.service.watch(id, 0));
     await this.service.ended(id);
+    // Whatever a test is about, the events are what their schema says, and no more than that.
+    for (const event of events) assert.deepEqual(eventSchema.parse(event), event);
     return { id, build: this.service.build(id), events };
   }
 

@@ -88,12 +88,25 @@ function rowLine(row: Row, style: Style, screen: Screen, now: number): string {
   const leftWidth = (child ? 4 : 2) + stringWidth(name);
   const space = screen.columns - leftWidth - stringWidth(time) - 1;
   const wanted = screen.columns < 80 && result.state === "running" ? "" : rowDetail(row, style);
-  const detail = cutEnd(harmless(wanted, { colour: false }), Math.max(0, space));
+  const detail = cutToWidth(harmless(wanted, { colour: false }), Math.max(0, space));
   const used = leftWidth + stringWidth(detail) + stringWidth(time);
   const fill = " ".repeat(Math.max(1, screen.columns - used));
   const painted =
     result.state === "waiting" ? style.paint("dim", `${name}${detail}`) : `${name}${detail}`;
   return `${left}${painted}${fill}${style.paint("dim", time)}`;
+}
+
+/** As {@link cutEnd}, for texts whose characters may be two columns wide, or none. */
+function cutToWidth(text: string, width: number): string {
+  if (stringWidth(text) <= width) return text;
+  let cut = "";
+  let left = width - 1;
+  for (const { segment } of new Intl.Segmenter().segment(text.slice(0, 2 * width))) {
+    left -= stringWidth(segment);
+    if (left < 0) break;
+    cut += segment;
+  }
+  return width < 1 ? "" : `${cut}…`;
 }
 
 function rowDetail(row: Row, style: Style): string {

@@ -273,7 +273,8 @@ class LineReporter extends TextReporter {
   }
 
   note(line: string): void {
-    this.options.stream.write(`${line}\n`);
+    const { stream, style } = this.options;
+    stream.write(`${style.line(line)}\n`);
   }
 
   close(): void {

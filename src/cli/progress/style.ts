@@ -35,6 +35,8 @@ export interface Style {
   /** The shape of a state, coloured. */
   shape(state: ResultState): string;
   paint(role: Role, text: string): string;
+  /** What may be written of a line: without UTF-8, only ASCII. */
+  line(text: string): string;
   readonly branch: string;
   readonly rule: string;
   readonly barDone: string;
@@ -53,6 +55,7 @@ export function makeStyle(options: { colour: boolean; ascii: boolean }): Style {
     colour,
     ascii,
     paint,
+    line: (text) => (ascii ? toAscii(text) : text),
     shape: (state) => paint(state, ascii ? looks[state].ascii : looks[state].shape),
     branch: ascii ? "\\" : "└",
     rule: ascii ? "|" : "│",
@@ -60,6 +63,11 @@ export function makeStyle(options: { colour: boolean; ascii: boolean }): Style {
     barRest: ascii ? "-" : "─",
     arrow: ascii ? ">" : "›",
   };
+}
+
+/** Each character stays one column wide. */
+function toAscii(text: string): string {
+  return text.replaceAll("…", "~").replaceAll(/[\u0080-\u{10ffff}]/gu, "?");
 }
 
 /** Whether to colour: --color, NO_COLOR (set, not empty), FORCE_COLOR, a terminal; the first that says something counts. */

@@ -59,9 +59,10 @@ export class TreeScreen {
   }
 
   print(line: string): void {
-    if (this.#stopped) this.#options.stream.write(`${line}\n`);
+    const { stream, style } = this.#options;
+    if (this.#stopped) stream.write(`${style.line(line)}\n`);
     else {
-      this.#pending.push(line);
+      this.#pending.push(style.line(line));
       this.changed();
     }
   }
@@ -96,7 +97,7 @@ export class TreeScreen {
     }
     const screen = { columns: stream.columns ?? 80, rows: stream.rows ?? 24 };
     const lines = view.startedAt === 0 ? [] : this.#region(view, style, screen, Date.now());
-    if (lines.length > 0) this.#live(lines.join("\n"));
+    if (lines.length > 0) this.#live(style.line(lines.join("\n")));
     this.#drawAt(this.#drawn + 1000);
   }
 }
