@@ -100,6 +100,7 @@ export class Load {
       await client.barrier();
       return (await client.call("kiln.importReport", {})).reports;
     });
+    for (const { storePath } of objects) this.#oracle.sent(storePath);
     const taken = objects.filter(({ storePath }) =>
       reports.some((one) => one.storePath === storePath && one.status !== "rejected"),
     );

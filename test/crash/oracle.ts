@@ -12,9 +12,12 @@ export class Oracle {
   readonly roots = new Map<string, StorePath>();
   /** What is a root, was one, or is about to be one: others may be about to refer to it. */
   readonly everRoots = new Set<StorePath>();
-  /** When each object was last sent, and last to be removed: several clients may do either at the same time. */
-  readonly #sent = new Map<StorePath, number>();
+  /** When each object was last to be removed. */
   readonly #doubted = new Map<StorePath, number>();
+  /** How many clients are sending each object. */
+  readonly #sending = new Map<StorePath, number>();
+  /** What happened to each object, to be told when one is lost. */
+  readonly #history = new Map<StorePath, string[]>();
   #now = 0;
   #collected = 0;
 
@@ -26,13 +29,20 @@ export class Oracle {
   /** It is being sent: from now on it may be there. */
   coming(path: StorePath, references: readonly StorePath[]): void {
     this.references.set(path, references);
-    this.#sent.set(path, ++this.#now);
+    this.#sending.set(path, (this.#sending.get(path) ?? 0) + 1);
     this.gone.delete(path);
+    this.#note(path, "sent");
+  }
+
+  /** It was sent, whatever came of it. */
+  sent(path: StorePath): void {
+    this.#sending.set(path, (this.#sending.get(path) ?? 1) - 1);
   }
 
   /** What was sent since `began` was acknowledged. Its sender is still connected, so no collection takes it. */
   came(path: StorePath, began: number): void {
     if ((this.#doubted.get(path) ?? 0) < began) this.sure.add(path);
+    this.#note(path, `acknowledged (begun at ${began})`);
   }
 
   /** What was made since `began` was acknowledged; nobody holds it. */
@@ -66,13 +76,18 @@ export class Oracle {
     for (const path of paths) {
       this.sure.delete(path);
       this.#doubted.set(path, ++this.#now);
+      this.#note(path, "about to be removed");
     }
   }
 
   /** All that no root keeps may go. */
   collecting(): void {
     const kept = this.#kept();
-    for (const path of this.sure) if (!kept.has(path)) this.sure.delete(path);
+    for (const path of this.sure) {
+      if (kept.has(path)) continue;
+      this.sure.delete(path);
+      this.#note(path, "may be collected");
+    }
     this.#collected = ++this.#now;
   }
 
@@ -80,24 +95,39 @@ export class Oracle {
   went(paths: Iterable<StorePath>, began: number): void {
     for (const path of paths) {
       this.sure.delete(path);
-      if ((this.#sent.get(path) ?? 0) < began) this.gone.add(path);
+      this.#note(path, `gone (begun at ${began})`);
+      if ((this.#sending.get(path) ?? 0) === 0) this.gone.add(path);
     }
   }
 
   /** Compares with what is there after a restart, and takes that for what is known from now on. */
   compare(there: ReadonlySet<string>, roots: ReadonlyMap<string, StorePath>): string[] {
     const faults: string[] = [];
-    for (const path of this.sure) if (!there.has(path)) faults.push(`lost: ${path}`);
-    for (const path of this.gone) if (there.has(path)) faults.push(`back again: ${path}`);
+    for (const path of this.sure) if (!there.has(path)) faults.push(this.#story("lost", path));
+    for (const path of this.gone) if (there.has(path)) faults.push(this.#story("back again", path));
     for (const name of this.roots.keys()) if (!roots.has(name)) faults.push(`lost: root ${name}`);
+    this.#sending.clear();
     this.roots.clear();
     for (const [name, path] of roots) this.roots.set(name, path);
     this.sure.clear();
     for (const path of this.references.keys()) {
+      this.#note(path, there.has(path) ? "killed: there" : "killed: not there");
       if (there.has(path)) this.sure.add(path);
       else if (!this.gone.has(path)) this.references.delete(path);
     }
     return faults;
+  }
+
+  #note(path: StorePath, what: string): void {
+    const notes = this.#history.get(path) ?? [];
+    this.#history.set(path, notes);
+    notes.push(`${++this.#now}: ${what}`);
+  }
+
+  #story(what: string, path: StorePath): string {
+    const near = new Set([path, ...(this.references.get(path) ?? []), ...this.referrers(path)]);
+    const lines = [...near].map((one) => `  ${one}: ${this.#history.get(one)?.join(", ")}`);
+    return [`${what}: ${path}`, ...lines].join("\n");
   }
 
   #kept(): Set<StorePath> {
