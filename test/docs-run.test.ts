@@ -73,7 +73,7 @@ class Reader implements AsyncDisposable {
     const strict = exit === 0 ? "-eo pipefail" : "";
     const script = `set ${strict} --\n${commands}`;
     const ended = await this.#world.run("bash", ["-c", script], this.#options());
-    const said = `${ended.stdout.toString()}${ended.stderr}`;
+    const said = `${ended.stdout.toString()}${ended.stderr}\n${hint}`;
     assert.equal(
       ended.code,
       exit,
@@ -127,6 +127,8 @@ class Reader implements AsyncDisposable {
     await this.#world[Symbol.asyncDispose]();
   }
 }
+
+const hint = "(what cannot be run here is marked in the document: <!-- not run: REASON -->)";
 
 /** A text as one word of sh. */
 function quoted(text: string): string {

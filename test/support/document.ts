@@ -8,8 +8,8 @@
  *   <!-- run                    commands that readers do not see
  *   … -->
  *
- * `sh` blocks have to succeed. `console` blocks have commands after `$ ` and what a terminal shows then; `…` stands for anything, alone
- * in a line for any lines; times and ids of builds may differ.
+ * `sh` blocks have to succeed. `console` blocks have commands after `$ ` (their further lines after `> `) and what a terminal shows
+ * then; `…` stands for anything, alone in a line for any lines; times and ids of builds may differ.
  */
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -62,10 +62,14 @@ export function blocksOf(text: string): Block[] {
     return {
       ...marks,
       kind: "console",
-      commands: lines.flatMap((said) => (said.startsWith("$ ") ? [said.slice(2)] : [])).join("\n"),
-      shown: lines.filter((said) => !said.startsWith("$ ")),
+      commands: lines.flatMap((said) => (isTyped(said) ? [said.slice(2)] : [])).join("\n"),
+      shown: lines.filter((said) => !isTyped(said)),
     };
   });
+}
+
+function isTyped(line: string): boolean {
+  return /^[$>] /.test(line);
 }
 
 /** Comments before blocks for the shell that say nothing known: a mistyped mark would be a block that is run otherwise than meant. */
