@@ -53,6 +53,8 @@ export class Directory implements Disposable {
   /** The name in the parent, or the path. */
   readonly #name: FilePath;
   #fd: number | undefined;
+  /** Whether the descriptor is somebody else's to close. */
+  #isLent = false;
   /** What must be found again when the descriptor was given back for a while. */
   #identity: { readonly dev: bigint; readonly ino: bigint } | undefined;
 
@@ -68,6 +70,14 @@ export class Directory implements Disposable {
       directory.#fd = attempt("open", path, () => openSync(path, O_PATH | constants.O_DIRECTORY));
     }
     return directory;
+  }
+
+  /** The same directory, for somebody who closes what they get. This one must stay open meanwhile. */
+  lend(): Directory {
+    const lent = new Directory(this.#parent, this.#name);
+    lent.#fd = this.#fd;
+    lent.#isLent = true;
+    return lent;
   }
 
   /** The directory `name` in this one. It must be a directory, not a link to one. */
@@ -137,7 +147,7 @@ export class Directory implements Disposable {
 
   /** Gives the descriptor back; {@link Directory.resume} takes the directory up again. */
   suspend(): void {
-    if (this.#fd === undefined) return;
+    if (this.#fd === undefined || this.#isLent) return;
     const { dev, ino } = fstatSync(this.#fd, { bigint: true });
     this.#identity = { dev, ino };
     this.close();
@@ -159,8 +169,7 @@ export class Directory implements Disposable {
   }
 
   close(): void {
-    if (this.#fd === undefined) return;
-    closeSync(this.#fd);
+    if (this.#fd !== undefined && !this.#isLent) closeSync(this.#fd);
     this.#fd = undefined;
   }
 

@@ -19,7 +19,9 @@ import { NarWriter } from "../format/nar/writer.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { hasCode } from "../util/kiln-error.ts";
 import { temporaryDirectory } from "../util/temp.ts";
+import { Directory } from "./directory.ts";
 import { dumpNar } from "./dump.ts";
+import { freeze } from "./freeze.ts";
 import { removeTree } from "./remove-tree.ts";
 import { TreeWriter } from "./restore.ts";
 
@@ -186,4 +188,37 @@ describe("restoring a tree", () => {
       existsSync(join(temp.path, "root", ...Array.from({ length: 100 }, () => "d"), "file")),
     );
   });
+
+  test("a tree written frozen is as freezing would leave it, whatever the umask, and its parent stays open", async () => {
+    await using temp = await temporaryDirectory(tmpdir(), "kiln-restore-");
+    const node: Tree = { a: "odd", b: "even", c: "->a", d: { e: {}, f: { g: "contents" } } };
+    const owner = process.geteuid?.() === 0 ? { owner: { uid: 1, gid: 2 } } : {};
+    const umask = process.umask(0o077);
+    using parent = Directory.open(temp.path);
+    try {
+      const frozen = { ...owner };
+      for (const name of ["first", "second"]) {
+        using writer = new TreeWriter(join(temp.path, name), { parent, frozen });
+        send(writer, "", node);
+      }
+      restore(narOf(node), join(temp.path, "plain"), 100);
+    } finally {
+      process.umask(umask);
+    }
+    await freeze(join(temp.path, "plain"), owner);
+    const expected = attributes(join(temp.path, "plain"));
+    assert.equal(expected.length, 8);
+    assert.deepEqual(attributes(join(temp.path, "first")), expected);
+    assert.deepEqual(attributes(join(temp.path, "second")), expected);
+    assert.equal(parent.entries().length, 3);
+  });
 });
+
+/** What there is in a tree, with modes, owners and when all but symlinks were changed. */
+function attributes(root: string): string[] {
+  return ["", ...(readdirSync(root, { recursive: true }) as string[]).toSorted()].map((name) => {
+    const { mode, uid, gid, mtimeMs } = lstatSync(join(root, name));
+    const time = (mode & 0o170000) === 0o120000 ? "" : mtimeMs;
+    return `${name} ${mode.toString(8)} ${uid} ${gid} ${time}`;
+  });
+}

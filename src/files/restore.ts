@@ -1,17 +1,24 @@
 /** From NAR to disk. */
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
   fchmodSync,
+  fchownSync,
+  futimesSync,
+  lchownSync,
   mkdirSync,
   openSync,
   symlinkSync,
+  utimesSync,
   writeSync,
 } from "node:fs";
 import type { NarSink } from "../format/nar/reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { DirectoryStack, openParent } from "./directory.ts";
+import { type Directory, DirectoryStack, openParent } from "./directory.ts";
 import { attempt } from "./file-error.ts";
+import type { FreezeOptions } from "./freeze.ts";
 
 const createFlags =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
@@ -19,9 +26,19 @@ const createFlags =
 /** Longest path that system calls take, without the closing NUL. */
 const maxPath = 4095;
 
+export interface TreeWriterOptions {
+  /** The directory in which the tree will be, when it is open already; it must stay open meanwhile. */
+  readonly parent?: Directory | undefined;
+  /**
+   * Leaves everything as freeze.ts would, who looks at it all once more; with an owner only where what is created would belong to
+   * somebody else. Otherwise only its owner may use what is created.
+   */
+  readonly frozen?: FreezeOptions | undefined;
+}
+
 /**
  * Builds the tree that the events of a NAR tell of. Nothing that exists is ever opened or followed: everything is created, and
- * creating fails where something is. What is created only its owner may use; freeze.ts gives the final modes.
+ * creating fails where something is.
  *
  * Whoever stops half-way calls {@link TreeWriter.close} and removes the tree.
  */
@@ -31,17 +48,20 @@ export class TreeWriter implements NarSink, Disposable {
   /** Length of the current directory's path, and of its parents' (the outermost first), in bytes. */
   #pathLength: number;
   readonly #pathLengths: number[] = [];
+  readonly #frozen: FreezeOptions | undefined;
   #fd: number | undefined;
   #name = "";
+  #executable = false;
   #entries = 0;
 
   /**
    * @param root where the tree will be; nothing may be there, the directory it lies in must exist
    */
-  constructor(root: string) {
-    const { parent, name } = openParent(root);
-    this.#stack = new DirectoryStack(parent);
+  constructor(root: string, { parent, frozen }: TreeWriterOptions = {}) {
+    const name = root.slice(root.lastIndexOf("/") + 1);
+    this.#stack = new DirectoryStack(parent?.lend() ?? openParent(root).parent);
     this.#rootName = name;
+    this.#frozen = frozen;
     this.#pathLength = Buffer.byteLength(root) - Buffer.byteLength(name) - 1;
   }
 
@@ -60,7 +80,17 @@ export class TreeWriter implements NarSink, Disposable {
   }
 
   endDirectory(): void {
-    this.#stack.pop().close();
+    using directory = this.#stack.pop();
+    if (this.#frozen !== undefined) {
+      const { owner } = this.#frozen;
+      const path = (): string => directory.path;
+      attempt("freeze", path, () => {
+        const { self } = directory;
+        if (owner !== undefined) chownSync(self, owner.uid, owner.gid);
+        chmodSync(self, 0o555);
+        utimesSync(self, 0, 0);
+      });
+    }
     this.#pathLength = this.#pathLengths.pop() ?? 0;
   }
 
@@ -70,6 +100,8 @@ export class TreeWriter implements NarSink, Disposable {
     const mode = executable ? 0o700 : 0o600;
     const fd = this.#do("create", this.#name, () => openSync(path, createFlags, mode));
     this.#fd = fd;
+    this.#executable = executable;
+    if (this.#frozen !== undefined) return;
     // The umask may have taken the one bit of the mode that counts.
     if (executable) this.#do("create", this.#name, () => fchmodSync(fd, mode));
   }
@@ -85,13 +117,25 @@ export class TreeWriter implements NarSink, Disposable {
   endFile(): void {
     const fd = this.#fd;
     if (fd === undefined) throw new Error("no file is open");
+    if (this.#frozen !== undefined) {
+      const { owner } = this.#frozen;
+      this.#do("freeze", this.#name, () => {
+        if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+        fchmodSync(fd, this.#executable ? 0o555 : 0o444);
+        futimesSync(fd, 0, 0);
+      });
+    }
     this.#fd = undefined;
     this.#do("write", this.#name, () => closeSync(fd));
   }
 
   symlink(name: string, target: Buffer): void {
     const entry = this.#newEntry(name);
-    this.#do("create", entry, () => symlinkSync(target, this.#stack.top.at(entry)));
+    const path = this.#stack.top.at(entry);
+    this.#do("create", entry, () => symlinkSync(target, path));
+    const owner = this.#frozen?.owner;
+    if (owner !== undefined)
+      this.#do("freeze", entry, () => lchownSync(path, owner.uid, owner.gid));
   }
 
   /** Gives the descriptors back. May be called at any time, and more than once. */

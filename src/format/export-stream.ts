@@ -90,43 +90,95 @@ export function exportEnd(): Buffer {
  * @throws KilnError `export.marker`, `export.trailer`, `export.truncated`, `ca.invalid`, or what the receiver throws
  */
 export async function readExport(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
-  const words = new WordReader(input);
-  for (;;) {
-    const marker = await words.integer();
-    if (marker === 0n) return;
-    if (marker !== 1n) {
-      throw new KilnError("export.marker", `an object of an export stream begins with ${marker}`);
+  const bytes = new HeldBytes(input);
+  try {
+    for (;;) {
+      const marker = await bytes.feed(integer());
+      if (marker === 0n) return;
+      if (marker !== 1n) {
+        throw new KilnError("export.marker", `an object of an export stream begins with ${marker}`);
+      }
+      while (!receiver.finished) await bytes.pass((chunk) => receiver.write(chunk));
+      await receiver.receive(await bytes.feed(trailer()));
     }
-    await readNar(input, receiver);
-    await receiver.receive(await readTrailer(words));
+  } finally {
+    bytes.giveBack();
   }
 }
 
-async function readNar(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
-  while (!receiver.finished) {
-    const chunk = await input.chunk();
+/** Yields how many bytes it wants, is given just those, and so on. Waits for nothing itself. */
+type Parser<T> = Generator<number, T, Buffer>;
+
+/** The chunk that is being read. */
+class HeldBytes {
+  readonly #input: ByteReaderLike;
+  #held: Buffer = Buffer.alloc(0);
+
+  constructor(input: ByteReaderLike) {
+    this.#input = input;
+  }
+
+  /** Runs a parser to its end. Waits only when there is less in hand than it wants. */
+  async feed<T>(parser: Parser<T>): Promise<T> {
+    let step = parser.next();
+    while (step.done !== true) {
+      const length = step.value;
+      const wanted = this.#held.length >= length ? this.#take(length) : await this.#gather(length);
+      step = parser.next(wanted);
+    }
+    return step.value;
+  }
+
+  /** Has some bytes taken. */
+  async pass(take: (chunk: Buffer) => number): Promise<void> {
+    if (this.#held.length === 0) await this.#more();
+    this.#take(take(this.#held));
+  }
+
+  giveBack(): void {
+    if (this.#held.length > 0) this.#input.unread(this.#held);
+  }
+
+  #take(length: number): Buffer {
+    const taken = this.#held.subarray(0, length);
+    this.#held = this.#held.subarray(length);
+    return taken;
+  }
+
+  async #gather(length: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    for (let missing = length; missing > 0;) {
+      if (this.#held.length === 0) await this.#more();
+      const part = this.#take(missing);
+      parts.push(part);
+      missing -= part.length;
+    }
+    return Buffer.concat(parts);
+  }
+
+  async #more(): Promise<void> {
+    const chunk = await this.#input.chunk();
     if (chunk === undefined) throw truncated();
-    const taken = receiver.write(chunk);
-    if (taken < chunk.length) input.unread(chunk.subarray(taken));
+    this.#held = chunk;
   }
 }
 
-async function readTrailer(words: WordReader): Promise<ExportTrailer> {
-  const start = await words.exact(trailerStart.length);
+function* trailer(): Parser<ExportTrailer> {
+  const start = yield trailerStart.length;
   if (!start.equals(trailerStart)) {
     throw new KilnError(
       "export.trailer",
       `an object's trailer begins with ${start.toString("hex")}`,
     );
   }
-  const storePath = bytesToString(await words.string());
-  const references = await readReferences(words);
-  const deriver = bytesToString(await words.string());
-  const hasAddress = await words.integer();
+  const storePath = bytesToString(yield* string());
+  const references = yield* referenceList();
+  const deriver = bytesToString(yield* string());
+  const hasAddress = yield* integer();
   if (hasAddress > 1n) {
     throw new KilnError("export.trailer", `${hasAddress} is no end of an object`);
   }
-  const ca = hasAddress === 0n ? undefined : bytesToString(await words.string());
+  const ca = hasAddress === 0n ? undefined : bytesToString(yield* string());
   return {
     storePath,
     references,
@@ -135,14 +187,14 @@ async function readTrailer(words: WordReader): Promise<ExportTrailer> {
   };
 }
 
-async function readReferences(words: WordReader): Promise<string[]> {
-  const count = await words.integer();
+function* referenceList(): Parser<string[]> {
+  const count = yield* integer();
   if (count > maxReferences)
     throw new KilnError("export.trailer", `${count} references are too many`);
   const references = new Set<string>();
   let bytes = 0;
   for (let i = 0n; i < count; i++) {
-    const reference = await words.string();
+    const reference = yield* string();
     bytes += reference.length;
     if (bytes > maxReferenceBytes) {
       throw new KilnError("export.trailer", `references of more than ${maxReferenceBytes} bytes`);
@@ -152,42 +204,19 @@ async function readReferences(words: WordReader): Promise<string[]> {
   return [...references].toSorted(compareBytes);
 }
 
-/** Reads exact numbers of bytes, and leaves the rest in the input. */
-class WordReader {
-  readonly #input: ByteReaderLike;
+function* integer(): Parser<bigint> {
+  return (yield wordSize).readBigUInt64LE();
+}
 
-  constructor(input: ByteReaderLike) {
-    this.#input = input;
+/** A string; its padding is passed over without a look, as zb does. */
+function* string(): Parser<Buffer> {
+  const length = yield* integer();
+  if (length > maxStringLength) {
+    throw new KilnError("export.trailer", `a string of ${length} bytes in an object's trailer`);
   }
-
-  async exact(length: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (let missing = length; missing > 0;) {
-      const chunk = await this.#input.chunk();
-      if (chunk === undefined) throw truncated();
-      if (chunk.length > missing) this.#input.unread(chunk.subarray(missing));
-      const part = chunk.subarray(0, missing);
-      parts.push(part);
-      missing -= part.length;
-    }
-    const [only] = parts;
-    return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-  }
-
-  async integer(): Promise<bigint> {
-    return (await this.exact(wordSize)).readBigUInt64LE();
-  }
-
-  /** A string; its padding is passed over without a look, as zb does. */
-  async string(): Promise<Buffer> {
-    const length = await this.integer();
-    if (length > maxStringLength) {
-      throw new KilnError("export.trailer", `a string of ${length} bytes in an object's trailer`);
-    }
-    const size = Number(length);
-    const padded = await this.exact(size + paddingAfter(size));
-    return padded.subarray(0, size);
-  }
+  const size = Number(length);
+  const padded = yield size + paddingAfter(size);
+  return padded.subarray(0, size);
 }
 
 function truncated(): KilnError {

@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import { createHash, type Hash as Hasher } from "node:crypto";
 import { dirname } from "node:path";
 import { requireSpace } from "../files/free-bytes.ts";
-import { TreeWriter } from "../files/restore.ts";
+import { TreeWriter, type TreeWriterOptions } from "../files/restore.ts";
 import { Hash } from "../format/hash.ts";
 import { NarReader, type NarSink } from "../format/nar/reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -40,13 +40,17 @@ export class Arrival implements NarSink {
   #failure: KilnError | undefined;
 
   /** Nothing may be at `tree`. With a `failure` nothing is written from the start. */
-  constructor(tree: string, syncer: Syncer, failure?: KilnError) {
+  constructor(
+    tree: string,
+    syncer: Syncer,
+    { failure, ...options }: TreeWriterOptions & { readonly failure?: KilnError } = {},
+  ) {
     this.tree = tree;
     this.#syncer = syncer;
     this.#failure = failure;
     if (failure !== undefined) return;
     try {
-      this.#writer = new TreeWriter(tree);
+      this.#writer = new TreeWriter(tree, options);
     } catch (error) {
       this.#failure = KilnError.from(error);
     }

@@ -7,8 +7,9 @@
 import { Buffer } from "node:buffer";
 import { mkdtempSync } from "node:fs";
 import { join } from "node:path";
+import { Directory } from "../files/directory.ts";
 import { attempt } from "../files/file-error.ts";
-import { freeze } from "../files/freeze.ts";
+import type { FreezeOptions } from "../files/freeze.ts";
 import {
   readExport,
   type ByteReaderLike,
@@ -23,6 +24,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { checkClaim } from "./address.ts";
 import { Arrival } from "./arrival.ts";
+import { Batch, type Received } from "./import-batch.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import type { Holding } from "./roots.ts";
@@ -47,16 +49,8 @@ export interface ImportReport {
   readonly message?: string;
 }
 
-/** A batch is placed when it reaches one of these; its age, in milliseconds, is looked at when an object comes. */
-const limits = { objects: 128, entries: 2000, bytes: 64 * 1024 * 1024, age: 100 };
-
 /** Reports beyond this many are dropped, the oldest first. */
 const maxReports = 100_000;
-
-/** An object that was received: to be placed, or rejected already. */
-type Received =
-  | { readonly storePath: string; readonly candidate: Candidate }
-  | { readonly storePath: string; readonly error: KilnError };
 
 export class Importer implements ExportReceiver, AsyncDisposable {
   /** What became of the objects, in the order of the stream; complete after {@link flush}. The reader may empty it. */
@@ -65,11 +59,13 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   readonly #options: ImportOptions;
   /** What was sent here: a sender is about to use it. */
   readonly #held: Holding;
-  #folder: string | undefined;
+  #folder: ImportFolder | undefined;
   #count = 0;
   #arrival: Arrival | undefined;
   #batch = new Batch();
   #placing: Promise<void> = Promise.resolve();
+  #isPlacing = false;
+  readonly #pacer = new Pacer();
 
   constructor(parts: StoreParts, options: ImportOptions = {}) {
     this.#parts = options.buffers === undefined ? parts : { ...parts, buffers: options.buffers };
@@ -92,12 +88,11 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   async read(input: ByteReaderLike): Promise<void> {
     const { signal } = this.#options;
     using _session = this.#parts.usage.session();
-    const pacer = new Pacer();
     const paced: ByteReaderLike = {
       chunk: async () => {
         signal?.throwIfAborted();
         await this.#arrival?.congestion;
-        await pacer.pause();
+        await this.#pacer.pause();
         return await input.chunk();
       },
       unread: (rest) => input.unread(rest),
@@ -120,6 +115,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 
   async receive(trailer: ExportTrailer): Promise<void> {
+    this.#options.signal?.throwIfAborted();
     const arrival = this.#arrival;
     this.#arrival = undefined;
     if (arrival?.finished !== true) {
@@ -127,7 +123,9 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     }
     arrival.close();
     this.#batch.add(await this.#judge(arrival, trailer));
-    if (this.#batch.isFull) await this.#placeBatch();
+    if (this.#batch.isFull) await this.#makeRoom();
+    // Many objects may come in one chunk.
+    await this.#pacer.pause();
   }
 
   /** Resolves when every object received so far is registered and durable, or rejected. */
@@ -139,7 +137,10 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#drop();
     await this.flush();
-    if (this.#folder !== undefined) this.#parts.files.discard(this.#folder);
+    if (this.#folder !== undefined) {
+      this.#folder.directory.close();
+      this.#parts.files.discard(this.#folder.path);
+    }
     this.#folder = undefined;
     this.#held[Symbol.dispose]();
   }
@@ -147,12 +148,12 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   #begin(): Arrival {
     const { files, syncer } = this.#parts;
     try {
-      this.#folder ??= attempt("create a folder in", files.tmp, () =>
-        mkdtempSync(join(files.tmp, "import-")),
-      );
-      return new Arrival(join(this.#folder, String(this.#count++)), syncer);
+      this.#folder ??= makeFolder(files.tmp);
+      const { path, directory, frozen } = this.#folder;
+      const tree = `${path}/${this.#count++}`;
+      return new Arrival(tree, syncer, { parent: directory, frozen });
     } catch (error) {
-      return new Arrival(join(files.tmp, "none"), syncer, KilnError.from(error));
+      return new Arrival(join(files.tmp, "none"), syncer, { failure: KilnError.from(error) });
     }
   }
 
@@ -168,7 +169,6 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     const { tree, entries } = arrival;
     try {
       const info = await this.#check(arrival, trailer);
-      await freeze(tree, ownerOfObjects());
       return { storePath, candidate: { tree, entries, info } };
     } catch (error) {
       this.#parts.files.discard(tree);
@@ -190,12 +190,19 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     return { storePath, narHash, narSize, references, ca };
   }
 
+  /** Has a full batch placed, if the one before it is. The longer that takes, the more objects share the next syncs. */
+  async #makeRoom(): Promise<void> {
+    if (this.#isPlacing && !this.#batch.isOverfull) return;
+    await this.#placeBatch();
+  }
+
   /** Resolves when the batch before this one is placed; this one is placed meanwhile. */
   async #placeBatch(): Promise<void> {
     const batch = this.#batch;
     this.#batch = new Batch();
     await this.#placing;
-    this.#placing = this.#place(batch);
+    this.#isPlacing = true;
+    this.#placing = this.#place(batch).finally(() => (this.#isPlacing = false));
   }
 
   /** Never rejects. */
@@ -238,30 +245,24 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 }
 
-/** Objects received one after the other, which share their syncs and transactions. */
-class Batch {
-  readonly items: Received[] = [];
-  readonly candidates: Candidate[] = [];
-  readonly #start = performance.now();
-  #entries = 0;
-  #bytes = 0;
+/** Where trees are until they are placed. */
+interface ImportFolder {
+  readonly path: string;
+  readonly directory: Directory;
+  /** What has to be done for its owner to be right. */
+  readonly frozen: FreezeOptions;
+}
 
-  add(item: Received): void {
-    this.items.push(item);
-    if ("error" in item) return;
-    this.candidates.push(item.candidate);
-    this.#entries += item.candidate.entries;
-    this.#bytes += item.candidate.info.narSize;
-  }
-
-  get isFull(): boolean {
-    return (
-      this.items.length >= limits.objects ||
-      this.#entries >= limits.entries ||
-      this.#bytes >= limits.bytes ||
-      performance.now() - this.#start >= limits.age
-    );
-  }
+function makeFolder(parent: string): ImportFolder {
+  return attempt("create a folder in", parent, () => {
+    const path = mkdtempSync(join(parent, "import-"));
+    const directory = Directory.open(path);
+    const { owner } = ownerOfObjects();
+    // What is made in the folder gets the owner and the group that the folder itself has got.
+    const { uid, gid } = directory.stats();
+    const isRight = owner === undefined || (owner.uid === uid && owner.gid === gid);
+    return { path, directory, frozen: isRight ? {} : { owner } };
+  });
 }
 
 /** @throws KilnError `path.invalid` unless `text` is an object of this directory, not something inside one */
