@@ -239,7 +239,6 @@ END
         "HOME",
         "PATH",
         "PWD",
-        "SHLVL",
         "TEMP",
         "TEMPDIR",
         "TERM",

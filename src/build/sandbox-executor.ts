@@ -20,7 +20,7 @@ import {
   sweepGroups,
 } from "./sandbox/control-groups.ts";
 import { idsFor } from "./sandbox/identity.ts";
-import { type Ended, launch, type Launch } from "./sandbox/launcher.ts";
+import { type Ended, launch, type Launch, type Refusal } from "./sandbox/launcher.ts";
 import type { ResolvedPath } from "./sandbox/layout.ts";
 import { endSandboxes, unmountBelow } from "./sandbox/leftovers.ts";
 import {
@@ -135,8 +135,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     const start = { ...ids.outside, network, variables: unsettable(command) };
     const ended = await this.#launch(slot, task, start, signal);
     if (ended.type === "notStarted") {
-      const isMissing = ended.code === 127;
-      return notStarted(builder, isMissing ? "no such file or directory" : refusalOf(command));
+      return notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
     }
     if (ended.type === "exited" && ended.code === 0) {
       for (const { logical, real } of task.outputs.values())
@@ -282,6 +281,12 @@ function networkFiles(chosen: readonly ResolvedPath[]): ResolvedPath[] {
     return { inside, type: "file" as const, source: realpathSync(source) };
   });
 }
+
+/** In the words of the kernel's errors as Go prints them. */
+const refusals: Partial<Record<Refusal, string>> = {
+  missing: "no such file or directory",
+  forbidden: "permission denied",
+};
 
 function notStarted(builder: string, reason: string): BuildOutcome {
   return { type: "notStarted", message: `fork/exec ${builder}: ${reason}` };

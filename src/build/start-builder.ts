@@ -1,20 +1,11 @@
 /** Starting a builder exactly as its derivation says. */
 import { spawn, type ChildProcess, type StdioOptions } from "node:child_process";
 import { Buffer } from "node:buffer";
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fchmodSync,
-  openSync,
-  readdirSync,
-  readSync,
-  unlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { closeSync, fchmodSync, openSync, unlinkSync, writeFileSync } from "node:fs";
 import { stringToBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { BuildUser } from "./executor.ts";
+import { hasUnknownFormat } from "./program-format.ts";
 
 /** What there is to know for starting one. All texts are byte strings. */
 export interface BuilderCommand {
@@ -79,40 +70,6 @@ export async function startBuilder(command: BuilderCommand, output: number): Pro
       kind: "internal",
       cause: error,
     });
-  }
-}
-
-/**
- * Whether the kernel would refuse to run the file because of what is in it. The C library would then have a shell run it, which is no
- * part of the derivation.
- */
-function hasUnknownFormat(file: string): boolean {
-  try {
-    accessSync(file, constants.X_OK);
-    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
-    try {
-      const start = Buffer.alloc(4);
-      const length = readSync(fd, start, 0, 4, 0);
-      const isKnown =
-        start.equals(elf) || start.toString("latin1", 0, Math.min(length, 2)) === "#!";
-      return !isKnown && !hasOtherFormats();
-    } finally {
-      closeSync(fd);
-    }
-  } catch {
-    return false; // the kernel will say what is wrong with it
-  }
-}
-
-const elf = Buffer.from("\x7fELF", "latin1");
-
-/** Whether the kernel was taught formats that cannot be told here. */
-function hasOtherFormats(): boolean {
-  try {
-    const names = readdirSync("/proc/sys/fs/binfmt_misc");
-    return names.some((name) => name !== "register" && name !== "status");
-  } catch {
-    return process.platform !== "linux";
   }
 }
 

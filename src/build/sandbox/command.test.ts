@@ -21,14 +21,24 @@ test("variables that no shell can set are told from the others", () => {
     ["1A", "z"],
     ["", "w"],
     ["é", "v"],
+    ["OPTIND", "x"],
   ]);
-  assert.deepEqual(unsettable({ ...nothing, env }), ["odd-name=y", "1A=z", "=w", "é=v"]);
+  assert.deepEqual(unsettable({ ...nothing, env }), [
+    "odd-name=y",
+    "1A=z",
+    "=w",
+    "é=v",
+    "OPTIND=x",
+  ]);
   assert.ok(!printCommand({ ...nothing, env }).includes("odd-name"));
 });
 
-test("arguments that are too long are told from a program that must not be run", () => {
-  assert.equal(refusalOf(nothing), "permission denied");
-  assert.equal(refusalOf({ ...nothing, args: ["x".repeat(131_072)] }), "argument list too long");
+test("arguments that are too long are told from what is no program", () => {
+  assert.equal(faultOf({ ...nothing, args: ["x".repeat(131_072)] }), "argument list too long");
+  assert.equal(faultOf({ ...nothing, args: ["x".repeat(131_071)] }), undefined);
+  const env = new Map([["A", "x".repeat(131_070)]]);
+  assert.equal(faultOf({ ...nothing, env }), "argument list too long");
+  assert.equal(refusalOf(nothing), "exec format error");
   assert.equal(
     refusalOf({ ...nothing, args: Array(30_000).fill("x".repeat(100)) }),
     "argument list too long",

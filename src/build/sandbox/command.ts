@@ -18,7 +18,22 @@ export interface BuilderCommand {
 export function faultOf({ builder, args, env }: BuilderCommand): string | undefined {
   if (!builder.startsWith("/")) return "the builder is not an absolute path";
   const texts = [builder, ...args, ...[...env].flat()];
-  return texts.some((text) => text.includes("\0")) ? "invalid argument" : undefined;
+  if (texts.some((text) => text.includes("\0"))) return "invalid argument";
+  return words({ builder, args, env }).some((word) => word.length > longestWord)
+    ? tooLong
+    : undefined;
+}
+
+const tooLong = "argument list too long";
+
+/** What the kernel takes for one argument or variable, in bytes. */
+const longestWord = 131_071;
+
+/** Roughly what it takes for all of them. */
+const roomForWords = 1_900_000;
+
+function words({ builder, args, env }: BuilderCommand): string[] {
+  return [builder, ...args, ...Array.from(env, ([name, value]) => `${name}=${value}`)];
 }
 
 /**
@@ -26,32 +41,33 @@ export function faultOf({ builder, args, env }: BuilderCommand): string | undefi
  * one.
  */
 export function unsettable({ env }: BuilderCommand): string[] {
-  return [...env].filter(([name]) => !isSettable(name)).map(([name, value]) => `${name}=${value}`);
+  return [...env]
+    .filter(([name, value]) => !isSettable(name, value))
+    .map(([name, value]) => `${name}=${value}`);
 }
 
-/** Why the kernel refuses a builder that is there. */
-export function refusalOf({ builder, args, env }: BuilderCommand): string {
-  // What it takes for one string, and roughly what for all of them.
-  const sizes = [builder, ...args].map((text) => text.length);
-  for (const [name, value] of env) sizes.push(name.length + value.length + 1);
-  const total = sizes.reduce((sum, size) => sum + size + 9, 0);
-  const isTooLong = sizes.some((size) => size >= 131_071) || total > 1_900_000;
-  return isTooLong ? "argument list too long" : "permission denied";
+/** Why the kernel refuses a builder that is there and may be executed. */
+export function refusalOf(command: BuilderCommand): string {
+  const total = words(command).reduce((sum, word) => sum + word.length + 9, 0);
+  return total > roomForWords ? tooLong : "exec format error";
 }
 
 /** Shell commands that export all other variables and leave the builder with its arguments in `"$@"`. */
 export function printCommand({ builder, args, env }: BuilderCommand): Buffer {
   const exports = [...env]
-    .filter(([name]) => isSettable(name))
+    .filter(([name, value]) => isSettable(name, value))
     .map(([name, value]) => `export ${name}=${quote(value)}\n`);
-  const words = [builder, ...args].map(quote).join(" ");
-  return stringToBytes(`umask 022\nulimit -c 0\n${exports.join("")}set -- ${words}\n`);
+  const quoted = [builder, ...args].map(quote).join(" ");
+  return stringToBytes(`umask 022\nulimit -c 0\n${exports.join("")}set -- ${quoted}\n`);
 }
 
-function isSettable(name: string): boolean {
+/** OPTIND means something to every shell, which takes nothing but a number for it. */
+function isSettable(name: string, value: string): boolean {
+  if (name === "OPTIND") return /^\d{1,9}$/.test(value);
   return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name);
 }
 
-function quote(word: string): string {
+/** A word as a shell reads it. */
+export function quote(word: string): string {
   return `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -13,9 +13,10 @@
 #   NETWORK      1: wait until the daemon has seen to the network
 #   LAST LOADER LIBRARY LIBRARY2   files of the shell that becomes the builder; all but the first may be empty
 #   LAST_OPTIONS its options
+#   VARIABLES    a file with what a shell cannot set: `set -- NAME=VALUE …`; may be empty
+#   FORMATS      1: the kernel knows more kinds of programs than its own
 #   SH MOUNT IP HOSTNAME SETPRIV NSENTER UNSHARE PRLIMIT   programs; IP, HOSTNAME and PRLIMIT may be empty
 #   LIMITS       options for PRLIMIT
-# Arguments are variables (NAME=VALUE) for the builder that a shell cannot set, and that mean nothing to any program in between.
 set -eu
 
 # /proc is still the host's: this is our number there, by which the daemon can end us.
@@ -96,25 +97,50 @@ if [ -n "$LOADER" ]; then
   exec 5<"$LOADER"
   last="/proc/self/fd/5 $last"
 fi
-# It leaves by a signal nobody else uses when there is no builder to become: 64 if it is missing, 63 if it cannot be executed.
+# It leaves by a signal nobody else uses when there is no builder to become: 64 if it or what interprets it is missing, 63 if it must
+# not be executed, 62 if it is no program. It looks for that itself: a shell has words of its own for these, and runs what is no
+# program as a script. (bash counts shells in SHLVL, unless that is an array, which no program sees.)
 # shellcheck disable=SC2016
 start='
 cd /build && unset OLDPWD
-. /proc/self/fd/4
+[ -z "${BASH_VERSION-}" ] || { unset SHLVL; declare -a SHLVL; }
+. /proc/self/fd/4 2>/dev/null
 exec 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 [ -e "$1" ] || kill -64 $$
 [ -f "$1" ] && [ -x "$1" ] || kill -63 $$
-trap "case \$? in 127) kill -64 \$\$ ;; *) kill -63 \$\$ ;; esac" EXIT
+'
+# shellcheck disable=SC2016
+[ "$FORMATS" = 1 ] || start=$start'[ ! -r "$1" ] || (
+  IFS= read -r line <"$1"
+  case $line in
+  "#!"*)
+    IFS=" 	"
+    set -f
+    set -- ${line#"#!"}
+    [ -e "${1-}" ] || kill -64 $$ ;;
+  "$(printf "\177ELF")"*) ;;
+  *) kill -62 $$ ;;
+  esac
+) 2>/dev/null
+'
+# shellcheck disable=SC2016
+start=$start'trap "case \$? in 127) kill -64 \$\$ ;; *) kill -62 \$\$ ;; esac" EXIT
 exec "$@"'
-[ $# = 0 ] || set -- /usr/bin/env -i "$@"
+set --
+# Variables that no shell can set mean nothing to any program in between, either.
+if [ -n "$VARIABLES" ]; then
+  # shellcheck disable=SC1090
+  . "$VARIABLES"
+  set -- /usr/bin/env -i "$@"
+fi
 [ -z "$LIMITS" ] || set -- "$@" "$PRLIMIT" $LIMITS --
 # Without a namespace of its own the builder could get root's powers back, were they not taken away for good.
 [ "$INNER" = 1 ] || set -- "$@" "$SETPRIV" --bounding-set=-all,+sys_chroot,+setuid,+setgid --
 set -- "$@" "$join" $enter -- $last $LAST_OPTIONS -c "$start" kiln
 
 ended=$SLOT/ended
-unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS SH MOUNT IP HOSTNAME SETPRIV
-unset NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
+unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS VARIABLES SH MOUNT IP HOSTNAME SETPRIV
+unset FORMATS NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
 echo started >&3
 # Only a shell that waits in the foreground leaves SIGINT alone; and only its words tell a signal from a status above 128. News go
 # out by descriptor 1 now: a plain user's builder can take away the right to open more.

@@ -5,13 +5,16 @@
  * and through it process 1. One alone would do nearly always; each has a moment or an enemy that the other one has not.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { Duplex, type Readable } from "node:stream";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { constants } from "node:os";
+import { stringToBytes } from "../../util/byte-string.ts";
 import { inheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { hasOtherFormats } from "../program-format.ts";
+import { quote } from "./command.ts";
 import { constrain, type Guard } from "./guard.ts";
 import { KnownProcess } from "./known-process.ts";
 import type { ShellImage, Tools } from "./tools.ts";
@@ -39,7 +42,7 @@ export interface Launch {
   readonly cgroups?: readonly string[];
   /** Options for `prlimit`. */
   readonly resourceLimits?: readonly string[];
-  /** Variables for the builder that no shell can set: `NAME=VALUE`. */
+  /** Variables for the builder that no shell can set: `NAME=VALUE`, as byte strings. */
   readonly variables?: readonly string[] | undefined;
   /** Milliseconds between SIGTERM and SIGKILL when the build is cancelled. */
   readonly grace: number;
@@ -48,8 +51,10 @@ export interface Launch {
 export type Ended =
   | { readonly type: "exited"; readonly code: number }
   | { readonly type: "signaled"; readonly signal: string }
-  /** `code`: 127 when there is no such program, 126 when it cannot be executed. */
-  | { readonly type: "notStarted"; readonly code: 126 | 127 };
+  | { readonly type: "notStarted"; readonly reason: Refusal };
+
+/** `missing`: the builder or what interprets it; `forbidden`: it must not be executed; `refused`: the kernel does not take it. */
+export type Refusal = "missing" | "forbidden" | "refused";
 
 /** The search path of the tools themselves: what they start in turn. */
 const searchPath = "/usr/sbin:/usr/bin:/sbin:/bin";
@@ -57,7 +62,11 @@ const searchPath = "/usr/sbin:/usr/bin:/sbin:/bin";
 const initScript = fileURLToPath(new URL("init.sh", import.meta.url));
 
 /** How the last link of `init.sh` says that there is no builder to become. */
-const notStarted: Readonly<Record<number, 126 | 127>> = { 191: 126, 192: 127 };
+const notStarted: Readonly<Record<number, Refusal>> = {
+  190: "refused",
+  191: "forbidden",
+  192: "missing",
+};
 
 /**
  * Runs a builder in a sandbox to its end. When this settles, every process of the sandbox is gone.
@@ -205,6 +214,8 @@ function start(options: Launch): ChildProcess {
     NETWORK: options.network === undefined ? "0" : "1",
     LAST: last.program,
     LAST_OPTIONS: last === tools.shell ? "" : "-p",
+    VARIABLES: variables.length === 0 ? "" : writeVariables(directory, variables),
+    FORMATS: hasOtherFormats() ? "1" : "0",
     LOADER: last.loader ?? "",
     LIBRARY: library,
     LIBRARY2: library2,
@@ -221,9 +232,8 @@ function start(options: Launch): ChildProcess {
   const user = mode === "user" ? ["--user", "--map-root-user"] : [];
   const namespaces = [...user, "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup"];
   const unshare = [tools.unshare, ...namespaces, "--fork", "--kill-child"];
-  const init = [program, initScript, ...variables];
   const constrained = constrain(tools.setpriv, guard, join(directory, "filter"));
-  const words = [...constrained, ...enterCgroups(options), ...unshare, ...init];
+  const words = [...constrained, ...enterCgroups(options), ...unshare, program, initScript];
   return spawnClean(words, { env, output: options.output });
 }
 
@@ -236,6 +246,14 @@ function lastShell({ tools, variables = [] }: Launch): ShellImage {
     kind: "internal",
     hint: "install bash, which can pass it on",
   });
+}
+
+/** In a file, because they are bytes. */
+function writeVariables(directory: string, variables: readonly string[]): string {
+  const file = join(directory, "variables");
+  const words = ["set", "--", ...variables.map(quote)];
+  writeFileSync(file, stringToBytes(`${words.join(" ")}\n`), { mode: 0o600 });
+  return file;
 }
 
 /** The build's control groups must be entered before its cgroup namespace is made, and by nobody later than its first process. */
@@ -278,7 +296,7 @@ function setupFailed(complaint: string): KilnError {
 function endedBy(isSignal: boolean, code: number): Ended {
   if (!isSignal) return { type: "exited", code };
   const refusal = notStarted[code];
-  if (refusal !== undefined) return { type: "notStarted", code: refusal };
+  if (refusal !== undefined) return { type: "notStarted", reason: refusal };
   const found = Object.entries(constants.signals).find(([, number]) => number === code - 128);
   return { type: "signaled", signal: found?.[0] ?? `SIG${code - 128}` };
 }

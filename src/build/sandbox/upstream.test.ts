@@ -22,19 +22,28 @@ test("its name and password become a header", () => {
   assert.deepEqual(found, { host: "::1", port: 80, headers: { "proxy-authorization": header } });
 });
 
-for (const [list, isExempt] of [
-  ["*", true],
-  ["www.example.org", true],
-  ["example.org", true],
-  [".example.org", true],
-  ["*.example.org", true],
-  ["other, example.org:443", true],
-  ["example.org:80", false],
-  ["ample.org", false],
-  ["", false],
+test("a password that is no escape is taken as it stands", () => {
+  const found = upstreamFor({ HTTP_PROXY: "http://a:100%@proxy" }, "HTTP", target);
+  assert.deepEqual(found?.headers, {
+    "proxy-authorization": `Basic ${Buffer.from("a:100%").toString("base64")}`,
+  });
+});
+
+for (const [host, list, isReached] of [
+  ["www.example.org", "", true],
+  ["www.example.org", "example.org", false],
+  ["10.1.2.3", "10.0.0.0/8", false],
+  // What the proxy would make of these is itself, which may be this machine.
+  ["localhost", "", false],
+  ["LocalHost.", "", false],
+  ["a.localhost", "", false],
+  ["2130706433", "", false],
+  ["127.0.0.1", "", false],
+  ["::1", "", false],
+  ["no host", "", false],
 ] as const) {
-  test(`NO_PROXY=${list} ${isExempt ? "exempts" : "does not exempt"} www.example.org:443`, () => {
+  test(`${host} is reached ${isReached ? "through the proxy" : "without"} when NO_PROXY is "${list}"`, () => {
     const environment = { HTTPS_PROXY: "http://proxy", NO_PROXY: list };
-    assert.equal(upstreamFor(environment, "HTTPS", target) === undefined, isExempt);
+    assert.equal(upstreamFor(environment, "HTTPS", { host, port: 443 }) !== undefined, isReached);
   });
 }

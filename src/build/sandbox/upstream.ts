@@ -1,5 +1,7 @@
 /** The proxy that this machine itself must use, by the variables that name it. */
 import { Buffer } from "node:buffer";
+import { isIP } from "node:net";
+import { needsProxy } from "../builtins/fetch/no-proxy.ts";
 
 export interface Target {
   readonly host: string;
@@ -12,7 +14,10 @@ export interface Upstream extends Target {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The proxy for requests of this kind to `target`; undefined when it is to be reached directly. Only `http:` proxies are known. */
+/**
+ * The proxy for requests of this kind to `target`; undefined when it is to be reached directly, as this machine always is. Only
+ * `http:` proxies are known.
+ */
 export function upstreamFor(
   environment: Environment,
   kind: "HTTP" | "HTTPS",
@@ -21,11 +26,14 @@ export function upstreamFor(
   const variable = (name: string): string =>
     environment[name] || environment[name.toLowerCase()] || "";
   const text = variable(`${kind}_PROXY`);
-  if (text === "" || isExempt(variable("NO_PROXY"), target)) return undefined;
+  const host = target.host.replace(/\.$/, "");
+  if (/(?:^|\.)localhost$/i.test(host)) return undefined;
+  const asked = URL.parse(`${kind.toLowerCase()}://${bracketed(host)}:${target.port}`);
+  if (text === "" || asked === null || !needsProxy(asked, variable("NO_PROXY"))) return undefined;
   const url = URL.parse(/^[a-z]+:\/\//i.test(text) ? text : `http://${text}`);
   if (url?.protocol !== "http:") return undefined;
   const { username, password } = url;
-  const credentials = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  const credentials = `${decoded(username)}:${decoded(password)}`;
   const authorization = `Basic ${Buffer.from(credentials).toString("base64")}`;
   return {
     host: url.hostname.replaceAll(/^\[|\]$/g, ""),
@@ -34,16 +42,15 @@ export function upstreamFor(
   };
 }
 
-/** `list`: host names, domains with all that is in them, either with a port; or `*`. */
-function isExempt(list: string, { host, port }: Target): boolean {
-  return list
-    .split(",")
-    .map((entry) => entry.trim().toLowerCase())
-    .filter((entry) => entry !== "")
-    .some((entry) => {
-      const [, name = "", only] = /^(.*?)(?::(\d+))?$/.exec(entry) ?? [];
-      if (only !== undefined && Number(only) !== port) return false;
-      const domain = name.replace(/^\*?\./, "");
-      return entry === "*" || host === domain || host.endsWith(`.${domain}`);
-    });
+function bracketed(host: string): string {
+  return isIP(host) === 6 ? `[${host}]` : host;
+}
+
+/** A text with an escape that means nothing stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
