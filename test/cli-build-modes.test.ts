@@ -191,6 +191,36 @@ describe("kiln build --detach", () => {
   });
 });
 
+test("kiln log -f waits for a builder that has not begun; kiln ps says what runs", async () => {
+  await using place = new Place();
+  const gate = join(place.directory, "gate");
+  project(place);
+  const text = readFileSync(join(place.project, "kiln.build.ts"), "utf8");
+  place.write("src/a", "one");
+  place.write(
+    "kiln.build.ts",
+    text
+      .replace(
+        "cat $src/* > $out",
+        `while [ ! -e ${gate} ]; do sleep 0.05; done; cat $src/* > $out`,
+      )
+      .replace("cat $lib > $out", "echo at last; cat $lib > $out"),
+  );
+  await place.serve(daemonFlags);
+  const id = (await place.run(["build", "--detach"])).stdout.toString().trim();
+  const early = await place.run(["log", id.slice(-8), "app"]);
+  assert.match(early.stderr, /app waits in build [0-9a-f]{8}: it has no log yet \[log\.absent\]/);
+  const follower = place.start(["log", "-f", "app"]);
+  await until(follower, () => follower.stderr().includes("waits; Ctrl-C"));
+  const [head = "", row = ""] = (await place.run(["ps"])).stdout.toString().split("\n");
+  assert.match(head, /^BUILD +STATE +DONE +TIME +USER +TARGETS +NOW$/);
+  assert.match(row, new RegExp(`^${id.slice(-8)}  ▸ running +0/2 .* lib \\S+s$`));
+  writeFileSync(gate, "");
+  const ended = await follower.ended;
+  assert.equal(ended.stdout.toString(), "at last\n");
+  assert.match(ended.stderr, /^kiln: app built in \S+s$/m);
+});
+
 test("kiln build --trace writes what Perfetto reads", async () => {
   await using place = new Place();
   place.write("src/a", "one");

@@ -182,7 +182,7 @@ describe("commands with a daemon", () => {
     const run = place.start(["build", "-L", ".#slow"]);
     await until(run, () => run.stderr().includes("slow| started"));
     const [, id = ""] =
-      /^([0-9a-f]{8}) +running/m.exec((await place.run(["ps"])).stdout.toString()) ?? [];
+      /^([0-9a-f]{8}) +▸ running/m.exec((await place.run(["ps"])).stdout.toString()) ?? [];
     const follow = place.start(["log", "-f", id]);
     await until(follow, () => follow.stdout().includes("started\n"));
     const cancelled = await place.run(["cancel", id]);

@@ -180,6 +180,33 @@ const mistakes: Mistake[] = [
     code: "socket.systemd",
     says: /0 sockets/,
   },
+  {
+    name: "a trace that has nowhere to go",
+    args: ["build", "--trace", "no/such/trace.json"],
+    files: { "kiln.build.ts": good },
+    code: "file.missing",
+    says: /there is no folder no\/such/,
+  },
+  {
+    name: "a link that has nowhere to go",
+    args: ["build", "-o", "no/such/link"],
+    files: { "kiln.build.ts": good },
+    code: "file.missing",
+    says: /--out-link/,
+  },
+  {
+    name: "flags that exclude each other",
+    args: ["build", "--detach", "--watch"],
+    files: { "kiln.build.ts": good },
+    code: "usage.conflict",
+    says: /does not wait/,
+  },
+  {
+    name: "an address that is none",
+    args: ["ui", "here:99999"],
+    code: "usage.value",
+    says: /localhost:7420/,
+  },
   { name: "zb's Lua", args: ["build", "-e", "1+1"], code: "usage.expression" },
 ];
 

@@ -5,6 +5,7 @@ import type { BuildSummaryMessage } from "../rpc/protocol.ts";
 import { hasCode } from "../util/kiln-error.ts";
 import { oneBuild } from "./builds.ts";
 import { table } from "./commands/ps.ts";
+import { makeStyle } from "./progress/style.ts";
 import { listing } from "./commands/targets.ts";
 import { versionLines } from "./version.ts";
 
@@ -56,12 +57,22 @@ test("ps is a table", () => {
     user: "dev",
     counts: { built: 1 },
   };
-  const lines = table([build(ids[1]!), build(ids[0]!, ended)], Date.parse("2026-11-22T12:01:12Z"));
-  assert.deepEqual(lines, [
-    "BUILD     STATE    DONE   TIME    USER  TARGETS",
-    "7ac4b2d9  running  13/18  1m 12s  -     app-test, pack, site, …",
-    "23eb816e  built    1/1    3.1s    dev   app-test, pack, site, …",
+  const now = Date.parse("2026-11-22T12:01:12Z");
+  const style = makeStyle({ colour: false, ascii: false });
+  const running = new Map([[ids[1]!, "app 49s, docs 6s"]]);
+  assert.deepEqual(table([build(ids[1]!), build(ids[0]!, ended)], { now, style, running }), [
+    "BUILD     STATE      DONE   TIME    USER  TARGETS                  NOW",
+    "7ac4b2d9  ▸ running  13/18  1m 12s  -     app-test, pack, site, …  app 49s, docs 6s",
+    "23eb816e  ✓ built    1/1    3.1s    dev   app-test, pack, site, …",
   ]);
+  const coloured = makeStyle({ colour: true, ascii: true });
+  const [head = "", row = ""] = table([build(ids[0]!, ended)], {
+    now,
+    style: coloured,
+    running: new Map(),
+  });
+  assert.equal(head, "BUILD     STATE    DONE  TIME  USER  TARGETS");
+  assert.equal(row.length - row.replaceAll(/\u001b\[\d+m/g, "").length, 10);
 });
 
 test("targets are listed as they are named, with their parameters", () => {

@@ -6,9 +6,12 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { stat } from "node:fs/promises";
 import { once } from "node:events";
+import { dirname } from "node:path";
+import { KilnError } from "../util/kiln-error.ts";
 
 /** Opens a file (`-`: standard input) now, so that a missing one is found before anything is done; the bytes come when asked for. */
 export function openInput(name: string): () => AsyncIterable<Buffer> {
@@ -76,4 +79,18 @@ async function isSpecial(name: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/**
+ * What is written at the end must not fail for a reason that was there before.
+ *
+ * @throws KilnError `file.missing` when there is no folder for what `flag` names
+ */
+export function requireFolder(flag: string, file: string | undefined): void {
+  if (file === undefined || file === "-") return;
+  const folder = dirname(file);
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw new KilnError("file.missing", `${flag} ${file}: there is no folder ${folder}`, {
+    path: folder,
+  });
 }

@@ -4,6 +4,7 @@ import { type ProgressFlags, ShownBuild } from "../building/shown-build.ts";
 import { kilnOnly, openStore } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
+import { requireFolder } from "../files.ts";
 import { exitCodeOfSignal } from "../interrupts.ts";
 import type { BuildSummaryMessage } from "../../rpc/protocol.ts";
 import { KilnError } from "../../util/kiln-error.ts";
@@ -16,6 +17,7 @@ export async function attach(
   flags: ProgressFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<number> {
+  requireFolder("--trace", flags.trace);
   const settings = settingsFrom(flags, context.env);
   await using connection = await openStore(settings, context, { daemonOnly: true });
   kilnOnly(connection, "list builds");

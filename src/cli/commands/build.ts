@@ -4,6 +4,7 @@ import { KilnError } from "../../util/kiln-error.ts";
 import type { DryRunFlags } from "../building/dry-run.ts";
 import { Run } from "../building/run.ts";
 import type { CommandContext } from "../context.ts";
+import { requireFolder } from "../files.ts";
 import type { LimitFlags } from "../limits.ts";
 import type { GlobalFlags } from "../settings.ts";
 import { type EvaluationFlags, readOperands } from "../wanted.ts";
@@ -28,6 +29,8 @@ export async function build(
   const context = flags.quiet === true ? { ...outer, note: () => undefined } : outer;
   const named = readOperands(operands, flags); // what cannot be understood is said before anything is begun
   refuseConflicts(flags);
+  requireFolder("--trace", flags.trace);
+  requireFolder("--out-link", flags.outLink);
   if (flags.watch === true) {
     const { watchBuilds } = await import("../building/watch.ts");
     return await watchBuilds(operands, named, { makeRun: () => new Run(flags, context), context });

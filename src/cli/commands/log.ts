@@ -7,6 +7,7 @@ import { wantsColour } from "../progress/style.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { duration, shortID } from "../text.ts";
 import type { StoreClient } from "../../rpc/client.ts";
+import type { EventMessage } from "../../rpc/protocol.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 
 export interface LogFlags {
@@ -26,11 +27,20 @@ export async function log(
     throw new KilnError("daemon.foreign", "the daemon is zb's, which does not list builds");
   }
   const { client } = connection;
-  const found = await findResult(client, second === undefined ? [first] : [first, second]);
+  let found = await findResult(client, second === undefined ? [first] : [first, second]);
+  if (found.result.state === "waiting") {
+    if (flags.follow !== true) throw noLogYet(found);
+    context.note(
+      `${found.result.name} in build ${shortID(found.build.id)} waits; Ctrl-C stops following only`,
+    );
+    await begun(client, found);
+    found = await findResult(client, [found.build.id, found.result.drvPath]);
+  }
   const { build, result } = found;
+  if (result.state === "skipped") throw noLogHere(found, "skipped");
   const running = result.status === "active";
   if (result.logSize === 0 && !running) {
-    if (result.state === "reused") throw noLogHere(found);
+    if (result.state === "reused") throw noLogHere(found, "reused");
     context.note(`the builder of ${result.name} wrote nothing`);
     return;
   }
@@ -50,11 +60,32 @@ export async function log(
   }
 }
 
-function noLogHere({ build, result }: FoundResult): KilnError {
-  const what = `${result.name} was reused in build ${shortID(build.id)}: it has no log there`;
+function noLogHere({ build, result }: FoundResult, how: "reused" | "skipped"): KilnError {
+  const what = `${result.name} was ${how} in build ${shortID(build.id)}: it has no log there`;
   return new KilnError("log.absent", what, {
-    hint: "the log is with the build that made it: kiln ps -a",
+    hint:
+      how === "reused"
+        ? "the log is with the build that made it: kiln ps -a"
+        : `what failed before has one: kiln log ${shortID(build.id)}`,
   });
+}
+
+function noLogYet({ build, result }: FoundResult): KilnError {
+  const what = `${result.name} waits in build ${shortID(build.id)}: it has no log yet`;
+  return new KilnError("log.absent", what, {
+    hint: `kiln log -f ${shortID(build.id)} ${result.name}`,
+  });
+}
+
+/** Resolves when the result does not wait any more. */
+async function begun(client: StoreClient, { build, result }: FoundResult): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  const tell = (event: EventMessage): void => {
+    const isBegin = event.type === "result.started" || event.type === "result.finished";
+    if (isBegin && "drvPath" in event && event.drvPath === result.drvPath) resolve();
+  };
+  client.watch(build.id, tell).then(resolve, reject);
+  await promise;
 }
 
 interface LogWriter {

@@ -1,4 +1,8 @@
 /** `kiln ps`: the builds of the daemon. */
+import { stripVTControlCharacters } from "node:util";
+import { buildStateOf } from "../../build/events.ts";
+import type { StoreClient } from "../../rpc/client.ts";
+import { makeStyle, type Style, wantsAscii, wantsColour } from "../progress/style.ts";
 import { openStore } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { recentBuilds } from "../builds.ts";
@@ -29,11 +33,47 @@ export async function ps(
     (build) => all || build.endedAt === null,
   );
   if (json) for (const build of builds) say(JSON.stringify(build));
-  else for (const line of table(builds, Date.now())) say(line);
+  else {
+    const { env } = context;
+    const colour = wantsColour("auto", env, process.stdout.isTTY);
+    const style = makeStyle({ colour, ascii: wantsAscii(env) });
+    const now = Date.now();
+    const running = await whatRuns(connection.client, builds, now);
+    for (const line of table(builds, { now, style, running })) say(style.line(line));
+  }
+}
+
+/** What each build that has not ended is busy with: `app 49s, docs 6s`. */
+async function whatRuns(
+  client: StoreClient,
+  builds: readonly BuildSummaryMessage[],
+  now: number,
+): Promise<ReadonlyMap<string, string>> {
+  const running = new Map<string, string>();
+  for (const { id, endedAt } of builds) {
+    if (endedAt !== null) continue;
+    const { results } = await client.call("kiln.results", { buildID: id });
+    const names = results
+      .filter(({ state }) => state === "running" || state === "substituting")
+      .map(({ name, startedAt }) =>
+        startedAt === null ? name : `${name} ${duration(now - Date.parse(startedAt))}`,
+      );
+    running.set(id, list(names, 3));
+  }
+  return running;
 }
 
 /** The builds as a table, newest first, with a head. */
-export function table(builds: readonly BuildSummaryMessage[], now: number): string[] {
+export function table(
+  builds: readonly BuildSummaryMessage[],
+  options: {
+    readonly now: number;
+    readonly style: Style;
+    /** What the builds that run are busy with, by id. */
+    readonly running: ReadonlyMap<string, string>;
+  },
+): string[] {
+  const { now, style, running } = options;
   const rows = builds.map((build) => {
     const end = build.endedAt === null ? now : Date.parse(build.endedAt);
     const total = Object.values(build.counts).reduce((sum, count) => sum + count, 0);
@@ -43,7 +83,7 @@ export function table(builds: readonly BuildSummaryMessage[], now: number): stri
     );
     return [
       shortID(build.id),
-      build.state,
+      `${style.shape(buildStateOf(build.state))} ${build.state}`,
       `${total - open}/${total}`,
       duration(end - Date.parse(build.startedAt)),
       build.user ?? "-",
@@ -51,16 +91,23 @@ export function table(builds: readonly BuildSummaryMessage[], now: number): stri
         build.targets.map(({ name }) => name),
         3,
       ),
+      running.get(build.id) ?? "",
     ];
   });
   const head = ["BUILD", "STATE", "DONE", "TIME", "USER", "TARGETS"];
+  if (running.size > 0) head.push("NOW");
   const widths = head.map((title, column) =>
-    Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)),
+    Math.max(title.length, ...rows.map((row) => shownWidth(row[column] ?? ""))),
   );
   return [head, ...rows].map((row) =>
     row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .map((cell, column) => cell + " ".repeat((widths[column] ?? 0) - shownWidth(cell)))
       .join("  ")
       .trimEnd(),
   );
+}
+
+/** Columns of a cell; colours take none. */
+function shownWidth(cell: string): number {
+  return stripVTControlCharacters(cell).length;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
+import stringWidth from "string-width";
 import type { BuildEvent, BuildEventBody } from "../../build/events.ts";
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { BuildView } from "./build-view.ts";
@@ -229,6 +230,52 @@ describe("plain lines", () => {
   });
 });
 
+test("a sign of life comes each 30 seconds where nothing moves", async (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"], now: start });
+  const lines = await shown("plain", (story) => {
+    story
+      .started("app")
+      .plan({ codegen: [], docs: [], app: ["codegen"] }, 10)
+      .begin(0, "codegen");
+    t.mock.timers.tick(30_000);
+    story.begin(30, "docs");
+    t.mock.timers.tick(30_000);
+  });
+  assert.deepEqual(lines.slice(1), [
+    "kiln: [10/13] running: codegen 30s; 2 waiting",
+    "kiln: [10/13] running: codegen 1m 00s, docs 30s; 1 waiting",
+  ]);
+});
+
+test("a failure names its page when the daemon has one", async () => {
+  const page = "http://localhost:7420/";
+  const lines = await shown("plain", failure, { page });
+  assert.ok(lines.includes(`kiln: page: ${page}build/${buildID}/`));
+  const tree = await shown("tree", failure, { page });
+  assert.ok(tree.includes(`  page         ${page}build/${buildID}/`));
+});
+
+test("without UTF-8 nothing but ASCII is written, and widths stay", async () => {
+  const ascii = makeStyle({ colour: false, ascii: true });
+  for (const kind of ["tree", "plain"] as const) {
+    const lines = await shown(
+      kind,
+      (story) =>
+        success(story).tell(106, {
+          type: "message",
+          level: "info",
+          code: "build.kept",
+          text: "… naïve",
+          hint: null,
+          path: null,
+        }),
+      { style: ascii, logs: true },
+    );
+    assert.ok(lines.some((line) => line === "kiln: ~ na?ve"));
+    for (const line of lines) assert.match(line, /^[\x20-\x7e\u001b]*$/);
+  }
+});
+
 test("quiet says only what went wrong", async () => {
   assert.deepEqual(await shown("quiet", success), []);
   const lines = await shown("quiet", failure);
@@ -293,6 +340,16 @@ describe("the tree", () => {
     assert.deepEqual(narrow, ["11/15  2 running, 2 waiting  1m 12s"]);
     const small = liveRegion(middle(), style, { columns: 60, rows: 60 }, start + 72_000);
     assert.ok(small.every((line) => line.length <= 60 && !line.includes("router")));
+  });
+
+  test("cuts lines by the columns that their characters take", () => {
+    const wide = "日本語のログ👩‍👩‍👧‍👦".repeat(20);
+    const story = new Story().started("app").plan({ app: [] }).begin(0, "app").log("app", wide);
+    for (const columns of [80, 81, 100, 131]) {
+      const [line = ""] = liveRegion(story.view, style, { columns, rows: 24 }, start + 2000);
+      assert.ok(stringWidth(line) <= columns && stringWidth(line) > columns - 3, line);
+      assert.match(line, /日本語.*… +2s$/);
+    }
   });
 
   test("draws chains of any length without recursion", () => {

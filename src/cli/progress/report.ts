@@ -125,7 +125,7 @@ export function summaryLine(view: BuildView, style: Style): string {
   const reused = Math.max(of("reused"), view.state === "cancelled" ? 0 : plannedReuse);
   const counts: [number, string][] = [
     [of("failed"), "failed"],
-    [of("error"), "in error"],
+    [of("error"), "could not be built"],
     [of("interrupted"), "interrupted"],
     [of("cancelled"), "cancelled"],
     [of("skipped"), "skipped"],
@@ -140,8 +140,8 @@ export function summaryLine(view: BuildView, style: Style): string {
   const counted = words.join(", ");
   if (view.state === "reused") return `nothing to build: ${number(reused)} reused (${took})`;
   if (view.state === "cancelled") return `cancelled: ${counted || "nothing had begun"} in ${took}`;
-  if (view.state === "failed" || view.state === "error" || view.state === "interrupted")
-    return `${view.state}: ${counted} in ${took}`;
+  if (view.state === "interrupted") return `interrupted: ${counted} in ${took}`;
+  if (view.state === "failed" || view.state === "error") return `failed: ${counted} in ${took}`;
   return `${counted} in ${took}${criticalPath(view, style)}`;
 }
 
