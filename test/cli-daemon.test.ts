@@ -54,7 +54,13 @@ describe("kiln serve", () => {
   test("writes its log as JSON for programs, with the build that a line is about", async () => {
     await using place = new Place();
     place.write("kiln.build.ts", project);
-    const daemon = place.start(["serve", "--build-users-group=", "--log-format=json", "--debug"]);
+    const daemon = place.start([
+      "serve",
+      "--build-users-group=",
+      "--sandbox-path=/bin /usr /lib /lib64",
+      "--log-format=json",
+      "--debug",
+    ]);
     await until(daemon, () => daemon.stderr().includes("Listening on"));
     const built = await place.run(["build", ".#default"]);
     assert.equal(built.code, 0, built.stderr);
