@@ -111,7 +111,7 @@ const buildID = z.object({ buildID: textOrEmpty });
 
 const readLog = buildID
   .extend({
-    drvPath: storePath,
+    drvPath: optional(storePath),
     rangeStart: optional(integer.refine((value) => value >= 0, { error: "must not be negative" })),
     rangeEnd: optional(integer),
   })
@@ -280,7 +280,7 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
   },
   "zb.info": {
     needsParams: true,
-    params: z.object({ path: storePath }),
+    params: z.object({ path: optional(storePath) }),
     result: z.looseObject({ info: info.nullable() }),
   },
   "zb.export": {

@@ -295,10 +295,6 @@ export const eventMethod = "kiln.event";
 /** The notification `kiln.progress`: to a client whose request takes long. */
 export const progressMethod = "kiln.progress";
 
-interface PathParams {
-  readonly path: StorePath;
-}
-
 interface PathsParams {
   readonly paths: readonly StorePath[];
 }
@@ -317,7 +313,11 @@ type NoParams = {};
 /** Parameters and result by method. */
 export interface Methods {
   "zb.exists": { params: { readonly path: string }; result: boolean };
-  "zb.info": { params: PathParams; result: { readonly info: ObjectInfoMessage | null } };
+  "zb.info": {
+    /** No path is one of which nothing is known. */
+    params: { readonly path?: StorePath | undefined };
+    result: { readonly info: ObjectInfoMessage | null };
+  };
   "zb.export": {
     params: PathsParams & {
       /** Default false. */
@@ -366,7 +366,8 @@ export interface Methods {
   "zb.cancelBuild": { params: BuildParams; result: null };
   "zb.readLog": {
     params: BuildParams & {
-      readonly drvPath: StorePath;
+      /** Without one there is no log. */
+      readonly drvPath?: StorePath | undefined;
       /** First byte. Default 0. */
       readonly rangeStart?: number | undefined;
       /** The byte after the last; more than the start. Default: no end. */

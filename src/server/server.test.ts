@@ -153,6 +153,10 @@ describe("an embedded server", () => {
     await assert.rejects(server.handle({ method: "zb.info", params: { path: "x" } }), (e) =>
       hasCode(e, "rpc.params"),
     );
+    assert.deepEqual(await server.handle({ method: "zb.info", params: {} }), { info: null });
+    await assert.rejects(server.handle({ method: "zb.readLog", params: { buildID: "x" } }), (e) =>
+      hasCode(e, "log.unknown"),
+    );
     await assert.rejects(
       server.handle({ method: "zb.export", params: { paths: [] } }),
       /no exporter in context/,

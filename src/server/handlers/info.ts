@@ -6,7 +6,7 @@ import type { Handler } from "../context.ts";
 
 /** What is known of an object; null when it is not registered. */
 export const info: Handler<"zb.info"> = async ({ path }, { store }) => ({
-  info: infoMessage(store, path) ?? null,
+  info: path === undefined ? null : (infoMessage(store, path) ?? null),
 });
 
 export function infoMessage(store: Store, path: StorePath): ObjectInfoMessage | undefined {
