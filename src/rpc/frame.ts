@@ -42,10 +42,16 @@ export type Frame =
 export class FrameReader {
   readonly #reader: ByteReader;
   readonly #limits: FrameLimits;
+  #begun: number | undefined;
 
   constructor(reader: ByteReader, limits: FrameLimits = defaultFrameLimits) {
     this.#reader = reader;
     this.#limits = limits;
+  }
+
+  /** Since when a message is being read that has begun and is not complete, as `performance.now()` counts. */
+  get begun(): number | undefined {
+    return this.#begun;
   }
 
   /**
@@ -55,6 +61,14 @@ export class FrameReader {
    * throws.
    */
   async next(): Promise<Frame | undefined> {
+    try {
+      return await this.#next();
+    } finally {
+      this.#begun = undefined;
+    }
+  }
+
+  async #next(): Promise<Frame | undefined> {
     for (;;) {
       const headers = await this.#headers();
       if (headers === undefined) return undefined;
@@ -72,6 +86,7 @@ export class FrameReader {
         return { type: "rpc", body: await this.#reader.exact(length) };
       }
       await new FrameBody(this.#reader, length).skip();
+      this.#begun = undefined;
     }
   }
 
@@ -85,6 +100,7 @@ export class FrameReader {
         if (isFirst) return undefined;
         throw truncated("the header of a message");
       }
+      this.#begun ??= performance.now();
       let start = 0;
       for (let end; (end = bytes.indexOf(0x0a, start)) !== -1; start = end + 1) {
         begun.add(bytes.subarray(start, end));

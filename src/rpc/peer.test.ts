@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { duplexPair } from "node:stream";
 import { test, type TestContext } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import * as fc from "fast-check";
 import { hasCode, type KilnError } from "../util/kiln-error.ts";
 import { RpcError } from "./errors.ts";
@@ -476,6 +477,42 @@ test("a write without progress ends the connection and aborts what runs", async 
   assert.deepEqual(
     faults.map(({ code }) => code),
     ["socket.stalled"],
+  );
+});
+
+test("a message that begins and does not go on ends the connection; one that has not begun does not", async (t) => {
+  const { wire, peer, faults } = await serve(t, { limits: { messageTimeout: 300 } });
+  wire.send(request("m", 1));
+  await wire.answers(1);
+  await delay(700);
+  assert.equal(peer.unsentBytes, 0);
+  wire.send(request("m", 2));
+  assert.equal((await wire.answers(1)).size, 1, "it may be silent for as long as it likes");
+  wire.send(request("m", 3).subarray(0, -1));
+  await peer.closed;
+  assert.deepEqual(
+    faults.map(({ code }) => code),
+    ["frame.slow"],
+  );
+});
+
+test("an export whose bytes fail to come ends the connection; one that comes slowly does not", async (t) => {
+  const { wire, peer, faults } = await serve(t, {
+    receiveExport: async (body) => void (await body.exact(8)),
+    limits: { messageTimeout: 300, exportTimeout: 1000 },
+  });
+  wire.send(Buffer.from(`Content-Type: ${exportType}\r\nContent-Length: 8\r\n\r\n`));
+  for (let i = 0; i < 8; i++) {
+    await delay(150);
+    wire.send(Buffer.from("x"));
+  }
+  wire.send(request("m", 1));
+  await wire.answers(1);
+  wire.send(Buffer.from(`Content-Type: ${exportType}\r\nContent-Length: 8\r\n\r\nx`));
+  await peer.closed;
+  assert.deepEqual(
+    faults.map(({ code }) => code),
+    ["frame.slow"],
   );
 });
 

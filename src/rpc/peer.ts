@@ -74,6 +74,10 @@ export interface PeerLimits extends FrameLimits, RequestLimits {
   readonly stallTimeout: number;
   /** Milliseconds between two looks whether the other side is still there, while nothing is read. */
   readonly probeInterval: number;
+  /** Milliseconds that the header and the JSON of a message may take to arrive once it has begun; Infinity waits for ever. */
+  readonly messageTimeout: number;
+  /** Milliseconds for which the bytes of an export may fail to come; Infinity waits for ever. */
+  readonly exportTimeout: number;
 }
 
 /** What zb allows, and Kiln's bounds where zb has none. */
@@ -83,6 +87,8 @@ export const defaultPeerLimits: PeerLimits = {
   unsentBytes: 1024 * 1024,
   stallTimeout: 60_000,
   probeInterval: 1000,
+  messageTimeout: Infinity,
+  exportTimeout: Infinity,
 };
 
 export interface PeerOptions {
@@ -119,7 +125,9 @@ export class Peer implements AsyncDisposable {
   readonly #writer: MessageWriter;
   readonly #requests: Requests;
   readonly #calls = new Calls();
+  readonly #clock: NodeJS.Timeout | undefined;
   #isClosing = false;
+  #isInExport = false;
 
   /** Takes over `stream` and begins to read. */
   constructor(stream: Duplex, options: PeerOptions = {}) {
@@ -136,6 +144,10 @@ export class Peer implements AsyncDisposable {
       onFault: (fault) => this.#onWriteFault(fault),
     });
     this.#requests = new Requests(this.#limits, (request) => void this.#handle(request));
+    const shortest = Math.min(this.#limits.messageTimeout, this.#limits.exportTimeout);
+    if (shortest !== Infinity) {
+      this.#clock = setInterval(() => this.#checkPace(), shortest / 4).unref();
+    }
     const streamClosed = new Promise<void>((resolve) => {
       if (stream.closed) resolve();
       else stream.once("close", resolve);
@@ -214,6 +226,7 @@ export class Peer implements AsyncDisposable {
     } catch (error) {
       if (!this.#isClosing) this.#options.onFault?.(KilnError.from(error, "socket.interrupted"));
     }
+    clearInterval(this.#clock);
     // Replies came in what was read. Those that we owe can still go out.
     this.#calls.failAll(interrupted());
     // Most often it is gone, and not only done with asking.
@@ -225,6 +238,17 @@ export class Peer implements AsyncDisposable {
     this.#stream.destroy();
   }
 
+  /** Who begins a message and does not go on, is given up: a connection costs memory, and there are only so many. */
+  #checkPace(): void {
+    const { messageTimeout, exportTimeout } = this.#limits;
+    const since = this.#isInExport ? this.#source.waitingSince : this.#frames.begun;
+    const limit = this.#isInExport ? exportTimeout : messageTimeout;
+    if (since === undefined || performance.now() - since < limit) return;
+    const fault = new KilnError("frame.slow", `a message was not complete after ${limit / 1000} s`);
+    this.#options.onFault?.(fault);
+    this.destroy(fault);
+  }
+
   async #readAll(): Promise<void> {
     for (;;) {
       await this.#roomToRead();
@@ -232,7 +256,11 @@ export class Peer implements AsyncDisposable {
       // What is in memory already does not count as read.
       if (frame === undefined || this.#isClosing) return;
       if (frame.type === "rpc") this.#receive(frame.body);
-      else await this.#receiveExport(frame);
+      else {
+        this.#isInExport = true;
+        await this.#receiveExport(frame);
+        this.#isInExport = false;
+      }
     }
   }
 
@@ -361,7 +389,7 @@ export class Peer implements AsyncDisposable {
     try {
       await receiveExport?.(body.reader, headers);
     } catch (error) {
-      this.#options.onFault?.(KilnError.from(error));
+      if (!this.#isClosing) this.#options.onFault?.(KilnError.from(error));
     }
     return body.skip();
   }

@@ -12,6 +12,7 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
   #error: Error | undefined;
   /** Ends the wait for the next chunk. */
   #wake: (() => void) | undefined;
+  #waitingSince: number | undefined;
 
   constructor(stream: Readable) {
     this.#stream = stream;
@@ -27,6 +28,11 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
       }
       this.#wake?.();
     });
+  }
+
+  /** Since when a chunk is waited for, as `performance.now()` counts; undefined while none is. */
+  get waitingSince(): number | undefined {
+    return this.#waitingSince;
   }
 
   /** From now on the stream looks ended: nothing more is read. */
@@ -48,7 +54,11 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
       if (this.#ended) return { done: true, value: undefined };
       if (this.#error !== undefined) throw this.#error;
       const chunk: Buffer | null = this.#stream.read();
-      if (chunk !== null) return { done: false, value: chunk };
+      if (chunk !== null) {
+        this.#waitingSince = undefined;
+        return { done: false, value: chunk };
+      }
+      this.#waitingSince ??= performance.now();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });

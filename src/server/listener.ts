@@ -16,6 +16,7 @@ import {
 import { connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { descriptorLimit } from "../util/descriptor-limit.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 /** Linux takes 107 bytes and a zero (sun_path of unix(7)); macOS 103. */
@@ -37,7 +38,7 @@ export interface PassedSocket {
 
 /** How clients are let in. */
 export interface ListenerOptions {
-  /** Connections at the same time; more are closed at once. Default 1000. */
+  /** Connections at the same time; more are closed at once. Default 1000, or half of the descriptors that the process may have. */
   readonly maxConnections?: number;
   /** Told of trouble that ends nothing: a refused connection, no more descriptors. */
   readonly log?: (level: "warn", text: string) => void;
@@ -69,7 +70,7 @@ export class Listener implements AsyncDisposable {
   ): Promise<Listener> {
     // Half-closed connections are still answered: a client may send its requests, end, and read.
     const server = createServer({ allowHalfOpen: true });
-    server.maxConnections = options.maxConnections ?? 1000;
+    server.maxConnections = options.maxConnections ?? mostConnections();
     server.on("connection", accept);
     server.on("drop", () => options.log?.("warn", "too many connections: one was refused"));
     if ("fd" in place) {
@@ -126,6 +127,11 @@ export async function probeSocket(
   } finally {
     probe.destroy();
   }
+}
+
+/** The rest of the descriptors is for the work that connections ask for. */
+function mostConnections(): number {
+  return Math.min(1000, Math.floor((descriptorLimit() ?? Infinity) / 2));
 }
 
 /** Makes sure that nothing living is at `path`. */

@@ -22,6 +22,7 @@ import { callerAt, denied, embedder, nameOf, type Caller, type Door } from "./ac
 import type { Connection, Exporter } from "./context.ts";
 import { openExecutors } from "./executors.ts";
 import { dispatch } from "./handlers/table.ts";
+import { Guests } from "./guests.ts";
 import { Listener, type ListenerOptions, type PassedSocket, type SocketPlace } from "./listener.ts";
 import { NarReceiver } from "./nar-receiver.ts";
 import {
@@ -45,6 +46,10 @@ export interface ServerRequest {
   readonly exporter?: Exporter;
 }
 
+/** Milliseconds that a message, and the next bytes of an import, may take to come. */
+const messageTimeout = 60_000;
+const exportTimeout = 600_000;
+
 /** Bytes of notifications that may wait for a slow reader. */
 const unsentEvents = 256 * 1024;
 
@@ -61,6 +66,7 @@ export class Server implements AsyncDisposable {
   readonly #log: Log;
   readonly #listeners = new Set<Listener>();
   readonly #peers = new Set<Peer>();
+  readonly #guests = new Guests();
   #tracing: AsyncDisposable | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
@@ -140,6 +146,7 @@ export class Server implements AsyncDisposable {
     };
     const connection: Connection = { exporter, importer, notify, caller, builds: new Set() };
     const peer: Peer = new Peer(stream, {
+      limits: { messageTimeout, exportTimeout },
       handler: async ({ method, params, id, idText, extra, signal }) =>
         await this.#answer({ method, params, id, idText, extra, signal, connection }),
       receiveExport: async (body) => {
@@ -187,7 +194,14 @@ export class Server implements AsyncDisposable {
     const { door = "everybody", ...rest } = options;
     const accept = async (socket: Socket): Promise<void> => {
       const credentials = (await credentialReader())?.(socket);
-      await this.serve(socket, callerAt(door, credentials, this.#options.trustedGroup));
+      const caller = callerAt(door, credentials, this.#options.trustedGroup);
+      using place = this.#guests.admit(caller);
+      if (place === undefined) {
+        this.#log("warn", `too many connections of ${nameOf(caller)}: one was refused`);
+        socket.destroy();
+        return;
+      }
+      await this.serve(socket, caller);
     };
     const listener = await Listener.open(place, (socket) => void accept(socket), {
       log: this.#log,

@@ -49,8 +49,11 @@ export interface ImportReport {
   readonly message?: string;
 }
 
-/** Reports beyond this many are dropped, the oldest first. */
-const maxReports = 100_000;
+/** Reports beyond this many, or of more characters, are dropped, the oldest first. */
+const mostReports = { count: 100_000, size: 8 * 1024 * 1024 };
+
+/** An importer logs this many rejections; whoever sent the objects can ask for all. */
+const mostLogged = 100;
 
 export class Importer implements ExportReceiver, AsyncDisposable {
   /** What became of the objects, in the order of the stream; complete after {@link flush}. The reader may empty it. */
@@ -61,6 +64,8 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   readonly #held: Holding;
   #folder: ImportFolder | undefined;
   #count = 0;
+  #reportSize = 0;
+  #logged = 0;
   #arrival: Arrival | undefined;
   #batch = new Batch();
   #placing: Promise<void> = Promise.resolve();
@@ -232,17 +237,31 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 
   #report(storePath: string, outcome: Placed | { readonly error: KilnError } | undefined): void {
-    if (this.reports.length >= maxReports) this.reports.splice(0, maxReports / 2);
     if (outcome === undefined || !("error" in outcome)) {
-      const status = outcome?.status === "present" ? "present" : "imported";
-      this.reports.push({ storePath, status });
+      this.#add({ storePath, status: outcome?.status === "present" ? "present" : "imported" });
       return;
     }
     const { code, message } = outcome.error;
-    this.reports.push({ storePath, status: "rejected", code, message });
+    this.#add({ storePath, status: "rejected", code, message });
+    if (++this.#logged > mostLogged) return;
     const who = this.#options.user === undefined ? "" : ` from ${this.#options.user}`;
-    this.#parts.log("warn", `rejected ${JSON.stringify(storePath)}${who}: ${message}`);
+    const more = this.#logged === mostLogged ? " (no more are logged of this connection)" : "";
+    this.#parts.log("warn", `rejected ${JSON.stringify(storePath)}${who}: ${message}${more}`);
   }
+
+  #add(report: ImportReport): void {
+    const { reports } = this;
+    if (reports.length === 0) this.#reportSize = 0;
+    this.#reportSize += sizeOf(report);
+    reports.push(report);
+    if (reports.length < mostReports.count && this.#reportSize < mostReports.size) return;
+    reports.splice(0, Math.ceil(reports.length / 2));
+    this.#reportSize = reports.reduce((sum, one) => sum + sizeOf(one), 0);
+  }
+}
+
+function sizeOf({ storePath, message = "" }: ImportReport): number {
+  return storePath.length + message.length + 100;
 }
 
 /** Where trees are until they are placed. */

@@ -156,13 +156,14 @@ export class Load {
     const name = `r${this.#names++}`;
     try {
       await client.call("kiln.addRoot", { name, path });
-      if (sure.has(path)) roots.set(name, path);
+      this.#oracle.rooted(name, path);
     } catch (error) {
-      if (!hasCode(error, "rpc.failed")) throw error;
+      // Somebody has removed it by name.
+      if (!hasCode(error, "store.missing")) throw error;
     }
     const [oldest] = roots.keys();
     if (roots.size <= mostRoots || oldest === undefined) return;
-    roots.delete(oldest);
+    this.#oracle.unroot(oldest);
     await client.call("kiln.removeRoot", { name: oldest });
   }
 
@@ -205,8 +206,8 @@ export class Load {
       );
       this.#oracle.went(deleted, began);
     } catch (error) {
-      // A builder uses it, or a collection was faster.
-      if (!hasCode(error, "rpc.failed")) throw error;
+      // An import uses it, or a collection was faster.
+      if (!hasCode(error, "store.inUse") && !hasCode(error, "store.missing")) throw error;
     }
   }
 

@@ -82,13 +82,31 @@ export class Oracle {
 
   /** All that no root keeps may go. */
   collecting(): void {
+    this.#release();
+    this.#collected = ++this.#now;
+  }
+
+  /** It was acknowledged as a root. */
+  rooted(name: string, path: StorePath): void {
+    this.#note(path, `root ${name}`);
+    if (this.sure.has(path)) this.roots.set(name, path);
+  }
+
+  /** What only this root keeps may go: a collection may be about to begin. */
+  unroot(name: string): void {
+    const path = this.roots.get(name);
+    if (path !== undefined) this.#note(path, `no root ${name} any more`);
+    this.roots.delete(name);
+    this.#release();
+  }
+
+  #release(): void {
     const kept = this.#kept();
     for (const path of this.sure) {
       if (kept.has(path)) continue;
       this.sure.delete(path);
       this.#note(path, "may be collected");
     }
-    this.#collected = ++this.#now;
   }
 
   /** What began at `began` said that it has removed these. */
@@ -126,8 +144,9 @@ export class Oracle {
 
   #story(what: string, path: StorePath): string {
     const near = new Set([path, ...(this.references.get(path) ?? []), ...this.referrers(path)]);
+    const names = [...this.roots].filter(([, target]) => target === path).map(([name]) => name);
     const lines = [...near].map((one) => `  ${one}: ${this.#history.get(one)?.join(", ")}`);
-    return [`${what}: ${path}`, ...lines].join("\n");
+    return [`${what}: ${path} (${names.join(", ") || "no root"})`, ...lines].join("\n");
   }
 
   #kept(): Set<StorePath> {

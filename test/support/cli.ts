@@ -13,6 +13,8 @@ import { type Ended, kilnProgram } from "./world.ts";
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly input?: string | Buffer;
+  /** A program that is to run it, with its first arguments: `kiln` and its own follow. */
+  readonly through?: readonly string[];
 }
 
 /** A run that goes on. */
@@ -46,7 +48,9 @@ export class Place implements AsyncDisposable {
 
   /** Starts `kiln` in the project. */
   start(args: readonly string[], options: RunOptions = {}): Started {
-    const child = spawn(kilnProgram, args, {
+    const [program = kilnProgram, ...before] = options.through ?? [];
+    const words = options.through === undefined ? args : [...before, kilnProgram, ...args];
+    const child = spawn(program, words, {
       cwd: this.project,
       stdio: ["pipe", "pipe", "pipe"],
       env: {

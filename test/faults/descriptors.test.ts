@@ -1,0 +1,50 @@
+// A daemon that may open few files, with more connections than that.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseStoreDirectory } from "../../src/format/store-path.ts";
+import { StoreClient } from "../../src/rpc/client.ts";
+import { bytesOf, exported, sample, streamOf } from "../../src/store/store.test.support.ts";
+import { Place, until } from "../support/cli.ts";
+
+test("more connections than descriptors are refused, and whoever is connected goes on", async () => {
+  await using place = new Place();
+  const daemon = await place.serve([], { through: ["sh", "-c", 'ulimit -n 160; exec "$0" "$@"'] });
+  const object = sample(parseStoreDirectory(place.store), "object", {
+    entries: { a: "a", b: { entries: { c: "c" } } },
+  });
+  await using client = await StoreClient.connect(place.socket);
+  await client.importStream([streamOf(object)]);
+  await client.barrier();
+  const flood = Array.from({ length: 300 }, () => connect(place.socket));
+  let closed = 0;
+  for (const socket of flood) socket.on("error", () => {}).on("close", () => closed++);
+  await until(daemon, () => daemon.stderr().includes("too many connections"));
+  for (let round = 0; round < 20; round++) {
+    const bytes = await bytesOf(await client.export([object.storePath]));
+    assert.ok(bytes.equals(streamOf(exported(object))));
+    const { damaged } = await client.call("kiln.verify", { contents: true });
+    assert.deepEqual(damaged, []);
+    const more = sample(parseStoreDirectory(place.store), `more-${round}`, "more");
+    await client.importStream([streamOf(more)]);
+    await client.barrier();
+    const { reports } = await client.call("kiln.importReport", {});
+    assert.deepEqual(
+      reports.filter(({ status }) => status === "rejected"),
+      [],
+    );
+  }
+  assert.ok(closed > 100, `${closed} were refused`);
+  await Promise.all(flood.map(end));
+  await delay(50);
+  await using next = await StoreClient.connect(place.socket);
+  assert.equal(await next.call("zb.exists", { path: object.storePath }), true);
+});
+
+async function end(socket: Socket): Promise<void> {
+  if (socket.closed) return;
+  socket.destroy();
+  await once(socket, "close");
+}
