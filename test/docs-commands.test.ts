@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import type { Command } from "commander";
+import { anchorOf } from "../scripts/document-page.ts";
 import { flagsOf, normalizeArguments } from "../src/cli/arguments.ts";
 import { Interrupts } from "../src/cli/interrupts.ts";
 import { makeProgram } from "../src/cli/program.ts";
@@ -53,17 +54,12 @@ function faultOf(line: string): string | undefined {
   return unknown.length === 0 ? undefined : `no flag ${unknown.join(", ")}`;
 }
 
-/** The anchors of a document's headings, as code hosts make them. */
+/** The anchors in a document: of its headings, and those that it sets. */
 function anchorsOf(text: string): Set<string> {
   const prose = text.replaceAll(/^```.*?^```/gms, "");
-  return new Set(
-    [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
-      heading
-        .toLowerCase()
-        .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
-        .replaceAll(" ", "-"),
-    ),
-  );
+  const headings = [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => anchorOf(heading));
+  const set = [...prose.matchAll(/ id="([^"]+)"/g)].map(([, id = ""]) => id);
+  return new Set([...headings, ...set]);
 }
 
 /** Where a document's links lead: files from the checkout's root, and the anchors in them. */

@@ -33,8 +33,11 @@ export interface Block {
 /** README.md and all pages below docs/. */
 export const documents: readonly string[] = [
   "README.md",
-  ...globSync("docs/**/*.md", { cwd: root }).toSorted(),
-].filter((file) => !/^docs\/(?:pages|node_modules)\//.test(file));
+  ...globSync("docs/**/*.md", {
+    cwd: root,
+    exclude: ["docs/node_modules/**", "docs/pages/**"],
+  }).toSorted(),
+];
 
 export function readDocument(file: string): string {
   return readFileSync(join(root, file), "utf8");
