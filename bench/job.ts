@@ -88,10 +88,11 @@ export async function put(
 /** Realises derivations; throws when the build failed. */
 export async function build(client: StoreClient, drvPaths: readonly StorePath[]): Promise<void> {
   const { buildID } = await client.call("zb.realize", { drvPath: [...drvPaths] });
-  for (;;) {
+  // More and more seldom: the question costs the daemon something, too.
+  for (let pause = 1; ; pause = Math.min(10, pause + 1)) {
     const { status } = await client.call("zb.getBuild", { buildID });
     if (status === "success") return;
     if (status !== "active") throw new Error(`a build ended with ${status}`);
-    await delay(5);
+    await delay(pause);
   }
 }

@@ -4,7 +4,6 @@ import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { BuildRow } from "../store/database/builds.ts";
-import { lightly } from "../store/database/lightly.ts";
 import type { EquivalenceClass } from "../store/database/realizations.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
@@ -190,7 +189,7 @@ export class Build {
   /** Its outputs were there. */
   reused(result: Result, drvHash: Hash, outputs: Outputs): Ended {
     this.#reuse(result, drvHash, outputs);
-    lightly(this.#shop.store.database, () => this.#shop.table.saveResult(this.id, result.toRow()));
+    this.#shop.store.database.lightly(() => this.#shop.table.saveResult(this.id, result.toRow()));
     return { outputs };
   }
 
@@ -249,9 +248,7 @@ export class Build {
 
   saveResult(result: Result): void {
     try {
-      lightly(this.#shop.store.database, () =>
-        this.#shop.table.saveResult(this.id, result.toRow()),
-      );
+      this.#shop.store.database.lightly(() => this.#shop.table.saveResult(this.id, result.toRow()));
     } catch (error) {
       this.#notSaved(error);
     }
@@ -266,7 +263,7 @@ export class Build {
   save(): boolean {
     const { store, table } = this.#shop;
     try {
-      lightly(store.database, () => {
+      store.database.lightly(() => {
         for (const result of this.results.values()) table.saveResult(this.id, result.toRow());
         table.saveBuild(this.#row);
       });
@@ -322,7 +319,7 @@ export class Build {
       settled.set(drvPath, { ...planned, action: "done" });
     }
     if (reused.length > 0) {
-      lightly(this.#shop.store.database, () => {
+      this.#shop.store.database.lightly(() => {
         for (const result of reused) this.#shop.table.saveResult(this.id, result.toRow());
       });
     }
@@ -369,7 +366,7 @@ export class Build {
     try {
       const hasBuilt = [...this.results.values()].some((result) => result.state === "built");
       if (hasBuilt) await store.database.durably(() => table.saveBuild(row));
-      else lightly(store.database, () => table.saveBuild(row));
+      else store.database.lightly(() => table.saveBuild(row));
     } catch (error) {
       this.#notSaved(error);
     }

@@ -146,7 +146,7 @@ class Job {
 
   async #make(drvHash: Hash): Promise<Ended> {
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
-    using _place = await this.#shop.places.acquire(this.#signal);
+    using place = await this.#shop.places.acquire(this.#signal);
     const isBuiltin = this.#derivation.system === builtinSystem;
     using held = isBuiltin ? undefined : await this.#shop.users.acquire(this.#signal);
     const fixed = fixedOutput(this.#derivation);
@@ -164,7 +164,8 @@ class Job {
     checkRequirements(this.#derivation, [...placeholders.keys()], this.#shop);
     const inputs = this.#inputs();
     using _kept = this.#shop.store.protect(inputs);
-    const infos = await this.#runBuilder(executor, inputs, { user: held?.user, lock, drvHash });
+    const user = held?.user;
+    const infos = await this.#runBuilder(executor, inputs, { user, place, lock, drvHash });
     const outputs = this.#outputsOf(infos);
     if (this.#planned.isCheck) return this.#compare(outputs);
     this.#build.built(this.#result, { drvHash, outputs, endedAt: this.#recordedAt });
@@ -202,6 +203,7 @@ class Job {
     inputs: readonly StorePath[],
     held: {
       readonly user: BuildUser | undefined;
+      readonly place: Disposable;
       readonly lock: Disposable | undefined;
       readonly drvHash: Hash;
     },
@@ -218,6 +220,9 @@ class Job {
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
       this.#result.exitCode = 0;
+      // Another builder runs while this one's outputs are read and brought to disk.
+      using _turn = await this.#shop.registrations.acquire(this.#signal);
+      held.place[Symbol.dispose]();
       this.#build.phase(this.#result, "register");
       return await this.#register(outputs, inputs, held);
     } catch (error) {

@@ -1,7 +1,6 @@
 /** Forgetting builds that ended long ago, with their logs. */
 import { rm } from "node:fs/promises";
 import { KilnError } from "../util/kiln-error.ts";
-import { lightly } from "../store/database/lightly.ts";
 import { logFolder } from "./build-log.ts";
 import type { Workshop } from "./workshop.ts";
 
@@ -18,7 +17,7 @@ export async function forgetOldBuilds(
     try {
       // The logs first: without the rows nobody would know of them.
       await rm(logFolder(logDirectory, id), { recursive: true, force: true });
-      lightly(store.database, () => table.delete(id));
+      store.database.lightly(() => table.delete(id));
     } catch (error) {
       log("warn", `forgetting build ${id}: ${KilnError.from(error).message}`);
     }

@@ -3,7 +3,6 @@ import { existsSync } from "node:fs";
 import { removeTree } from "../files/remove-tree.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { ResultRow } from "../store/database/builds.ts";
-import { lightly } from "../store/database/lightly.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { appendToLog, logPath } from "./build-log.ts";
 import { resultStateOf } from "./events.ts";
@@ -38,7 +37,7 @@ export function closeInterruptedBuilds(shop: Workshop): Leftover[] {
     }
     const worst = worstOf(ended.map((result) => resultStateOf(result.state)));
     const state = worst === "error" || worst === "failed" ? worst : "interrupted";
-    lightly(store.database, () => {
+    store.database.lightly(() => {
       for (const result of ended) table.saveResult(build.id, result);
       table.saveBuild({ ...build, state, endedAt: now, failure: build.failure ?? message });
     });

@@ -13,7 +13,6 @@ import type {
   BuildSummaryMessage,
   KilnResultMessage,
 } from "../rpc/protocol.ts";
-import { lightly } from "../store/database/lightly.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Build, type BuildRequest } from "./build.ts";
 import { Choices } from "./choices.ts";
@@ -349,7 +348,7 @@ export class BuildService implements AsyncDisposable {
       withLogFields(this.#shop, logFields),
     );
     try {
-      lightly(this.#shop.store.database, () => this.#shop.table.saveBuild(build.row));
+      this.#shop.store.database.lightly(() => this.#shop.table.saveBuild(build.row));
     } catch (error) {
       build.giveUp();
       throw error;

@@ -39,6 +39,8 @@ export interface Workshop {
   readonly executors: Executors;
   /** Places for builders, in the whole daemon. */
   readonly places: Limiter;
+  /** Turns for what builders have left: they come one after the other sooner than that gets to disk. */
+  readonly registrations: Limiter;
   readonly users: BuildUsers;
   /** By derivation path, and by derivation hash. */
   readonly derivationLocks: KeyedMutex;
@@ -105,6 +107,7 @@ export function openWorkshop(options: BuildServiceOptions): Workshop {
     realizations: new RealizationTable(store.database),
     executors: options.executors,
     places: new Limiter(options.jobs),
+    registrations: new Limiter(2 * options.jobs),
     users: new BuildUsers(options.buildUsers ?? []),
     derivationLocks: new KeyedMutex(),
     host: options.host ?? hostSystem(),

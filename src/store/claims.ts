@@ -1,7 +1,6 @@
 /** Names in the store directory that a builder writes by itself. */
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { lightly } from "./database/lightly.ts";
 import type { StoreParts } from "./parts.ts";
 
 /** Disposing of it takes away what has not become an object. */
@@ -42,7 +41,7 @@ async function release(parts: StoreParts, paths: readonly StorePath[]): Promise<
   if (unfinished.length > 0) await parts.syncer.names();
   try {
     // An intent that comes back after a power failure finds nothing any more.
-    lightly(parts.database, () => parts.intents.clear(paths));
+    parts.database.lightly(() => parts.intents.clear(paths));
   } catch (error) {
     parts.log("warn", `intents stay for now: ${KilnError.from(error).message}`);
     parts.intents.clearLater(paths);

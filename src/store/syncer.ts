@@ -4,12 +4,16 @@
  * Few files are synced one by one. For many, one syncfs(2) of the store's file system is far cheaper than a sync for each, and
  * everybody who waits shares it.
  */
+import { closeSync, fsync, openSync } from "node:fs";
 import { open } from "node:fs/promises";
+import { promisify } from "node:util";
 import { syncTree } from "../files/sync-tree.ts";
 import { walk } from "../files/walk.ts";
 import { SharedRun } from "../util/shared-run.ts";
 import type { Durability } from "./database/open.ts";
 import { FileSystemSync } from "./file-system-sync.ts";
+
+const sync = promisify(fsync);
 
 /** From this many files and folders on, the file system is synced as a whole. */
 const many = 24;
@@ -25,11 +29,16 @@ export class Syncer implements Disposable {
   readonly #folder: SharedRun;
   readonly #fileSystem: SharedRun;
   readonly #program: FileSystemSync;
+  /** The store directory, open from the first time it is synced. */
+  #root: number | undefined;
 
   /** `root` is the physical store directory. */
   constructor(root: string, durability: Durability) {
     this.#enabled = durability === "power";
-    this.#folder = new SharedRun(() => syncFolder(root));
+    this.#folder = new SharedRun(async () => {
+      this.#root ??= openSync(root, "r");
+      await sync(this.#root);
+    });
     this.#program = new FileSystemSync(root);
     this.#fileSystem = new SharedRun(async () => {
       if (!(await this.#program.run())) throw new Error("the file system could not be synced");
@@ -56,6 +65,8 @@ export class Syncer implements Disposable {
 
   [Symbol.dispose](): void {
     this.#program[Symbol.dispose]();
+    if (this.#root !== undefined) closeSync(this.#root);
+    this.#root = undefined;
   }
 
   /** Whether it worked. If not, syncing the files themselves finds out why. */

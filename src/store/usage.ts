@@ -6,7 +6,6 @@ import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { once } from "../util/keyed-mutex.ts";
 import { Pacer } from "../util/pacer.ts";
-import { lightly } from "./database/lightly.ts";
 import type { StoreDatabase } from "./database/open.ts";
 import { integerIn } from "./database/row.ts";
 import type { Log } from "./object-files.ts";
@@ -95,7 +94,7 @@ export class Usage implements Disposable {
       "update objects set used_at = ? where path = ? and max(used_at, registered_at) < ?",
     );
     const now = this.#clock();
-    lightly(this.#database, () => {
+    this.#database.lightly(() => {
       for (const [path, time] of batch) update.run(time, path, time - exactness);
     });
     for (const [path, time] of batch) {

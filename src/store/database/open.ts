@@ -64,6 +64,8 @@ export class StoreDatabase implements Disposable {
     // Without syncs there is nothing to be gained, and without a write-ahead log it would not be safe.
     if (mode === "wal" && options.durability !== "process") {
       this.#log = new WriteAheadLog(connection);
+      // Syncing is the log's business from here on, but for what says otherwise.
+      sql.exec("pragma synchronous = normal");
     }
     this.#upkeep = setInterval(() => this.#keepUp(), hour).unref();
   }
@@ -110,6 +112,24 @@ export class StoreDatabase implements Disposable {
    * Inside another transaction it is a part of that one, which can fail alone.
    */
   transaction<T>(fn: () => T extends PromiseLike<unknown> ? never : T): T {
+    if (this.#log === undefined || this.#depth > 0) return this.#transact(fn);
+    this.#exec("pragma synchronous = full");
+    try {
+      return this.#transact(fn);
+    } finally {
+      this.#exec("pragma synchronous = normal");
+    }
+  }
+
+  /**
+   * As {@link transaction}, but it survives the end of this process and perhaps not a power failure, and costs no wait for the disk:
+   * for records of what is going on. A part of another transaction is as durable as that one.
+   */
+  lightly<T>(fn: () => T extends PromiseLike<unknown> ? never : T): T {
+    return this.#transact(fn);
+  }
+
+  #transact<T>(fn: () => T extends PromiseLike<unknown> ? never : T): T {
     const depth = this.#depth;
     const begin = depth === 0 ? "begin immediate" : `savepoint level${depth}`;
     const commit = depth === 0 ? "commit" : `release level${depth}`;
@@ -135,15 +155,9 @@ export class StoreDatabase implements Disposable {
    * durable when the result resolves.
    */
   async durably<T>(fn: () => T extends PromiseLike<unknown> ? never : T): Promise<T> {
-    if (this.#log === undefined || this.#depth > 0) return this.transaction(fn);
-    this.#exec("pragma synchronous = normal");
-    let result: T;
-    try {
-      result = this.transaction(fn);
-    } finally {
-      this.#exec("pragma synchronous = full");
-    }
-    await this.#log.sync();
+    const isWhole = this.#depth === 0;
+    const result = this.#transact(fn);
+    if (isWhole) await this.#log?.sync();
     return result;
   }
 

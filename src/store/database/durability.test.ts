@@ -3,11 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { lightly } from "./lightly.ts";
 import { type Durability, StoreDatabase } from "./open.ts";
 
 function open(durability: Durability): { database: StoreDatabase } & Disposable {
-  const folder = mkdtempSync(join(tmpdir(), "kiln-lightly-"));
+  const folder = mkdtempSync(join(tmpdir(), "kiln-durability-"));
   const database = StoreDatabase.open(join(folder, "db.sqlite"), {
     directory: "/store",
     durability,
@@ -33,35 +32,54 @@ const notes = ({ sql }: StoreDatabase): unknown[] =>
 const level = ({ sql }: StoreDatabase): unknown =>
   sql.prepare("pragma synchronous").get()?.["synchronous"];
 
-for (const [durability, synchronous] of [
-  ["power", 2],
-  ["process", 0],
+/** Levels of `pragma synchronous`: full syncs at each commit, normal leaves that to others. */
+const [off, normal, full] = [0, 1, 2];
+
+for (const [durability, inTransaction, inLight] of [
+  ["power", full, normal],
+  ["process", off, off],
 ] as const) {
-  test(`light work leaves the durability at ${durability}, also when it throws`, () => {
+  test(`a transaction is synced as durability ${durability} wants it, and light work is not`, () => {
     using store = open(durability);
     const { database } = store;
-    const result = lightly(database, () => {
-      write(database, "a");
-      return 7;
-    });
-    assert.equal(result, 7);
-    assert.throws(() => lightly(database, () => write(database, null)), {
+    const found = (): unknown => level(database);
+    assert.equal(database.transaction(found), inTransaction);
+    assert.equal(database.lightly(found), inLight);
+    assert.throws(() => database.transaction(() => write(database, null)), {
       code: "database.constraint",
     });
-    assert.deepEqual(notes(database), ["a"]);
-    assert.equal(level(database), synchronous);
+    assert.equal(database.lightly(found), inLight);
+    assert.equal(database.transaction(found), inTransaction);
   });
 }
+
+test("light work is there at once, or not at all", () => {
+  using store = open("power");
+  const { database } = store;
+  const result = database.lightly(() => {
+    write(database, "a");
+    return 7;
+  });
+  assert.equal(result, 7);
+  assert.throws(
+    () =>
+      database.lightly(() => {
+        write(database, "b");
+        write(database, null);
+      }),
+    { code: "database.constraint" },
+  );
+  assert.deepEqual(notes(database), ["a"]);
+});
 
 test("light work within another transaction is a part of it", () => {
   using store = open("power");
   const { database } = store;
   assert.throws(() =>
     database.transaction(() => {
-      lightly(database, () => write(database, "a"));
+      database.lightly(() => write(database, "a"));
       throw new Error("no");
     }),
   );
   assert.deepEqual(notes(database), []);
-  assert.equal(level(database), 2);
 });
