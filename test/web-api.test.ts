@@ -315,6 +315,18 @@ describe("the HTTP API", () => {
     });
     assert.ok(collected.count > 0);
     assert.ok(stage.server.store.has(stage.outputOf(id, lib)), "a root holds it");
+    const { lastCollection } = await api.json<DiskMessage>("get", "/disk");
+    assert.deepEqual(
+      [lastCollection?.count, lastCollection?.size],
+      [collected.count, collected.size],
+    );
+    await api.json("post", "/roots/remove", { body: { name: "release" }, ...asking });
+    assert.deepEqual((await api.json<RootsMessage>("get", "/roots")).roots, []);
+    const gone = { body: { name: "release" }, status: 404, ...asking };
+    assert.equal(
+      (await api.json<ErrorMessage>("post", "/roots/remove", gone)).code,
+      "root.missing",
+    );
   });
 
   test("was asked all that its document promises", () => {

@@ -12,12 +12,14 @@ import { ResultPage } from "./pages/result.tsx";
 import { StorePage } from "./pages/store.tsx";
 import { ObjectPage } from "./pages/object.tsx";
 import { DerivationPage } from "./pages/derivation.tsx";
+import { RootsPage } from "./pages/roots.tsx";
 import { HealthPage } from "./pages/health.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
 
 const sections = [
   ["/", "Builds", /^\/(?:$|build\/)/],
   ["/store/", "Store", /^\/store\//],
+  ["/roots/", "Roots", /^\/roots\//],
   ["/health/", "Health", /^\/health\//],
 ] as const;
 
@@ -28,6 +30,7 @@ export function App(): ReactElement {
     "/": () => document.querySelector<HTMLInputElement>("#find")?.focus(),
     "g b": () => navigate("/"),
     "g s": () => navigate("/store/"),
+    "g r": () => navigate("/roots/"),
     "g h": () => navigate("/health/"),
     "?": () => setHelpOpen(true),
     j: () => moveFocus(1),
@@ -75,6 +78,7 @@ export function App(): ReactElement {
           <Route path="/store/derivation">
             <PathRoute of={(path) => <DerivationPage key={path} path={path} />} />
           </Route>
+          <Route path="/roots" component={RootsPage} />
           <Route path="/health" component={HealthPage} />
           <Route>
             <NotFoundPage text="There is no such page." />

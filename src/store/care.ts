@@ -10,8 +10,8 @@ interface Past {
 
 export interface PastCollection extends Past {
   readonly count: number;
-  /** Of NARs. */
-  readonly bytes: number;
+  /** Bytes of NARs. */
+  readonly size: number;
 }
 
 export interface PastVerification extends Past {
@@ -30,7 +30,7 @@ export class Care {
     this.collected.times++;
     this.collected.objects += count;
     this.collected.bytes += bytes;
-    this.lastCollection = { ...since(startedAt), count, bytes };
+    this.lastCollection = { ...since(startedAt), count, size: bytes };
   }
 
   noteVerification({ checked, damaged }: Verified, startedAt: number): void {

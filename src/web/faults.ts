@@ -17,6 +17,7 @@ const statuses: Readonly<Record<string, number>> = {
   "log.unknown": 404,
   "store.missing": 404,
   "file.missing": 404,
+  "root.missing": 404,
   "http.method": 405,
   "store.hasReferrers": 409,
   "store.inUse": 409,

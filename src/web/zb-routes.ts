@@ -8,7 +8,7 @@ import { rawLog } from "./raw-log.ts";
 import { gone, recordOf, sendBytes } from "./reply.ts";
 
 /** Addresses of the page that show the same whatever there is. */
-const plainPages = ["/", "/store/", "/store/object", "/store/derivation", "/health/"];
+const plainPages = ["/", "/store/", "/store/object", "/store/derivation", "/roots/", "/health/"];
 
 export function addPageRoutes(app: FastifyInstance, { server }: WebContext): void {
   for (const path of plainPages) {

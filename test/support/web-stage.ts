@@ -31,7 +31,7 @@ export interface Pipe {
 export class WebStage implements AsyncDisposable {
   readonly folder: string;
   readonly server: Server;
-  readonly web: WebServer;
+  web: WebServer;
   readonly client: StoreClient;
   readonly #pipes: FileHandle[] = [];
 
@@ -52,6 +52,16 @@ export class WebStage implements AsyncDisposable {
     await this.client.close();
     await this.server.close();
     await removeTree(this.folder);
+  }
+
+  /** Ends the page; the result opens it again where it was. */
+  async stopPage(): Promise<() => Promise<void>> {
+    const { hostname: host, port } = new URL(this.web.url);
+    await this.web.close();
+    return async () => {
+      const address = { host, port: Number(port) };
+      this.web = await WebServer.open(this.server, { address, mode: "embedded" });
+    };
   }
 
   /** The full address of something on the page. */

@@ -114,6 +114,27 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     stage.checkComplaints();
   });
 
+  test("goes on when what it is not concerned with happens: objects that are made, signs of life", async () => {
+    const pipe = await stage.pipe();
+    const first = stage.derivation("made", `read -r line < ${pipe.path}; echo "$line" > $out`);
+    const second = stage.derivation("last", `read -r line < ${pipe.path}; echo "$line" > $out`, {
+      inputs: [derivationPath(first)],
+    });
+    const id = await stage.build([first, second]);
+    const page = await stage.look(`/build/${id}/`);
+    const running = page.locator("#results").getByRole("img", { name: "running" });
+    await running.waitFor();
+    await pipe.write("made\n");
+    await page.getByText("1 built").waitFor();
+    // A sign of life comes every ten seconds.
+    for await (const event of stage.server.builds.watch(id, 0)) if (event.type === "tick") break;
+    await pipe.write("made, too\n");
+    await page.getByText("2 built").waitFor();
+    await page.getByText("Took", { exact: true }).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
+  });
+
   test("folds the graph of a thousand derivations to what can be looked at, and opens folds", async () => {
     const leaves = Array.from({ length: 990 }, (_, i) =>
       stage.derivation(`leaf-${i}`, "echo leaf > $out"),

@@ -69,6 +69,15 @@ export type BuildEvent = Common &
     | { readonly type: "dropped" }
   );
 
+/** Those of a result; others that a build has do not change what is shown. */
+const ofResults: ReadonlySet<string> = new Set([
+  "result.planned",
+  "result.started",
+  "result.phase",
+  "result.finished",
+  "log",
+]);
+
 /** Lines of a running builder that are shown. */
 const shownLines = 6;
 
@@ -84,7 +93,7 @@ export function after(build: LiveBuild, events: readonly BuildEvent[]): LiveBuil
       endedAt = event.time;
     } else if (event.type === "dropped") {
       isStale = true;
-    } else {
+    } else if (ofResults.has(event.type)) {
       const result = resultAfter(results.get(event.drvPath), event, build);
       if (result !== undefined) results.set(event.drvPath, result);
     }

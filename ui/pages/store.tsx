@@ -1,11 +1,13 @@
 /** What the store takes of the disk, who holds it, and what is in it. */
 import { type FormEvent, type ReactElement, useState } from "react";
 import { useLocation, useSearch } from "wouter";
-import { apiUrl, postJson, useAdministrator, useJson } from "../api.ts";
-import type { CollectedMessage, DiskMessage, ObjectsMessage, RootsMessage } from "../api.ts";
+import { apiUrl, useJson } from "../api.ts";
+import type { DiskMessage, ObjectsMessage, RootsMessage } from "../api.ts";
 import { ago, bytes, number, plural } from "../format.ts";
 import { useNow, useTitle } from "../hooks.ts";
 import { Fault, Figure, Loading, objectHref, PageLink, Panel, Segments } from "../parts/bits.tsx";
+import { Collection } from "../store/collection.tsx";
+import { Roots } from "../store/roots.tsx";
 
 type View = "roots" | "objects" | "names";
 
@@ -36,7 +38,7 @@ export function StorePage(): ReactElement {
         </div>
       </div>
       {disk.error !== undefined && data === undefined && <Fault error={disk.error} />}
-      {data !== undefined && <Usage disk={data} roots={roots.data?.roots.length} />}
+      {data !== undefined && <Usage disk={data} roots={roots.data?.roots.length} now={now} />}
       {isPreviewed && (
         <Collection
           onCollected={() => {
@@ -62,7 +64,12 @@ export function StorePage(): ReactElement {
           }
         >
           {view === "roots" && (
-            <Roots asked={roots} now={now} collectable={data?.collectableObjects} />
+            <Roots
+              asked={roots}
+              now={now}
+              collectable={data?.collectableObjects}
+              onChanged={disk.again}
+            />
           )}
           {view === "objects" && data !== undefined && <LargestObjects disk={data} now={now} />}
           {view === "names" && data !== undefined && <LargestNames disk={data} />}
@@ -73,7 +80,9 @@ export function StorePage(): ReactElement {
   );
 }
 
-function Usage({ disk, roots }: { disk: DiskMessage; roots: number | undefined }): ReactElement {
+function Usage(props: { disk: DiskMessage; roots: number | undefined; now: number }): ReactElement {
+  const { disk, roots, now } = props;
+  const verified = disk.lastVerification;
   const { narSize, objects, heldByRoots, collectableSize, collectableObjects, free } = disk;
   const other = Math.max(0, narSize - heldByRoots - collectableSize);
   const parts = [
@@ -98,6 +107,21 @@ function Usage({ disk, roots }: { disk: DiskMessage; roots: number | undefined }
           note={`${plural(collectableObjects, "object")} nothing holds`}
         />
         <Figure label="Free on disk" value={bytes(free)} note={`of ${bytes(disk.total)}`} />
+        <Figure
+          label="Verified"
+          value={
+            verified === null
+              ? "not yet"
+              : verified.damaged === 0
+                ? "good"
+                : `${number(verified.damaged)} damaged`
+          }
+          note={
+            verified === null
+              ? "since the daemon began: kiln store verify"
+              : `${plural(verified.checked, "object")}, ${ago(verified.endedAt, now)}`
+          }
+        />
       </dl>
       <div className="bar thick" aria-hidden="true">
         {parts.map(([name, size, className]) => (
@@ -112,73 +136,6 @@ function Usage({ disk, roots }: { disk: DiskMessage; roots: number | undefined }
           </li>
         ))}
       </ul>
-    </>
-  );
-}
-
-function Roots(props: {
-  asked: { data: RootsMessage | undefined; error: Error | undefined };
-  now: number;
-  collectable: number | undefined;
-}): ReactElement {
-  const { asked, now, collectable } = props;
-  if (asked.data === undefined) {
-    return asked.error === undefined ? <Loading lines={5} /> : <Fault error={asked.error} />;
-  }
-  const { roots } = asked.data;
-  if (roots.length === 0) {
-    return (
-      <p className="panel-text quiet">
-        Nothing is held: a collection would delete{" "}
-        {collectable === undefined ? "all" : number(collectable)} objects and, when they have rested
-        for a while, the rest. <code>kiln build -o result</code> makes a root.
-      </p>
-    );
-  }
-  return (
-    <>
-      <table className="list">
-        <thead>
-          <tr>
-            <th scope="col">Garbage-collection root</th>
-            <th scope="col" className="right">
-              Closure
-            </th>
-            <th scope="col" className="right">
-              Only here
-            </th>
-            <th scope="col" className="right wide">
-              Made
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {roots.map((root) => (
-            <tr key={root.name}>
-              <td>
-                <PageLink to={objectHref(root.path)} entry>
-                  {root.kind === "link"
-                    ? root.name.slice(root.name.lastIndexOf("/") + 1)
-                    : root.name}
-                </PageLink>
-                <span className="sub">
-                  {root.kind === "link" ? `result link ${root.name}` : "named root"}
-                  {root.user === null ? "" : ` of ${root.user}`}
-                </span>
-              </td>
-              <td className="right">{bytes(root.closureSize)}</td>
-              <td className="right">
-                <b>{bytes(root.onlyHere)}</b>
-              </td>
-              <td className="right wide quiet">{ago(root.createdAt, now)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <p className="panel-note">
-        Only here: what a collection would free if this root went away. Closures overlap, so their
-        sum is larger than the store.
-      </p>
     </>
   );
 }
@@ -347,68 +304,6 @@ function Objects({ now }: { now: number }): ReactElement {
             </button>
           </p>
         )}
-    </Panel>
-  );
-}
-
-/** What would go. Going is an administrator's to decide. */
-function Collection({ onCollected }: { onCollected: () => void }): ReactElement {
-  const asked = useJson<CollectedMessage>(apiUrl("/collection"));
-  const isAdministrator = useAdministrator();
-  const [outcome, setOutcome] = useState("");
-  const { data, error } = asked;
-  const collect = async (): Promise<void> => {
-    setOutcome("Collecting");
-    try {
-      const done = await postJson<CollectedMessage>(apiUrl("/collection"));
-      setOutcome(`${plural(done.count, "object")} removed, ${bytes(done.size)}`);
-      asked.again();
-      onCollected();
-    } catch (failure) {
-      setOutcome(failure instanceof Error ? failure.message : "nothing was removed");
-    }
-  };
-  return (
-    <Panel
-      title="A collection now"
-      aside={
-        data === undefined
-          ? undefined
-          : `would remove ${plural(data.count, "object")}, ${bytes(data.size)}`
-      }
-      tools={
-        isAdministrator && data !== undefined && data.count > 0 ? (
-          <button type="button" className="button danger" onClick={() => void collect()}>
-            Collect
-          </button>
-        ) : undefined
-      }
-    >
-      <p role="status" className={outcome === "" ? "" : "panel-text"}>
-        {outcome}
-      </p>
-      {error !== undefined && <Fault error={error} />}
-      {data === undefined && error === undefined && <Loading />}
-      {data !== undefined && (
-        <>
-          <p className="panel-text quiet">
-            {data.count === 0 ? "Nothing would go. " : "The least recently used first. "}
-            {data.recent > 0 &&
-              `${plural(data.recent, "object")} that no root needs would stay: used in the last ten minutes.`}
-          </p>
-          <ul className="plain-list">
-            {data.objects.slice(0, 30).map(({ path, name, narSize }) => (
-              <li key={path}>
-                <PageLink to={objectHref(path)}>{name}</PageLink>{" "}
-                <span className="quiet">{bytes(narSize)}</span>
-              </li>
-            ))}
-          </ul>
-          {data.count > 30 && (
-            <p className="panel-text quiet">and {number(data.count - 30)} more</p>
-          )}
-        </>
-      )}
     </Panel>
   );
 }

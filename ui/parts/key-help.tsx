@@ -3,8 +3,8 @@ import { areKeysOff, setKeysOff } from "../keys.ts";
 
 const keys = [
   ["/", "find"],
-  ["g b, g s, g h", "builds, store, health"],
-  ["j, k", "next and previous entry"],
+  ["g b, g s, g r, g h", "builds, store, roots, health"],
+  ["j, k, Enter", "next and previous entry of a list, open it"],
   ["[, ]", "previous and next result"],
   ["l, t, v", "log, timeline, graph"],
   ["0", "fit the graph"],
@@ -17,6 +17,7 @@ const keys = [
   ["c", "copy the path"],
   ["y", "copy a link to the line"],
   ["?", "this list"],
+  ["Esc", "leave what is typed, close this list"],
 ] as const;
 
 export function KeyHelp({ onClose }: { onClose: () => void }): ReactElement {

@@ -57,7 +57,7 @@ export function Files({ path }: { path: string }): ReactElement {
       )}
       {data?.type === "symlink" && (
         <p className="panel-text">
-          A link to <code>{data.target}</code>
+          A link to <code>{textOf(data.target ?? "")}</code>
         </p>
       )}
       {data?.type === "regular" && <FileText path={at} size={data.size} />}
@@ -89,10 +89,10 @@ function Entries(props: {
             <tr key={name}>
               <td>
                 {type === "symlink" ? (
-                  <span>{name}</span>
+                  <span>{textOf(name)}</span>
                 ) : (
                   <button type="button" className="link" data-entry="" onClick={() => onOpen(name)}>
-                    {name}
+                    {textOf(name)}
                     {type === "directory" ? "/" : ""}
                   </button>
                 )}
@@ -101,7 +101,7 @@ function Entries(props: {
                 {type === "directory"
                   ? "folder"
                   : type === "symlink"
-                    ? `link to ${target}`
+                    ? `link to ${textOf(target ?? "")}`
                     : executable
                       ? "program"
                       : "file"}

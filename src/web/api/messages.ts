@@ -291,6 +291,22 @@ export interface NamedAmountMessage {
   readonly narSize: number;
 }
 
+export interface PastCollectionMessage {
+  readonly endedAt: string;
+  readonly durationMs: number;
+  /** What it removed. */
+  readonly count: number;
+  readonly size: number;
+}
+
+/** A look at all objects. */
+export interface PastVerificationMessage {
+  readonly endedAt: string;
+  readonly durationMs: number;
+  readonly checked: number;
+  readonly damaged: number;
+}
+
 export interface DiskMessage {
   readonly storeDirectory: string;
   readonly realStoreDirectory: string;
@@ -304,6 +320,9 @@ export interface DiskMessage {
   /** What a collection would remove now. */
   readonly collectableObjects: number;
   readonly collectableSize: number;
+  /** Since the daemon began. */
+  readonly lastCollection: PastCollectionMessage | null;
+  readonly lastVerification: PastVerificationMessage | null;
   readonly largestNames: readonly NamedAmountMessage[];
   readonly largestObjects: readonly ListedObjectMessage[];
 }

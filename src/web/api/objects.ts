@@ -201,9 +201,11 @@ export const objectRoutes: readonly Route[] = [
       recursive: z.boolean().default(false).describe("Also whatever refers to them"),
     }),
     result: schemas.deleted,
-    handle: async ({ paths, recursive }, { server }, { signal }) => ({
-      deleted: await server.store.remove(paths, { recursive, signal }),
-    }),
+    handle: async ({ paths, recursive }, { server, holdings }, { signal }) => {
+      const deleted = await server.store.remove(paths, { recursive, signal });
+      holdings.forget();
+      return { deleted };
+    },
   }),
 ];
 

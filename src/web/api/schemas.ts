@@ -219,6 +219,7 @@ export const derivation: z.ZodType<m.DerivationMessage> = name(
     ),
   }),
 );
+const past = { endedAt: time, durationMs: size };
 export const disk: z.ZodType<m.DiskMessage> = name(
   "Disk",
   z.object({
@@ -231,6 +232,8 @@ export const disk: z.ZodType<m.DiskMessage> = name(
     heldByRoots: size,
     collectableObjects: size,
     collectableSize: size,
+    lastCollection: z.object({ ...past, count: size, size }).nullable(),
+    lastVerification: z.object({ ...past, checked: size, damaged: size }).nullable(),
     largestNames: z.array(z.object({ name: text, count: size, narSize: size })),
     largestObjects: z.array(listedObject),
   }),

@@ -6,6 +6,7 @@ import { largestNames, searchObjects, totalAmount } from "../../store/database/i
 import { kilnVersion } from "../../server/version.ts";
 import { nameOf } from "../../format/store-path.ts";
 import type { Collected } from "../../store/collection.ts";
+import type { PastCollection, PastVerification } from "../../store/care.ts";
 import type { CollectedMessage } from "./messages.ts";
 import { timeText } from "../views.ts";
 import { listedMessage } from "./objects.ts";
@@ -38,6 +39,12 @@ function collectedMessage({ count, bytes, removed, recent, left }: Collected): C
     leftCount: left.count,
     leftSize: left.bytes,
   };
+}
+
+function pastMessage<T extends PastCollection | PastVerification>(
+  past: T | undefined,
+): (Omit<T, "endedAt"> & { readonly endedAt: string }) | null {
+  return past === undefined ? null : { ...past, endedAt: timeText(past.endedAt) };
 }
 
 export const statusRoutes: readonly Route[] = [
@@ -89,6 +96,8 @@ export const statusRoutes: readonly Route[] = [
         heldByRoots,
         collectableObjects: collectableCount,
         collectableSize,
+        lastCollection: pastMessage(store.care.lastCollection),
+        lastVerification: pastMessage(store.care.lastVerification),
         largestNames: largestNames(store.database, 25),
         largestObjects: largest.objects.map(listedMessage),
       };
@@ -130,6 +139,17 @@ export const statusRoutes: readonly Route[] = [
       const collected = await server.store.collect({ olderThan, signal });
       holdings.forget();
       return collectedMessage(collected);
+    },
+  }),
+  post({
+    path: "/roots/remove",
+    summary: "Let a root keep nothing any more; a link itself stays where it is",
+    params: z.object({ name: z.string().min(1).max(8192) }),
+    result: z.object({ removed: z.string() }),
+    handle: async ({ name }, { server, holdings }) => {
+      await server.store.removeRoot(name);
+      holdings.forget();
+      return { removed: name };
     },
   }),
   post({
