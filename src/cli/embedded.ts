@@ -1,7 +1,7 @@
 /** The store in this process. Loaded only when no daemon answers. */
-import { existsSync } from "node:fs";
-import type { ResourceLimits, SandboxMode, SandboxPath, WaitForLock } from "../server/options.ts";
+import type { ResourceLimits, SandboxMode, WaitForLock } from "../server/options.ts";
 import { Server } from "../server/server.ts";
+import { hostPaths } from "./host-paths.ts";
 import { closeInherited } from "./inherited.ts";
 
 export interface EmbeddedOptions {
@@ -16,15 +16,6 @@ export interface EmbeddedOptions {
   readonly debug: boolean;
 }
 
-/** What builders may ask for, where there is no configuration to say so: a shell, and the host's programs. */
-function hostPaths(): Map<string, SandboxPath> {
-  const paths = [
-    "/bin/sh",
-    ...["/bin", "/lib", "/lib64", "/usr"].filter((path) => existsSync(path)),
-  ];
-  return new Map(paths.map((path) => [path, {}]));
-}
-
 export async function openEmbeddedServer(options: EmbeddedOptions): Promise<Server> {
   closeInherited();
   const { debug, ...places } = options;
@@ -32,7 +23,7 @@ export async function openEmbeddedServer(options: EmbeddedOptions): Promise<Serv
     ...places,
     mode: "embedded",
     allowKeepFailed: true,
-    sandboxPaths: hostPaths(),
+    sandboxPaths: new Map(hostPaths().map((path) => [path, {}])),
     log: (level, text) => {
       if (!debug && (level === "debug" || level === "info")) return;
       process.stderr.write(`kiln: ${level === "warn" ? "warning" : level}: ${text}\n`);

@@ -5,6 +5,7 @@ import { defaultStoreDirectory } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup } from "../../util/unix-accounts.ts";
 import { type CommandContext, say } from "../context.ts";
+import { hostPaths } from "../host-paths.ts";
 import {
   defaultBuildUsers,
   type InstallChoices,
@@ -84,9 +85,6 @@ async function perform(
   }
 }
 
-/** Folders of the host that a builder may ask for when it finds no shell of its own. */
-const hostFolders = ["/bin", "/lib", "/lib64", "/usr"];
-
 async function choicesFrom(flags: InstallFlags, context: CommandContext): Promise<InstallChoices> {
   if ((flags.singleUser === true) === (flags.multiUser === true)) {
     throw new KilnError("usage.value", "for whom? --single-user or --multi-user", {
@@ -123,7 +121,7 @@ async function choicesFrom(flags: InstallFlags, context: CommandContext): Promis
     },
     socketGroup: flags.socketGroup,
     shell: staticShell(flags.shell),
-    hostPaths: hostFolders.filter((path) => existsSync(path)),
+    hostPaths: hostPaths(),
     hasService: flags.service ?? true,
     isServiceManagerRunning: platform === "darwin" || existsSync("/run/systemd/system"),
   };

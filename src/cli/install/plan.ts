@@ -25,7 +25,7 @@ export interface InstallChoices {
   readonly socketGroup: string | undefined;
   /** A statically linked shell that builders find as /bin/sh; undefined: they may ask for the host's programs. */
   readonly shell: string | undefined;
-  /** Host folders that builders may ask for when there is no such shell. */
+  /** Paths of the host that builders may ask for when there is no such shell. */
   readonly hostPaths: readonly string[];
   /** Whether to write the files of systemd or launchd. */
   readonly hasService: boolean;

@@ -40,9 +40,20 @@ WantedBy=sockets.target
 }
 
 /**
- * The daemon makes namespaces, changes users and mounts, so most of systemd's confinement would take from it what it needs;
- * what is listed here it does not need. `KillMode=mixed` gives it the time to end its builders by itself.
+ * What the machine's daemon does not need, and its builders then have not got either. It makes namespaces, changes users and mounts, so
+ * much of systemd's confinement would take from it what it lives by: ProtectHostname keeps builders from having a name of their
+ * own, ProtectKernelTunables from having root's way into a sandbox.
  */
+const confinement = `ProtectSystem=full
+ProtectHome=read-only
+CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE CAP_BLOCK_SUSPEND CAP_BPF CAP_LINUX_IMMUTABLE
+CapabilityBoundingSet=~CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_PERFMON CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_RAWIO
+SystemCallFilter=~@raw-io @reboot @swap
+SystemCallErrorNumber=EPERM
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET
+`;
+
+/** `KillMode=mixed` gives the daemon the time to end its builders by itself. */
 export function systemdService(daemon: DaemonCommand): string {
   const words = [daemon.program, "serve", "--systemd", ...daemon.flags].map(quoteUnitWord);
   return `# ${mark}
@@ -70,7 +81,7 @@ ProtectClock=yes
 ProtectKernelLogs=yes
 ProtectKernelModules=yes
 RestrictRealtime=yes
-
+${daemon.isOfSystem ? confinement : ""}
 [Install]
 WantedBy=multi-user.target default.target
 `;
