@@ -1,5 +1,6 @@
 /** From disk to NAR. */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
+import type { Stats } from "node:fs";
 import { createHash } from "node:crypto";
 import { isUtf8 } from "node:buffer";
 import { Hash } from "../format/hash.ts";
@@ -23,6 +24,8 @@ export interface DumpOptions {
   readonly longestPath?: number;
   /** About how long the chunks are, in bytes; default 128 KiB. */
   readonly chunkSize?: number;
+  /** Where small pieces are gathered, of 8 KiB or more, instead of in new buffers. A chunk may then change when the next is asked for. */
+  readonly scratch?: Buffer;
 }
 
 /** Without waiting for data (O_NONBLOCK): a file may have become a fifo since its directory was listed. */
@@ -36,10 +39,23 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  *   read, `file.pathTooLong`, `nar.name` for a name that is not UTF-8, or another `file.…` or `disk.…`
  */
 export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
-  const { chunkSize = 128 * 1024, filter, executable, longestPath = Infinity } = options;
+  const { chunkSize = 128 * 1024, scratch, filter, executable, longestPath = Infinity } = options;
   const chunks: Buffer[] = [];
-  const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize });
-  const small = Buffer.allocUnsafe(smallFile + 1);
+  const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize, scratch });
+  const root = openFile(path);
+  if (root !== undefined) {
+    using file = root;
+    yield* dumpFile(file, {
+      name: "",
+      writer,
+      chunks,
+      chunkSize,
+      executable: (is) => executable?.("", is) ?? is,
+    });
+    writer.end();
+    yield* chunks;
+    return;
+  }
   const names: string[] = [];
   /** Bytes of the names, each with its slash, but for the root's. */
   let length = 0;
@@ -69,15 +85,14 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
       case "symlink":
         writer.symlink(entryName(step), readLink(step));
         break;
-      case "file":
-        yield* dumpFile(step, writer, chunks, {
-          chunkSize,
-          small,
-          isExecutable: (isExecutable) =>
-            executable?.([...names, entryName(step)].slice(1).join("/"), isExecutable) ??
-            isExecutable,
-        });
+      case "file": {
+        const entry = entryName(step);
+        const isExecutable = (is: boolean): boolean =>
+          executable?.([...names, entry].slice(1).join("/"), is) ?? is;
+        using file = openEntry(step);
+        yield* dumpFile(file, { name: entry, writer, chunks, chunkSize, executable: isExecutable });
         break;
+      }
       case "other":
         throw badType(step);
     }
@@ -101,43 +116,73 @@ export async function hashTree(path: string): Promise<{ narHash: Hash; narSize: 
 /** Files up to this size are read with one call, into a buffer that all of them share. */
 const smallFile = 32 * 1024 - 1;
 
-function* dumpFile(
-  step: WalkStep,
-  writer: NarWriter,
-  chunks: Buffer[],
-  {
-    chunkSize,
-    small,
-    isExecutable,
-  }: {
-    readonly chunkSize: number;
-    readonly small: Buffer;
-    readonly isExecutable: (isExecutable: boolean) => boolean;
-  },
-): Generator<Buffer, void, void> {
+/** What is in it is used at once. */
+const small = Buffer.allocUnsafeSlow(smallFile + 1);
+
+/** A regular file that is being read. */
+interface OpenFile extends Disposable {
+  readonly fd: number;
+  readonly stats: Stats;
+  /** For messages. */
+  readonly path: () => string;
+}
+
+/** The file at `path`, most often what an object is; undefined when it is something else, or cannot be opened. */
+function openFile(path: string): OpenFile | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, readFlags);
+  } catch {
+    return undefined; // the walk finds out what it is
+  }
+  const stats = fstatSync(fd);
+  if (stats.isFile()) return held(fd, stats, () => path);
+  closeSync(fd);
+  return undefined;
+}
+
+function openEntry(step: WalkStep): OpenFile {
   const path = (): string => step.parent.pathOf(step.name);
   const fd = attempt("open", path, () => openSync(step.parent.at(step.name), readFlags));
-  try {
-    const stats = fstatSync(fd);
-    if (!stats.isFile()) throw badType(step);
-    if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
-    writer.file(entryName(step), isExecutable((stats.mode & 0o111) !== 0), stats.size);
-    let missing = stats.size;
-    while (missing > 0) {
-      // One byte more than there should be would be noticed.
-      const buffer =
-        stats.size <= smallFile ? small : Buffer.allocUnsafeSlow(Math.min(missing, chunkSize));
-      const length = attempt("read", path, () => readSync(fd, buffer, 0, buffer.length, null));
-      if (length === 0 || length > missing) throw changed(path());
-      missing -= length;
-      writer.data(buffer.subarray(0, length));
-      yield* chunks.splice(0);
-    }
-    if (stats.size > smallFile && readSync(fd, small, 0, 1, null) > 0) throw changed(path());
-    writer.endFile();
-  } finally {
-    closeSync(fd);
+  const stats = fstatSync(fd);
+  if (stats.isFile()) return held(fd, stats, path);
+  closeSync(fd);
+  throw badType(step);
+}
+
+function held(fd: number, stats: Stats, path: () => string): OpenFile {
+  return { fd, stats, path, [Symbol.dispose]: () => closeSync(fd) };
+}
+
+interface FileDump {
+  /** In the NAR. */
+  readonly name: string;
+  readonly writer: NarWriter;
+  /** What the writer has emitted. */
+  readonly chunks: Buffer[];
+  readonly chunkSize: number;
+  readonly executable: (isExecutable: boolean) => boolean;
+}
+
+function* dumpFile(
+  { fd, stats, path }: OpenFile,
+  { name, writer, chunks, chunkSize, executable }: FileDump,
+): Generator<Buffer, void, void> {
+  if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
+  writer.file(name, executable((stats.mode & 0o111) !== 0), stats.size);
+  let missing = stats.size;
+  while (missing > 0) {
+    // One byte more than there should be would be noticed.
+    const buffer =
+      stats.size <= smallFile ? small : Buffer.allocUnsafeSlow(Math.min(missing, chunkSize));
+    const length = attempt("read", path, () => readSync(fd, buffer, 0, buffer.length, null));
+    if (length === 0 || length > missing) throw changed(path());
+    missing -= length;
+    writer.data(buffer.subarray(0, length));
+    yield* chunks.splice(0);
   }
+  if (stats.size > smallFile && readSync(fd, small, 0, 1, null) > 0) throw changed(path());
+  writer.endFile();
 }
 
 function readLink(step: WalkStep): Buffer {

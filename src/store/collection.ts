@@ -8,7 +8,8 @@
 import { freeBytes } from "../files/free-bytes.ts";
 import { parseStorePath, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { notInStore, referrersFirst } from "./database/closure.ts";
+import { referrersFirst } from "./database/closure.ts";
+import { notInStore } from "./database/objects.ts";
 import type { ListedObject } from "./database/object-graph.ts";
 import { integerIn, textIn } from "./database/row.ts";
 import { takeOut } from "./deletion.ts";

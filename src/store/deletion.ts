@@ -2,7 +2,8 @@
 import type { StorePath } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
-import { notInStore, referrersFirst } from "./database/closure.ts";
+import { referrersFirst } from "./database/closure.ts";
+import { notInStore } from "./database/objects.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
 

@@ -1,4 +1,5 @@
 /** Sending objects: everything that can be known to fail is looked at before the first byte, and every byte is hashed on its way out. */
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { dumpNar } from "../files/dump.ts";
 import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
@@ -7,7 +8,7 @@ import { toExportTrailer, type ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
-import { notInStore, referenceGraph } from "./database/closure.ts";
+import { referenceGraph } from "./database/closure.ts";
 import { exportOrder } from "./export-order.ts";
 import { noteDamage } from "./integrity.ts";
 import type { StoreParts } from "./parts.ts";
@@ -21,6 +22,9 @@ export interface ExportOptions {
 const largeObject = 8 * 1024 * 1024;
 
 type Piece = Buffer | Promise<void>;
+
+/** For small objects: what is in it is copied at once. */
+const scratch = Buffer.allocUnsafeSlow(8 * 1024);
 
 /** Smaller pieces are gathered until they are this many bytes. */
 const chunkSize = 64 * 1024;
@@ -73,9 +77,9 @@ export class ExportPlan {
     let size = 0;
     try {
       const file = this.#parts.files.pathOf(info.storePath);
-      // A large buffer for each of many small objects would cost more than reading them.
-      const buffer = info.narSize < chunkSize ? 8 * 1024 : 2 * chunkSize;
-      for (const piece of dumpNar(file, { chunkSize: buffer })) {
+      // A new buffer for each of many small objects would cost more than reading them.
+      const how = info.narSize < chunkSize ? { scratch } : { chunkSize: 2 * chunkSize };
+      for (const piece of dumpNar(file, how)) {
         size += piece.length;
         // A file that has grown must not be sent on and on.
         if (size > info.narSize) break;
@@ -129,13 +133,9 @@ export function planExport(
   paths: readonly StorePath[],
   { excludeReferences = false }: ExportOptions = {},
 ): ExportPlan {
-  const infos = order(parts, paths, excludeReferences).map((path) => {
-    const info = parts.objects.info(path);
-    if (info === undefined) throw notInStore(path);
-    return info;
-  });
+  const infos = parts.objects.infos(order(parts, paths, excludeReferences));
   for (const { storePath } of infos) {
-    if (parts.files.find(storePath) === undefined) {
+    if (!parts.files.has(storePath)) {
       throw new KilnError("store.missing", `${storePath} is registered, but its files are gone`, {
         kind: "internal",
         path: storePath,
@@ -156,7 +156,7 @@ function order(
   return exportOrder(paths, (path) => graph.get(path) ?? []);
 }
 
-/** The same bytes in pieces worth sending. */
+/** The same bytes in pieces worth sending; small ones may change after the next was asked for. */
 function* gather(pieces: Iterable<Piece>): Generator<Piece, void, void> {
   let gathered = Buffer.allocUnsafe(chunkSize);
   let length = 0;

@@ -79,6 +79,11 @@ export class ObjectFiles {
     return lstatSync(this.pathOf(path), { bigint: true, throwIfNoEntry: false });
   }
 
+  /** Whether something has the object's name. */
+  has(path: StorePath): boolean {
+    return lstatSync(this.pathOf(path), { throwIfNoEntry: false }) !== undefined;
+  }
+
   /**
    * Gives a frozen tree the object's name. Nothing may have that name.
    *

@@ -31,11 +31,14 @@ const passThrough = 32 * 1024;
 export interface NarWriterOptions {
   /** Size of the buffers in which small pieces are gathered, in bytes; default 64 KiB, at least 8 KiB. */
   readonly chunkSize?: number;
+  /** Where small pieces are gathered, instead: 8 KiB or more. What is emitted then is valid only until the next event. */
+  readonly scratch?: Buffer | undefined;
 }
 
 export class NarWriter implements NarSink {
   readonly #emit: (chunk: Buffer) => void;
   readonly #chunkSize: number;
+  readonly #isScratch: boolean;
   #buffer: Buffer;
   #length = 0;
   #emitted = 0;
@@ -52,8 +55,10 @@ export class NarWriter implements NarSink {
    */
   constructor(emit: (chunk: Buffer) => void, options: NarWriterOptions = {}) {
     this.#emit = emit;
-    this.#chunkSize = Math.max(options.chunkSize ?? 64 * 1024, 8 * 1024);
-    this.#buffer = Buffer.allocUnsafe(this.#chunkSize);
+    const { scratch, chunkSize = 64 * 1024 } = options;
+    this.#isScratch = scratch !== undefined;
+    this.#chunkSize = scratch?.length ?? Math.max(chunkSize, 8 * 1024);
+    this.#buffer = scratch ?? Buffer.allocUnsafe(this.#chunkSize);
     this.#put(tokens.magic);
   }
 
@@ -124,10 +129,8 @@ export class NarWriter implements NarSink {
   /** Emits what was gathered so far. */
   flush(): void {
     if (this.#length === 0) return;
-    const chunk = this.#buffer.subarray(0, this.#length);
-    this.#emitted += this.#length;
-    this.#length = 0;
-    this.#buffer = Buffer.allocUnsafe(this.#chunkSize);
+    const chunk = this.#take();
+    if (!this.#isScratch) this.#buffer = Buffer.allocUnsafe(this.#chunkSize);
     this.#emit(chunk);
   }
 
@@ -147,7 +150,7 @@ export class NarWriter implements NarSink {
     }
     this.#put(beforeName);
     // One name fits as a whole, so that it can be written in place.
-    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#chunkSize) this.flush();
+    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#chunkSize) this.#spill();
     const start = this.#length + wordSize;
     const length = writeEntryName(name, this.#buffer, start, this.bytesWritten);
     const last = this.#lastNames[depth - 1] ?? "";
@@ -162,6 +165,19 @@ export class NarWriter implements NarSink {
     this.#put(beforeNode);
   }
 
+  /** As {@link flush}, in the middle of an event. */
+  #spill(): void {
+    if (this.#isScratch) this.#emit(Buffer.from(this.#take()));
+    else this.flush();
+  }
+
+  #take(): Buffer {
+    const chunk = this.#buffer.subarray(0, this.#length);
+    this.#emitted += this.#length;
+    this.#length = 0;
+    return chunk;
+  }
+
   #endNode(): void {
     if (this.#lastNames.length > 0) {
       this.#put(afterEntry);
@@ -173,13 +189,13 @@ export class NarWriter implements NarSink {
 
   #pad(length: number): void {
     const padding = paddingAfter(length);
-    if (this.#length + padding > this.#chunkSize) this.flush();
+    if (this.#length + padding > this.#chunkSize) this.#spill();
     this.#buffer.fill(0, this.#length, this.#length + padding);
     this.#length += padding;
   }
 
   #putInteger(value: number): void {
-    if (this.#length + wordSize > this.#chunkSize) this.flush();
+    if (this.#length + wordSize > this.#chunkSize) this.#spill();
     this.#buffer.writeUInt32LE(value % 2 ** 32, this.#length);
     this.#buffer.writeUInt32LE(Math.floor(value / 2 ** 32), this.#length + 4);
     this.#length += wordSize;
@@ -188,7 +204,7 @@ export class NarWriter implements NarSink {
   #put(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
-      if (this.#length === this.#chunkSize) this.flush();
+      if (this.#length === this.#chunkSize) this.#spill();
       const end = Math.min(bytes.length, at + this.#chunkSize - this.#length);
       this.#buffer.set(
         at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end),

@@ -1,7 +1,7 @@
 /** What objects reach through their references, and what reaches them. */
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { compareBytes } from "../../util/byte-string.ts";
-import { KilnError } from "../../util/kiln-error.ts";
+import { notInStore } from "./objects.ts";
 import type { StoreDatabase } from "./open.ts";
 import { integerIn, textIn } from "./row.ts";
 
@@ -120,8 +120,4 @@ export function requireAll(database: StoreDatabase, paths: readonly StorePath[])
     )
     .get(JSON.stringify(paths));
   if (missing !== undefined) throw notInStore(textIn(missing, "value"));
-}
-
-export function notInStore(path: string): KilnError {
-  return new KilnError("store.missing", `${path} is not in the store`, { path });
 }

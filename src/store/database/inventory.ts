@@ -1,6 +1,6 @@
 /** What a store holds, as figures and lists for people. */
 import { digestLength, parseStorePath, type StorePath } from "../../format/store-path.ts";
-import { notInStore } from "./closure.ts";
+import { notInStore } from "./objects.ts";
 import type { ListedObject } from "./object-graph.ts";
 import type { Row, StoreDatabase } from "./open.ts";
 import { integerIn, textIn } from "./row.ts";

@@ -5,28 +5,35 @@ import type { ObjectInfo } from "../../format/object-info.ts";
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { once } from "../../util/keyed-mutex.ts";
-import type { Statement, StoreDatabase } from "./open.ts";
+import type { Row, Statement, StoreDatabase } from "./open.ts";
 import { bytesIn, integerIn, textIn } from "./row.ts";
 
 /** How many paths {@link ObjectTable.list} reads at once. */
 const pageSize = 1000;
 
+/** How many objects are kept in mind, and the most references that one of them may have. */
+const remembered = { objects: 4096, references: 64 };
+
+/** What is known of an object, with its references in one column. */
+const columns = `objects.path, nar_hash, nar_size, ca, (
+    select json_group_array(path) from (
+      select referents.path from object_references join objects as referents on referents.id = referent
+      where referrer = objects.id order by referents.path)
+  ) as reference_list`;
+
 export class ObjectTable {
   readonly #database: StoreDatabase;
   readonly #has: Statement;
   readonly #get: Statement;
-  readonly #references: Statement;
+  /** Those asked for before, the oldest first: an object never changes, it only goes. */
+  readonly #known = new Map<StorePath, ObjectInfo>();
   /** Paths whose rows may still be lost in a power failure: nobody is told of them yet. */
   readonly #hidden = new Set<StorePath>();
 
   constructor(database: StoreDatabase) {
     this.#database = database;
     this.#has = database.prepare("select 1 from objects where path = ?");
-    this.#get = database.prepare("select id, nar_hash, nar_size, ca from objects where path = ?");
-    this.#references = database.prepare(
-      `select objects.path from object_references join objects on objects.id = referent
-       where referrer = ? order by objects.path`,
-    );
+    this.#get = database.prepare(`select ${columns} from objects where path = ?`);
   }
 
   has(path: StorePath): boolean {
@@ -35,16 +42,42 @@ export class ObjectTable {
 
   info(path: StorePath): ObjectInfo | undefined {
     if (this.#hidden.has(path)) return undefined;
+    const known = this.#known.get(path);
+    if (known !== undefined) return known;
     const row = this.#get.get(path);
     if (row === undefined) return undefined;
-    const references = this.#references.all(integerIn(row, "id"));
-    return {
-      storePath: path,
-      narHash: Hash.of("sha256", bytesIn(row, "nar_hash")),
-      narSize: integerIn(row, "nar_size"),
-      references: references.map((reference) => parseStorePath(textIn(reference, "path"))),
-      ca: parseContentAddress(textIn(row, "ca")),
-    };
+    const info = infoIn(row);
+    this.#remember(info);
+    return info;
+  }
+
+  /**
+   * As {@link info}, for many at once, in the given order.
+   *
+   * @throws KilnError `store.missing`
+   */
+  infos(paths: readonly StorePath[]): ObjectInfo[] {
+    const rows = this.#database
+      .prepare(
+        `select ${columns} from json_each(?) join objects on objects.path = value order by key`,
+      )
+      .all(JSON.stringify(paths));
+    const infos = rows.map(infoIn);
+    const absent = paths.find((path, i) => infos[i]?.storePath !== path || this.#hidden.has(path));
+    if (absent !== undefined) throw notInStore(absent);
+    return infos;
+  }
+
+  #remember(info: ObjectInfo): void {
+    // What a transaction has written may be taken back.
+    if (info.references.length > remembered.references || this.#database.sql.isTransaction) return;
+    if (this.#known.size >= remembered.objects) {
+      for (const oldest of this.#known.keys()) {
+        this.#known.delete(oldest);
+        break;
+      }
+    }
+    this.#known.set(info.storePath, info);
   }
 
   /** Keeps `has` and `info` from telling of new objects until the result is disposed of: what they confirm must be durable. */
@@ -98,7 +131,10 @@ export class ObjectTable {
   /** Removes rows, which must come referrers first. Absent ones are skipped. */
   delete(paths: Iterable<StorePath>): void {
     const remove = this.#database.prepare("delete from objects where path = ?");
-    for (const path of paths) remove.run(path);
+    for (const path of paths) {
+      remove.run(path);
+      this.#known.delete(path);
+    }
   }
 
   /**
@@ -141,6 +177,21 @@ export class ObjectTable {
       .all(path);
     return rows.map((row) => parseStorePath(textIn(row, "path")));
   }
+}
+
+function infoIn(row: Row): ObjectInfo {
+  const references: string[] = JSON.parse(textIn(row, "reference_list"));
+  return {
+    storePath: parseStorePath(textIn(row, "path")),
+    narHash: Hash.of("sha256", bytesIn(row, "nar_hash")),
+    narSize: integerIn(row, "nar_size"),
+    references: references.map(parseStorePath),
+    ca: parseContentAddress(textIn(row, "ca")),
+  };
+}
+
+export function notInStore(path: string): KilnError {
+  return new KilnError("store.missing", `${path} is not in the store`, { path });
 }
 
 export function missingReference(path: StorePath, reference: string): KilnError {

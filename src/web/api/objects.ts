@@ -11,7 +11,7 @@ import {
   parsePathInDirectory,
   type StorePath,
 } from "../../format/store-path.ts";
-import { notInStore } from "../../store/database/closure.ts";
+import { notInStore } from "../../store/database/objects.ts";
 import {
   closureAmount,
   type InventoryEntry,
