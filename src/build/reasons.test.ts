@@ -32,6 +32,12 @@ const table: [what: string, old: ShellOptions, now: ShellOptions, difference: ob
   ],
   ["an input", { inputs: { l: input("1") } }, { inputs: { l: input("2") } }, { inputs: ["lib"] }],
   ["the arguments", { args: ["a"] }, { args: ["b"] }, { changes: ["args"] }],
+  [
+    "the arguments, which a variable repeats",
+    { args: ["a"], env: { args: "a" } },
+    { args: ["b"], env: { args: "b" } },
+    { changes: ["args"] },
+  ],
   ["the builder", {}, { builder: "/bin/bash" }, { changes: ['builder "/bin/sh" -> "/bin/bash"'] }],
   [
     "the outputs",

@@ -73,6 +73,7 @@ export function compareDerivations(
   if (JSON.stringify(a.args) !== JSON.stringify(b.args)) changes.push("args");
   if (outputsText(a) !== outputsText(b)) changes.push("outputs");
   for (const name of new Set([...a.env.keys(), ...b.env.keys()])) {
+    if (mirrored.has(name)) continue;
     const [was, is] = [a.env.get(name), b.env.get(name)];
     if (was !== is) changes.push(`env.${name} ${arrow(was, is)}`);
   }
@@ -82,6 +83,9 @@ export function compareDerivations(
     ...(changes.length > 0 && { changes }),
   };
 }
+
+/** Variables that say again what the derivation says itself. */
+const mirrored: ReadonlySet<string> = new Set(["args", "builder", "system"]);
 
 function outputsText({ outputs }: Derivation): string {
   const texts = Array.from(outputs, ([name, output]) =>

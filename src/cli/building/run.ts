@@ -20,7 +20,7 @@ import { findWanted, type Wanted } from "../wanted.ts";
 import type { BuildFlags } from "../commands/build.ts";
 import { sayDifferences } from "./differences.ts";
 import { dryRun } from "./dry-run.ts";
-import { ShownBuild } from "./shown-build.ts";
+import { type ShowOptions, ShownBuild } from "./shown-build.ts";
 
 /** What an interruption needs to know is kept here. */
 export class Run {
@@ -108,7 +108,7 @@ export class Run {
   /** Has it built, and shows that. */
   async #realize(
     request: Params<"zb.realize">,
-    how: { readonly connection: StoreConnection; readonly retry?: () => string | undefined },
+    how: Omit<ShowOptions, "why"> & { readonly connection: StoreConnection },
   ): Promise<{ readonly shown: ShownBuild; readonly buildID: string }> {
     const { connection, ...options } = how;
     const { client } = connection;
@@ -141,7 +141,7 @@ export class Run {
       drvPath.push(...(info?.references ?? []).filter(isDerivationPath));
     }
     const all = { ...request, drvPath: [...new Set(drvPath)] };
-    const first = await this.#realize(all, { connection });
+    const first = await this.#realize(all, { connection, silentReuse: true });
     if (first.shown.succeeded && this.interruptedBy === undefined) {
       const { shown } = await this.#realize({ ...request, check: true }, { connection });
       if (this.#flags.json !== true) await sayDifferences(shown, first.shown.view, connection);

@@ -35,6 +35,8 @@ export interface ProgressFlags {
 export interface ShowOptions {
   /** Say why things are built. */
   readonly why?: boolean;
+  /** Say nothing of a build that found everything there. */
+  readonly silentReuse?: boolean;
   /** The command that builds again and keeps the directories of failed builders. */
   readonly retry?: () => string | undefined;
 }
@@ -86,7 +88,7 @@ export class ShownBuild implements Disposable {
       return new ShownBuild(flags, connection, { kind, view, reporter });
     }
     const { hello } = connection;
-    const { why = false, retry = () => undefined } = options;
+    const { why = false, silentReuse = false, retry = () => undefined } = options;
     const reporter = await makeReporter({
       kind,
       view,
@@ -96,6 +98,7 @@ export class ShownBuild implements Disposable {
       logs,
       verbose,
       why,
+      silentReuse,
       retry,
       page: hello?.page,
       realDirectory: hello?.realStoreDirectory,

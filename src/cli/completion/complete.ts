@@ -150,6 +150,7 @@ function operandsOf(
         ? { type: "files", prefix: "" }
         : { type: "targets", file: word.slice(0, hash) };
     }
+    case "build":
     case "builds":
     case "build-or-name":
       return { type: "builds" };

@@ -90,7 +90,7 @@ function rowLine(row: Row, style: Style, screen: Screen, now: number): string {
   const wanted = screen.columns < 80 && result.state === "running" ? "" : rowDetail(row, style);
   const detail = cutToWidth(harmless(wanted, { colour: false }), Math.max(0, space));
   const used = leftWidth + stringWidth(detail) + stringWidth(time);
-  const fill = " ".repeat(Math.max(1, screen.columns - used));
+  const fill = time === "" ? "" : " ".repeat(Math.max(1, screen.columns - used));
   const painted =
     result.state === "waiting" ? style.paint("dim", `${name}${detail}`) : `${name}${detail}`;
   return `${left}${painted}${fill}${style.paint("dim", time)}`;
@@ -134,12 +134,15 @@ function barLine(view: BuildView, style: Style, screen: Screen, now: number): st
     waiting > 0 ? `${number(waiting)} waiting` : "",
   ].filter(Boolean);
   const spent = timer(now - view.startedAt);
-  const left =
-    view.estimateMs === null
-      ? ""
-      : ` ~${timer(Math.max(0, view.estimateMs - (now - view.startedAt)))}`;
-  const text =
-    `${total === 0 ? "planning" : `${number(done)}/${number(total)}`}  ${words.join(", ")}  ${spent}${left}`.trimEnd();
+  const rest = timer(view.estimateMs === null ? 0 : view.estimateMs - (now - view.startedAt));
+  const times = [spent, rest === "" ? "" : `~${rest}`].filter(Boolean);
+  const text = [
+    total === 0 ? "planning" : `${number(done)}/${number(total)}`,
+    words.join(", "),
+    times.join(" "),
+  ]
+    .filter(Boolean)
+    .join("  ");
   const width = screen.columns - stringWidth(text) - 1;
   if (width < 8 || screen.columns < 50) return cutEnd(text, screen.columns);
   const filled = total === 0 ? 0 : Math.round((width * done) / total);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
 import stringWidth from "string-width";
@@ -10,6 +11,7 @@ import { liveRegion } from "./live-region.ts";
 import { planLine, summaryLine } from "./report.ts";
 import { makeReporter, type ReporterOptions } from "./reporter.ts";
 import { makeStyle } from "./style.ts";
+import { TreeScreen } from "./tree-screen.ts";
 
 const buildID = "01a20526-4b87-7ab8-9407-db2c23eb816e";
 const start = Date.parse("2026-11-22T12:00:00.000Z");
@@ -321,7 +323,7 @@ describe("the tree", () => {
     for (const line of lines) assert.ok(line.length <= 80, line);
     assert.match(lines[0]!, /^◦ app-test {2,}$/);
     assert.match(lines[1]!, /^└ ▸ app {11}\[42\/61\] src\/server\/router\.ts {10,}49s$/);
-    assert.match(lines[2]!, /^◦ pack {12}waits for app +$/);
+    assert.match(lines[2]!, /^◦ pack {12}waits for app$/);
     assert.match(lines[3]!, /^▸ docs +6s$/);
     assert.match(lines[4]!, /^━+─+ 11\/15 {2}2 running, 2 waiting {2}1m 12s$/);
   });
@@ -340,6 +342,28 @@ describe("the tree", () => {
     assert.deepEqual(narrow, ["11/15  2 running, 2 waiting  1m 12s"]);
     const small = liveRegion(middle(), style, { columns: 60, rows: 60 }, start + 72_000);
     assert.ok(small.every((line) => line.length <= 60 && !line.includes("router")));
+  });
+
+  test("takes away the rows that a narrower terminal has made of it", async () => {
+    for (const [env, rows] of [
+      [{}, 3],
+      [{ XTERM_VERSION: "XTerm(390)" }, 0],
+    ] as const) {
+      const stream = Object.assign(new PassThrough(), { columns: 100, rows: 24 });
+      const screen = await TreeScreen.open({ view: middle(), style, stream, env });
+      screen.changed();
+      await once(stream, "data");
+      Object.assign(stream, { columns: 60 });
+      let text = "";
+      stream.on("data", (chunk: Buffer) => (text += chunk.toString()));
+      stream.emit("resize");
+      screen.stop();
+      const erased = `\u001b[2K${"\u001b[1A\u001b[2K".repeat(rows)}`;
+      assert.ok(rows === 0 || text.startsWith(erased), JSON.stringify(text));
+      // Then come the lines as they were drawn: a row each, and the one that the cursor is in.
+      const all = text.split("\u001b[2K").length - 1;
+      assert.equal(all, rows === 0 ? 6 : rows + 1 + 6);
+    }
   });
 
   test("cuts lines by the columns that their characters take", () => {

@@ -27,7 +27,8 @@ function causeOf(view: BuildView): string | undefined {
   let previous: string | undefined;
   for (const { reason } of view.results.values()) {
     for (const input of reason?.detail?.inputs ?? []) if (!built.has(input)) changed.add(input);
-    for (const change of reason?.detail?.changes ?? []) changed.add(change);
+    // What it was and is takes too much room here.
+    for (const change of reason?.detail?.changes ?? []) changed.add(change.split(" ")[0] ?? change);
     previous ??= reason?.detail?.previous?.buildID;
   }
   if (changed.size === 0) return undefined;

@@ -41,6 +41,8 @@ export interface ReporterOptions {
   readonly retry: () => string | undefined;
   /** Say why things are built (--why); default false. */
   readonly why?: boolean;
+  /** Say nothing of a build that found everything there; default false. */
+  readonly silentReuse?: boolean;
   /** Where the daemon's page is, if it has one. */
   readonly page?: string | undefined;
   /** The folder of the objects on this machine, where that is known. */
@@ -94,6 +96,12 @@ abstract class TextReporter implements Reporter {
       this.note(line);
   }
 
+  protected saySummary(): void {
+    const { view, style, silentReuse = false } = this.options;
+    if (view.state === "reused" && silentReuse) return;
+    this.note(`kiln: ${summaryLine(view, style)}`);
+  }
+
   /** Where to see the build in a browser. */
   protected page(): string | undefined {
     const { page, view } = this.options;
@@ -128,7 +136,7 @@ class TreeReporter extends TextReporter {
       this.sayWhy();
       const skipped = skippedLine(view, style);
       if (skipped !== undefined) this.note(skipped);
-      this.note(`kiln: ${summaryLine(view, style)}`);
+      this.saySummary();
     }
     this.#screen.changed();
   }
@@ -202,7 +210,7 @@ class LineReporter extends TextReporter {
       if (this.#quiet && good) return;
       const skipped = skippedLine(view, style)?.slice(2).replaceAll(/ {2,}/g, " ");
       if (skipped !== undefined) this.note(`kiln: ${skipped}`);
-      this.note(`kiln: ${summaryLine(view, style)}`);
+      this.saySummary();
     }
   }
 

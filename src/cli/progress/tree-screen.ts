@@ -1,4 +1,5 @@
 /** The moving part of the terminal: redrawn from a snapshot at most 10 times a second, below lines that stay. */
+import type { Environment } from "../settings.ts";
 import type { BuildView } from "./build-view.ts";
 import type { Terminal } from "./terminal.ts";
 import type { liveRegion } from "./live-region.ts";
@@ -18,12 +19,24 @@ export interface TreeScreenOptions {
   readonly view: BuildView;
   readonly style: Style;
   readonly stream: Terminal;
+  readonly env: Environment;
+}
+
+/** What is loaded only where it is needed. */
+interface Tools {
+  readonly live: LiveText;
+  readonly region: typeof liveRegion;
+  readonly widthOf: (text: string) => number;
 }
 
 export class TreeScreen {
   readonly #options: TreeScreenOptions;
   readonly #live: LiveText;
   readonly #region: typeof liveRegion;
+  readonly #widthOf: (text: string) => number;
+  /** The lines that were drawn last, and for how many columns. */
+  #lines: readonly string[] = [];
+  #columns = 0;
   #timer: NodeJS.Timeout | undefined;
   #drawn = 0;
   /** When the timer fires. */
@@ -33,19 +46,21 @@ export class TreeScreen {
   #pending: string[] = [];
   readonly #resized = (): void => this.changed();
 
-  private constructor(options: TreeScreenOptions, live: LiveText, region: typeof liveRegion) {
+  private constructor(options: TreeScreenOptions, tools: Tools) {
     this.#options = options;
-    this.#live = live;
-    this.#region = region;
+    this.#live = tools.live;
+    this.#region = tools.region;
+    this.#widthOf = tools.widthOf;
     options.stream.on("resize", this.#resized);
   }
 
   static async open(options: TreeScreenOptions): Promise<TreeScreen> {
-    const [{ createLogUpdate }, { liveRegion: region }] = await Promise.all([
+    const [{ createLogUpdate }, { liveRegion: region }, { default: widthOf }] = await Promise.all([
       import("log-update"),
       import("./live-region.ts"),
+      import("string-width"),
     ]);
-    return new TreeScreen(options, createLogUpdate(options.stream), region);
+    return new TreeScreen(options, { live: createLogUpdate(options.stream), region, widthOf });
   }
 
   get columns(): number {
@@ -73,6 +88,7 @@ export class TreeScreen {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#options.stream.off("resize", this.#resized);
+    this.#eraseWrapped();
     this.#live.clear();
     this.#live.done();
     for (const line of this.#pending) this.#options.stream.write(`${line}\n`);
@@ -91,6 +107,7 @@ export class TreeScreen {
     const { view, style, stream } = this.#options;
     this.#drawn = performance.now();
     this.#due = Infinity;
+    this.#eraseWrapped();
     if (this.#pending.length > 0) {
       this.#live.persist(this.#pending.join("\n"));
       this.#pending = [];
@@ -98,6 +115,27 @@ export class TreeScreen {
     const screen = { columns: stream.columns ?? 80, rows: stream.rows ?? 24 };
     const lines = view.startedAt === 0 ? [] : this.#region(view, style, screen, Date.now());
     if (lines.length > 0) this.#live(style.line(lines.join("\n")));
+    this.#lines = lines;
+    this.#columns = screen.columns;
     this.#drawAt(this.#drawn + 1000);
   }
+
+  /** A terminal that became narrower has wrapped what was drawn: the rows that came of that go, too. */
+  #eraseWrapped(): void {
+    const { stream, env } = this.#options;
+    const { columns } = this;
+    if (columns >= this.#columns || !wrapsWhenResized(env)) return;
+    const rows = this.#lines.map((line) =>
+      Math.max(0, Math.ceil(this.#widthOf(line) / columns) - 1),
+    );
+    const more = rows.reduce((sum, count) => sum + count, 0);
+    this.#columns = columns;
+    if (more > 0) stream.write(`\u001b[2K${"\u001b[1A\u001b[2K".repeat(more)}`);
+  }
+}
+
+/** All do but xterm and screen. */
+function wrapsWhenResized(env: Environment): boolean {
+  const isScreen = (env["TERM"] ?? "").startsWith("screen") && env["TMUX"] === undefined;
+  return env["XTERM_VERSION"] === undefined && !isScreen;
 }

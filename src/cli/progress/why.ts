@@ -120,7 +120,11 @@ const words: Readonly<Record<ReasonCode, Words>> = {
   derivationChanged: (detail) => {
     const { inputs = [], changes = [] } = detail;
     if (changes.length === 0) return "its description changed";
-    const own = list(changes, most);
+    // What is not said with its old and new value only has a name.
+    const own = list(
+      changes.map((change) => (change.includes(" -> ") ? change : `${change} changed`)),
+      most,
+    );
     return inputs.length === 0 ? own : `${inputWords(detail)}, and ${own}`;
   },
   outputMissing: (detail) => `its output is gone${paths(detail)}`,
