@@ -6,7 +6,6 @@
  */
 import { chmodSync, lstatSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import { attempt } from "../files/file-error.ts";
 import type { StoreDirectory, StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -106,13 +105,11 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
 /** Waits for the last words. Whoever still has the builder's output open without any other mark of the build is ended, too. */
 async function drain(fifo: Fifo, task: BuildTask): Promise<void> {
   for (let round = 0; round < 5; round++) {
-    const abort = new AbortController();
-    const ended = await Promise.race([
-      fifo.ended.then(() => true),
-      wait(500, false, { signal: abort.signal }).catch(() => true),
-    ]);
-    abort.abort();
-    if (ended) return;
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => late.resolve(true), 500);
+    const isLate = await Promise.race([fifo.ended.then(() => false), late.promise]);
+    clearTimeout(timer);
+    if (!isLate) return;
     killHoldersOf(fifo.path);
     await endProcesses({ leader: undefined, directory: task.workDirectory });
   }
