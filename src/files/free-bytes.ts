@@ -8,8 +8,16 @@ export function freeBytes(place: string): number {
   return bavail * bsize;
 }
 
-/** @throws KilnError `disk.full` when so many bytes would not fit on the file system of `place` */
+/** Whether fewer bytes than this fit is not worth a look. */
+const worthLooking = 4 * 1024 * 1024;
+
+/**
+ * Looks beforehand whether a file will fit: what does not, is not written until the disk is full.
+ *
+ * @throws KilnError `disk.full` when so many bytes would not fit on the file system of `place`
+ */
 export function requireSpace(place: string, bytes: number): void {
+  if (bytes < worthLooking) return;
   const free = freeBytes(place);
   if (bytes <= free) return;
   throw new KilnError(

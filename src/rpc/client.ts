@@ -6,6 +6,7 @@
  */
 import { connect, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { checkResult } from "./checkers.ts";
@@ -68,7 +69,7 @@ export class StoreClient implements AsyncDisposable {
   /**
    * Connects to the daemon that listens at `socketPath`.
    *
-   * @throws KilnError `socket.absent`, `socket.refused`, `socket.denied`, `socket.failed`, all naming the path; the reason of
+   * @throws KilnError `socket.absent`, `socket.refused`, `socket.denied`, `socket.busy`, `socket.failed`, all naming the path; the reason of
    * `signal`
    */
   static async connect(socketPath: string, options: AbortOptions = {}): Promise<StoreClient> {
@@ -271,9 +272,25 @@ const connectFaults: Readonly<Record<string, readonly [code: string, what: strin
   ENOENT: ["socket.absent", "there is no such socket"],
   ECONNREFUSED: ["socket.refused", "refused"],
   EACCES: ["socket.denied", "permission denied"],
+  EAGAIN: ["socket.busy", "it has more connections waiting than it takes"],
 };
 
-function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+/** For so many milliseconds a daemon may have more connections waiting than the system holds for it. */
+const busyFor = 10_000;
+
+async function openSocket(path: string, signal: AbortSignal | undefined): Promise<Socket> {
+  const start = performance.now();
+  for (;;) {
+    try {
+      return await tryToConnect(path, signal);
+    } catch (error) {
+      if (!hasCode(error, "socket.busy") || performance.now() - start > busyFor) throw error;
+    }
+    await delay(20, undefined, signal === undefined ? {} : { signal });
+  }
+}
+
+function tryToConnect(path: string, signal: AbortSignal | undefined): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       const reason: unknown = signal?.reason;

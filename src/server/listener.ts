@@ -202,7 +202,7 @@ async function listening(
 ): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   server.once("error", reject);
-  server.listen({ ...where, backlog: 511 }, () => resolve(undefined));
+  server.listen({ ...where, backlog: 4096 }, () => resolve(undefined));
   await promise;
   server.off("error", reject);
 }

@@ -13,9 +13,6 @@ import type { Syncer } from "./syncer.ts";
 /** Single files up to this size are hashed by themselves, too, since most of them have a text address. */
 const smallFile = 1024 * 1024;
 
-/** Whether a file from this size on will fit is looked at before it is written. */
-const largeFile = 4 * 1024 * 1024;
-
 /** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
 const maxEntries = 2_000_000;
 
@@ -127,7 +124,7 @@ export class Arrival implements NarSink {
       if (size <= smallFile) this.#fileHash = createHash("sha256");
     }
     this.#do((writer) => {
-      if (size >= largeFile) requireSpace(dirname(this.tree), size);
+      requireSpace(dirname(this.tree), size);
       writer.file(name, executable);
     });
     this.#enter(name);

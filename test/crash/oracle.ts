@@ -126,7 +126,8 @@ export class Oracle {
     for (const name of this.roots.keys()) if (!roots.has(name)) faults.push(`lost: root ${name}`);
     this.#sending.clear();
     this.roots.clear();
-    for (const [name, path] of roots) this.roots.set(name, path);
+    // An object that is deleted by name leaves its root behind, which keeps nothing then.
+    for (const [name, path] of roots) if (there.has(path)) this.roots.set(name, path);
     this.sure.clear();
     for (const path of this.references.keys()) {
       this.#note(path, there.has(path) ? "killed: there" : "killed: not there");

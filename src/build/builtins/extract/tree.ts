@@ -17,6 +17,8 @@ import {
   unlinkSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
+import { requireSpace } from "../../../files/free-bytes.ts";
 import { builderFault, quote } from "../fault.ts";
 import type { Pace } from "../pace.ts";
 import { placeOf } from "./entry-name.ts";
@@ -75,6 +77,7 @@ export class ArchiveTree implements Disposable {
   file(name: Buffer, executable: boolean, size = 0): FileWriter {
     this.#budget.spendEntry();
     this.#budget.checkBytes(size);
+    requireSpace(dirname(this.#output), size);
     return new FileWriter(openSync(this.#vacate(name, "file"), create, permissions(executable)), {
       budget: this.#budget,
       pace: this.#pace,
