@@ -2,8 +2,8 @@
 //   node scripts/test.ts                 all
 //   node scripts/test.ts vectors         the conformance vectors alone (KILN_VECTORS=DIR takes them from elsewhere)
 //   node scripts/test.ts FILE…           these files
-// Pure tests (src/) share one process, which is much faster; those in test/ get a process each, two at a time; those in
-// test/timed/, which measure, run alone.
+// The tests of each folder of src/ share one process, which is much faster; those in test/ get a process each; two processes at a time.
+// Those in test/timed/, which measure, run alone.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -72,22 +72,31 @@ async function run(group: readonly string[]): Promise<void> {
   if (late) console.log(`✗ ${group.join(" ")}: not finished after ${limit / 60_000} minutes`);
 }
 
-/** The files one after the other, on as many lanes. */
-async function inTurn(queue: string[], lanes: number): Promise<void> {
+/** The groups one after the other, on as many lanes. */
+async function inTurn(queue: string[][], lanes: number): Promise<void> {
   await Promise.all(
     Array.from({ length: lanes }, async () => {
-      for (let file = queue.shift(); file !== undefined; file = queue.shift()) await run([file]);
+      for (let group = queue.shift(); group !== undefined; group = queue.shift()) await run(group);
     }),
   );
 }
 
 const isTimed = (file: string): boolean => file.startsWith("test/timed/");
-await run(files.filter((file) => file.startsWith("src/")));
+const pure = Object.groupBy(
+  files.filter((file) => file.startsWith("src/")),
+  (file) => file.split("/", 2).join("/"),
+);
 await inTurn(
-  files.filter((file) => file.startsWith("test/") && !isTimed(file)),
+  [
+    ...Object.values(pure).map((group) => group ?? []),
+    ...files.filter((file) => file.startsWith("test/") && !isTimed(file)).map((file) => [file]),
+  ],
   2,
 );
-await inTurn(files.filter(isTimed), 1);
+await inTurn(
+  files.filter(isTimed).map((file) => [file]),
+  1,
+);
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 for (const line of readFileSync(countsFile, "utf8").split("\n").filter(Boolean)) {
