@@ -4,6 +4,7 @@ import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { referrersFirst } from "./database/closure.ts";
 import { notInStore } from "./database/objects.ts";
+import type { Departure } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
 
@@ -115,8 +116,9 @@ async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promi
   try {
     const gone: StorePath[] = [];
     const pacer = new Pacer();
+    using departure = parts.files.departure();
     for (const path of doomed) {
-      if (takeAway(parts, path)) gone.push(path);
+      if (takeAway(parts, departure, path)) gone.push(path);
       await pacer.pause();
     }
     await parts.syncer.names();
@@ -126,9 +128,9 @@ async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promi
   }
 }
 
-function takeAway(parts: StoreParts, path: StorePath): boolean {
+function takeAway(parts: StoreParts, departure: Departure, path: StorePath): boolean {
   try {
-    if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
+    departure.take(path);
     return true;
   } catch (error) {
     parts.log("warn", `cannot remove the files of ${path}: ${KilnError.from(error).message}`);

@@ -100,6 +100,12 @@ export class ObjectFiles {
     this.discard(away);
   }
 
+  /** A way out for many objects: they are removed in the background when it is disposed of. */
+  departure(): Departure {
+    // No folder of its own: a full disk has no room for one.
+    return new Departure(this, join(this.#trash, uuid7()));
+  }
+
   /** Takes a damaged object out of the store directory and keeps it for people to look at. Gives its new place. */
   quarantine(path: StorePath): string {
     makePrivateFolder(this.#quarantine);
@@ -142,6 +148,33 @@ export class ObjectFiles {
     } catch (error) {
       this.#log("warn", `cannot remove ${tree}: ${KilnError.from(error).message}`);
     }
+  }
+}
+
+/** Objects on their way out of the store directory. */
+export class Departure implements Disposable {
+  readonly #files: ObjectFiles;
+  readonly #prefix: string;
+  readonly #gone: string[] = [];
+
+  constructor(files: ObjectFiles, prefix: string) {
+    this.#files = files;
+    this.#prefix = prefix;
+  }
+
+  /** Takes what has the object's name, if anything, out of the store directory. */
+  take(path: StorePath): void {
+    const away = `${this.#prefix}-${this.#gone.length}`;
+    try {
+      moveTree(this.#files.pathOf(path), away);
+      this.#gone.push(away);
+    } catch (error) {
+      if (errorCode(error) !== "ENOENT" || this.#files.has(path)) throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const tree of this.#gone) this.#files.discard(tree);
   }
 }
 

@@ -53,8 +53,10 @@ export async function place(
   using kept = new DisposableStack();
   const accepted = new Map<StorePath, Candidate>();
   const later = new Set(together ? batch.map(({ info }) => info.storePath) : []);
+  // Their locks are held: no other becomes registered, and none of these goes.
+  const registered = parts.objects.among(batch.map(({ info }) => info.storePath));
   for (const candidate of batch) {
-    const refusal = await admit(parts, candidate, { accepted, later, kept });
+    const refusal = await admit(parts, candidate, { accepted, later, kept, registered });
     if (refusal === undefined) accepted.set(candidate.info.storePath, candidate);
     else outcomes.set(candidate, refusal);
   }
@@ -99,6 +101,8 @@ function refuseRest(
 }
 
 interface Company {
+  /** Which of the batch are objects already. */
+  readonly registered: ReadonlySet<StorePath>;
   readonly accepted: ReadonlyMap<StorePath, Candidate>;
   /** Also to be referred to, though not accepted yet. */
   readonly later: ReadonlySet<StorePath>;
@@ -110,13 +114,13 @@ interface Company {
 async function admit(
   parts: StoreParts,
   { info }: Candidate,
-  { accepted, later, kept }: Company,
+  { accepted, later, kept, registered }: Company,
 ): Promise<Placed | undefined> {
   const { storePath, references } = info;
   if (accepted.has(storePath)) return { status: "present" };
   if (info.ca === undefined) return rejected(notContentAddressed(storePath));
   try {
-    const known = parts.objects.info(storePath);
+    const known = registered.has(storePath) ? parts.objects.info(storePath) : undefined;
     if (known !== undefined && (await isIntact(parts, known))) return { status: "present" };
     for (const reference of references) {
       const isThere =
@@ -217,10 +221,11 @@ async function commit(
   // The last rename was before this; change times have the resolution of the kernel's tick.
   const now = Date.now() + 1;
   const infos = moved.map(({ info }) => info);
-  const added = infos.filter(({ storePath }) => !parts.objects.has(storePath));
+  const present = parts.objects.among(infos.map(({ storePath }) => storePath));
+  const added = infos.filter(({ storePath }) => !present.has(storePath));
   using _hidden = parts.objects.hide(added.map(({ storePath }) => storePath));
   await parts.database.durably(() => {
-    for (const { storePath } of infos) parts.objects.setVerifiedAt(storePath, now);
+    for (const path of present) parts.objects.setVerifiedAt(path, now);
     parts.objects.insert(added, now);
     parts.intents.clear(accepted.map(({ info }) => info.storePath));
     alongside?.();

@@ -20,19 +20,23 @@ export class IntentTable {
 
   /** Records intents; one for the same path is replaced. */
   record(intents: Iterable<Intent>): void {
-    const insert = this.#database.prepare(
-      "insert or replace into intents (path, inode, created_at) values (?, ?, ?)",
-    );
     this.clear(this.#late);
     this.#late.clear();
-    for (const { path, inode } of intents) {
-      insert.run(path, inode === undefined ? null : inode.toString(), Date.now());
-    }
+    const rows = Array.from(intents, ({ path, inode }) => [path, inode?.toString() ?? null]);
+    this.#database
+      .prepare(
+        `insert or replace into intents (path, inode, created_at)
+         select value ->> 0, value ->> 1, ? from json_each(?)`,
+      )
+      .run(Date.now(), JSON.stringify(rows));
   }
 
   clear(paths: Iterable<StorePath>): void {
-    const remove = this.#database.prepare("delete from intents where path = ?");
-    for (const path of paths) remove.run(path);
+    const list = [...paths];
+    if (list.length === 0) return;
+    this.#database
+      .prepare("delete from intents where path in (select value from json_each(?))")
+      .run(JSON.stringify(list));
   }
 
   /** Has them cleared when intents are next recorded: for when nothing can be written now. */

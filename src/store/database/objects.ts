@@ -40,6 +40,15 @@ export class ObjectTable {
     return !this.#hidden.has(path) && this.#has.get(path) !== undefined;
   }
 
+  /** Those of `paths` that are registered. */
+  among(paths: readonly StorePath[]): ReadonlySet<StorePath> {
+    const rows = this.#database
+      .prepare("select value from json_each(?) join objects on objects.path = value")
+      .all(JSON.stringify(paths));
+    const found = new Set(rows.map((row) => textIn(row, "value")));
+    return new Set(paths.filter((path) => found.has(path) && !this.#hidden.has(path)));
+  }
+
   info(path: StorePath): ObjectInfo | undefined {
     if (this.#hidden.has(path)) return undefined;
     const known = this.#known.get(path);
@@ -128,13 +137,12 @@ export class ObjectTable {
     }
   }
 
-  /** Removes rows, which must come referrers first. Absent ones are skipped. */
-  delete(paths: Iterable<StorePath>): void {
-    const remove = this.#database.prepare("delete from objects where path = ?");
-    for (const path of paths) {
-      remove.run(path);
-      this.#known.delete(path);
-    }
+  /** Removes rows, with all that refer to them. Absent ones are skipped. */
+  delete(paths: readonly StorePath[]): void {
+    this.#database
+      .prepare("delete from objects where path in (select value from json_each(?))")
+      .run(JSON.stringify(paths));
+    for (const path of paths) this.#known.delete(path);
   }
 
   /**
