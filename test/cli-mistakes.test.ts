@@ -145,6 +145,12 @@ const mistakes: Mistake[] = [
     sends: true,
   },
   {
+    name: "a folder for an export",
+    args: ["store", "object", "import", "."],
+    code: "file.type",
+    says: /\. is a directory/,
+  },
+  {
     name: "an import of a missing file",
     args: ["store", "object", "import", "x.export"],
     code: "file.missing",

@@ -3,6 +3,7 @@ import {
   closeSync,
   createReadStream,
   createWriteStream,
+  fstatSync,
   openSync,
   renameSync,
   rmSync,
@@ -13,10 +14,19 @@ import { once } from "node:events";
 import { dirname } from "node:path";
 import { KilnError } from "../util/kiln-error.ts";
 
-/** Opens a file (`-`: standard input) now, so that a missing one is found before anything is done; the bytes come when asked for. */
+/**
+ * Opens a file (`-`: standard input) now, so that one that cannot be read is found before anything is done; the bytes come when asked
+ * for.
+ *
+ * @throws KilnError `file.type`
+ */
 export function openInput(name: string): () => AsyncIterable<Buffer> {
   if (name === "-") return () => process.stdin;
   const fd = openSync(name, "r");
+  if (fstatSync(fd).isDirectory()) {
+    closeSync(fd);
+    throw new KilnError("file.type", `${name} is a directory`, { path: name });
+  }
   return () => createReadStream(name, { fd, highWaterMark: 256 * 1024 });
 }
 
