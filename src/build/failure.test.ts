@@ -9,7 +9,7 @@ const lines: [outcome: BuildOutcome, line: string | undefined][] = [
   [{ type: "exited", code: 2 }, "*** Build failed: exit status 2"],
   [{ type: "signaled", signal: "SIGKILL" }, "*** Build failed: signal: killed"],
   [{ type: "signaled", signal: "SIGSEGV" }, "*** Build failed: signal: segmentation fault"],
-  [{ type: "signaled", signal: "SIGRTMIN" }, "*** Build failed: signal: SIGRTMIN"],
+  [{ type: "signaled", signal: "SIG40" }, "*** Build failed: signal: signal 40"],
   [{ type: "notStarted", message: "fork/exec /x: no" }, "*** Build failed: fork/exec /x: no"],
   [{ type: "failed", code: "fetch.http", message: "404" }, "*** Build failed: builtin:x failed"],
   [

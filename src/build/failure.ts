@@ -41,6 +41,11 @@ const signalWords: Readonly<Record<string, string>> = {
   SIGSYS: "bad system call",
 };
 
+/** One without a name, as those for real time, is called by its number: `SIG40`. */
+function wordsFor(signal: string): string {
+  return signalWords[signal] ?? signal.replace(/^SIG(?=\d)/, "signal ");
+}
+
 /** Why this outcome of the builder called `builder` is a failure; undefined when it is none. */
 export function shortfallOf(outcome: BuildOutcome, builder: string): Shortfall | undefined {
   const isSuccess = outcome.type === "exited" && outcome.code === 0;
@@ -58,7 +63,7 @@ function explain(outcome: BuildOutcome, builder: string): Shortfall {
   if (outcome.type === "signaled") {
     return {
       ...builderFault("builder.signal", `builder was ended by ${outcome.signal}`),
-      logLine: `*** Build failed: signal: ${signalWords[outcome.signal] ?? outcome.signal}`,
+      logLine: `*** Build failed: signal: ${wordsFor(outcome.signal)}`,
       signal: outcome.signal,
     };
   }
