@@ -16,6 +16,8 @@ export function sendBytes(reply: FastifyReply, answer: BytesAnswer): FastifyRepl
   // Set here, not by the library: that would add a charset to a type that has none.
   for (const [name, value] of Object.entries(answer.headers)) reply.header(name, value);
   const { body } = answer;
+  // Who reads a log that has nothing in it yet is to know that there will be something.
+  reply.raw.once("pipe", () => reply.raw.flushHeaders());
   return reply.send(typeof body === "string" ? Readable.from([body]) : body);
 }
 
