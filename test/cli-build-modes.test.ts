@@ -135,8 +135,12 @@ test("kiln build --watch builds again after each change, and goes on after mista
   const paths = run.stdout().trim().split("\n");
   assert.equal(new Set(paths).size, 2, run.stdout());
   assert.equal(readFileSync(paths[1] ?? "", "utf8"), "onetwo");
+  const said = run.stderr();
+  place.write("src/b", "two");
   place.write("kiln.build.ts", "export default [;");
   await until(run, () => run.stderr().includes("[author.syntax]"));
+  const [, meanwhile = ""] = run.stderr().split(said);
+  assert.doesNotMatch(meanwhile, /nothing to build/, "what changed nothing is not built again");
   await until(run, waits(3));
   project(place, "-O3");
   await until(run, waits(4));

@@ -22,13 +22,18 @@ import { sayDifferences } from "./differences.ts";
 import { dryRun } from "./dry-run.ts";
 import { type ShowOptions, ShownBuild } from "./shown-build.ts";
 
+/** What came of the build files. */
+export interface Evaluated {
+  /** What they were made of: modules, and the files and folders that were named. */
+  readonly files: readonly string[];
+  /** What is wanted. */
+  readonly drvPaths: readonly StorePath[];
+}
+
 /** What an interruption needs to know is kept here. */
 export class Run {
   interruptedBy: Signal | undefined;
-  /** What the build files were made of, once that is known: their modules, and the files and folders they named. */
-  readFiles: readonly string[] = [];
-  /** What was wanted, once that is known. */
-  drvPaths: readonly StorePath[] = [];
+  readonly #evaluated: (found: Evaluated) => boolean;
   readonly #flags: BuildFlags & GlobalFlags;
   readonly #context: CommandContext;
   readonly #stop = new AbortController();
@@ -36,9 +41,15 @@ export class Run {
   /** The build that is under way. */
   #build: { readonly id: string; readonly client: StoreClient } | undefined;
 
-  constructor(flags: BuildFlags & GlobalFlags, context: CommandContext) {
+  /** `evaluated` is told what was found before anything is done with it, and says whether to go on; default: yes. */
+  constructor(
+    flags: BuildFlags & GlobalFlags,
+    context: CommandContext,
+    evaluated: (found: Evaluated) => boolean = () => true,
+  ) {
     this.#flags = flags;
     this.#context = context;
+    this.#evaluated = evaluated;
   }
 
   /** The first Ctrl-C: whatever is going on is given up in order. */
@@ -72,14 +83,16 @@ export class Run {
     // The evaluation is another process: meanwhile this one loads what it needs to open a store.
     if (located.daemon === undefined) import("../embedded.ts").catch(() => {});
     await using wanted = await findWanted(operands, flags, located.settings, signal);
-    this.readFiles = wanted.evaluations.flatMap(({ modules, filesRead }) => [
-      ...modules,
-      ...filesRead,
-    ]);
     if (wanted.derivations.length === 0) {
       throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
     }
-    this.drvPaths = unique(wanted.derivations).map(({ drvPath }) => drvPath);
+    const targets = unique(wanted.derivations).map(({ name, drvPath }) => ({ name, drvPath }));
+    const drvPaths = targets.map(({ drvPath }) => drvPath);
+    const files = wanted.evaluations.flatMap(({ modules, filesRead }) => [
+      ...modules,
+      ...filesRead,
+    ]);
+    if (!this.#evaluated({ files, drvPaths })) return 0;
     signal.throwIfAborted();
     await using connection = await open(located, this.#context, { ...wishes, signal });
     await wanted.send(connection);
@@ -94,8 +107,7 @@ export class Run {
       return 0;
     }
     const { keepFailed = false, keepGoing = true } = flags;
-    const targets = unique(wanted.derivations).map(({ name, drvPath }) => ({ name, drvPath }));
-    const request = { drvPath: this.drvPaths, targets, keepFailed, keepGoing, reuse };
+    const request = { drvPath: drvPaths, targets, keepFailed, keepGoing, reuse };
     if (flags.detach === true) return await this.#detach(request, connection);
     const retry = (): string | undefined =>
       keepFailed || flags.check === true ? undefined : retryCommand(operands);

@@ -7,7 +7,7 @@ import { exitCodeOfSignal } from "../interrupts.ts";
 import { targetsByFile } from "../wanted.ts";
 import { findBuildFile } from "../../author/evaluate.ts";
 import type { Operand } from "../operands.ts";
-import type { Run } from "./run.ts";
+import type { Evaluated, Run } from "./run.ts";
 
 /** Milliseconds that nothing more must happen in before a build begins: editors write in several steps. */
 const quiet = 100;
@@ -19,36 +19,50 @@ const quiet = 100;
 export async function watchBuilds(
   operands: readonly string[],
   named: readonly Operand[],
-  { makeRun, context }: { readonly makeRun: () => Run; readonly context: CommandContext },
+  {
+    makeRun,
+    context,
+  }: {
+    readonly makeRun: (evaluated: (found: Evaluated) => boolean) => Run;
+    readonly context: CommandContext;
+  },
 ): Promise<number> {
   /** Also where the evaluation fails, the build files themselves are watched. */
   let files = [...targetsByFile(named).keys()].flatMap(buildFiles);
+  /** What was built last, if that succeeded. */
   let built = "";
   for (;;) {
-    const run = makeRun();
     const changes = new Changes(files);
     using _watching = changes;
+    let wanted = "";
+    const run = makeRun((found) => {
+      files = [...new Set(found.files)].filter((file) => !file.includes("/node_modules/"));
+      changes.alsoOf(files);
+      wanted = found.drvPaths.join();
+      return wanted !== built;
+    });
     using _handling = context.interrupts.handle((signal) => {
       run.interrupt(signal);
       changes.end();
     });
-    try {
-      await run.toEnd(operands);
-    } catch (error) {
-      if (error instanceof ExitWith) return error.code;
-      for (const line of errorLines(toKilnError(error))) process.stderr.write(`${line}\n`);
-    }
+    const code = await ended(run, operands);
     if (run.interruptedBy !== undefined) return exitCodeOfSignal(run.interruptedBy);
-    if (run.readFiles.length > 0) {
-      files = [...new Set(run.readFiles)].filter((file) => !file.includes("/node_modules/"));
-      changes.alsoOf(files);
-    }
-    const now = run.drvPaths.join();
-    if (now !== built || run.readFiles.length === 0)
-      context.note("waiting for changes (Ctrl-C ends)");
-    built = now;
+    if (wanted !== built || code !== 0) context.note("waiting for changes (Ctrl-C ends)");
+    built = code === 0 ? wanted : "";
     await changes.next();
     if (run.interruptedBy !== undefined) return exitCodeOfSignal(run.interruptedBy);
+  }
+}
+
+/** The exit code of a run; what is thrown is said. */
+async function ended(run: Run, operands: readonly string[]): Promise<number> {
+  try {
+    return await run.toEnd(operands);
+  } catch (error) {
+    if (!(error instanceof ExitWith)) {
+      for (const line of errorLines(toKilnError(error))) process.stderr.write(`${line}\n`);
+    }
+    return 1;
   }
 }
 

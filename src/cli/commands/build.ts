@@ -33,7 +33,10 @@ export async function build(
   requireFolder("--out-link", flags.outLink);
   if (flags.watch === true) {
     const { watchBuilds } = await import("../building/watch.ts");
-    return await watchBuilds(operands, named, { makeRun: () => new Run(flags, context), context });
+    return await watchBuilds(operands, named, {
+      makeRun: (evaluated) => new Run(flags, context, evaluated),
+      context,
+    });
   }
   const run = new Run(flags, context);
   using _handling = context.interrupts.handle((signal) => run.interrupt(signal));

@@ -1,6 +1,6 @@
 /** Shapes, colours and the decisions about them: one table for every place that names a state. */
 import { styleText } from "node:util";
-import type { BuildState, ResultState } from "../../build/events.ts";
+import type { ResultState } from "../../build/events.ts";
 import type { Environment } from "../settings.ts";
 
 export type ColourWish = "auto" | "always" | "never";
@@ -94,9 +94,4 @@ export function progressKind(
 ): Exclude<ProgressWish, "auto"> {
   if (wish !== "auto") return wish;
   return isTerminal && (env["CI"] ?? "") === "" && env["TERM"] !== "dumb" ? "tree" : "plain";
-}
-
-/** The state's word for people, as in "3 built, 1 failed". */
-export function stateWord(state: ResultState | BuildState): string {
-  return state === "error" ? "in error" : state;
 }
