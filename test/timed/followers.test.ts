@@ -27,7 +27,7 @@ async function buildWith(place: Place, target: string, many: number): Promise<Ou
   );
   const [asker, ...watchers] = clients;
   assert.ok(asker !== undefined);
-  let running = true;
+  const over = new AbortController();
   const watched = watchers.map(async (client) => {
     let bytes = 0;
     const logs = "all" as const;
@@ -42,7 +42,7 @@ async function buildWith(place: Place, target: string, many: number): Promise<Ou
   });
   const answers: number[] = [];
   const asking = (async () => {
-    while (running) {
+    while (!over.signal.aborted) {
       const start = performance.now();
       await asker.call("kiln.missing", { paths: [] });
       answers.push(performance.now() - start);
@@ -50,7 +50,7 @@ async function buildWith(place: Place, target: string, many: number): Promise<Ou
     }
   })();
   await asker.watch(buildID, () => {});
-  running = false;
+  over.abort();
   await asking;
   const bytes = await Promise.all(watched);
   const { results } = await asker.call("kiln.results", { buildID });
