@@ -1,8 +1,9 @@
 /** What this machine can do at all: the figures to hold the others against. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { once } from "node:events";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
@@ -15,7 +16,7 @@ export interface Limit {
 export async function machineLimits(): Promise<Limit[]> {
   const folder = mkdtempSync(join(tmpdir(), "kiln-limits-"));
   try {
-    return [hashing(), ...writing(folder), database(folder), starting()];
+    return [hashing(), ...writing(folder), database(folder), starting(), await building(folder)];
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -78,6 +79,25 @@ function database(folder: string): Limit {
   });
   sql.close();
   return { what: "SQLite rows inserted", value: 50_000 / time, unit: "rows/s" };
+}
+
+/**
+ * Builders without anything around them: as many at a time as there are CPUs, each a shell that writes a file. No daemon that starts
+ * its builders from Node can build more of them.
+ */
+async function building(folder: string): Promise<Limit> {
+  const count = 200;
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    while (next < count) {
+      const script = `echo > ${join(folder, `built-${next++}`)}`;
+      await once(spawn("/bin/sh", ["-c", script], { stdio: "ignore" }), "exit");
+    }
+  };
+  const begin = performance.now();
+  await Promise.all(Array.from({ length: availableParallelism() }, lane));
+  const value = (count * 1000) / (performance.now() - begin);
+  return { what: "shells that write a file, started from Node", value, unit: "per s" };
 }
 
 function starting(): Limit {
