@@ -103,9 +103,10 @@ export const works: readonly Work[] = [
     const script = `i=0; while [ $i -lt ${lines} ]; do echo line $i; i=$((i+1)); sleep 0.01; done; echo > $out`;
     const [path] = await put(bench, client, [shell(fresh("talking"), script)]);
     const { buildID } = await client.call("zb.realize", { drvPath: [path!] });
-    const watching = client.watch(buildID, () => {}, { logs: "tail" });
-    const log = await readLog(client, buildID, path!);
-    await watching;
+    const [log] = await Promise.all([
+      readLog(client, buildID, path!),
+      client.watch(buildID, () => {}, { logs: "tail" }),
+    ]);
     const wanted = Array.from({ length: lines }, (_, index) => `line ${index}\n`).join("");
     if (log !== wanted) throw new Error(`the log is ${JSON.stringify(log.slice(-100))}`);
   }),
