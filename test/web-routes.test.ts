@@ -57,6 +57,8 @@ describe("the routes of zb's web page", () => {
       assert.equal(response.status, 303);
       assert.equal(response.headers.get("location"), target);
     }
+    const bare = await ask(`/build/${id}`);
+    assert.deepEqual([bare.status, bare.headers.get("location")], [307, `/build/${id}/`]);
   });
 
   test("are only read: other methods are refused, with those that are allowed", async () => {
@@ -80,6 +82,8 @@ describe("the routes of zb's web page", () => {
     assert.equal(whole.headers.get("accept-ranges"), "bytes");
     assert.equal(whole.headers.get("content-length"), "10");
     assert.equal(await whole.text(), "0123456789");
+    const head = await ask(log, { method: "HEAD" });
+    assert.equal(head.headers.get("content-length"), "10");
     for (const [range, status, text, contentRange] of [
       ["bytes=0-", 200, "0123456789", null],
       ["bytes=2-4", 206, "234", "bytes 2-4/10"],
@@ -115,6 +119,37 @@ describe("the routes of zb's web page", () => {
     assert.equal(response.headers.get("content-length"), null);
     await pipe.write("one\ntwo\n");
     assert.equal(await response.text(), "one\ntwo\n");
+  });
+
+  test("give a range of a log that is being written as what there is of it now", async () => {
+    const pipe = await stage.pipe();
+    const slow = stage.derivation("paused", `printf abc; head -n 1 < ${pipe.path}; echo > $out`);
+    const running = await stage.build([slow]);
+    const drvPath = derivationPath(slow);
+    const path = `/build/${running}/log?drvPath=${encodeURIComponent(drvPath)}`;
+    // Until the first bytes are there.
+    for (let text = ""; text === "";) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      const call = stage.client.call("zb.readLog", { buildID: running, drvPath });
+      text = await call.then(
+        (read) => read.text ?? "",
+        () => "",
+      );
+    }
+    for (const [range, status, text, contentRange] of [
+      ["bytes=1-", 206, "bc", "bytes 1-2/*"],
+      ["bytes=0-1", 206, "ab", "bytes 0-1/*"],
+      ["bytes=0-100", 206, "abc", "bytes 0-2/*"],
+      ["bytes=3-", 416, undefined, "bytes */*"],
+    ] as const) {
+      const response = await ask(path, { headers: { range } });
+      assert.equal(response.status, status, range);
+      assert.equal(response.headers.get("content-range"), contentRange, range);
+      const body = await response.text();
+      if (text !== undefined) assert.equal(body, text, range);
+    }
+    await pipe.write("go on\n");
+    await stage.server.builds.ended(running);
   });
 
   test("forbid browsers all but the page's own scripts, and others to frame or read it", async () => {

@@ -37,9 +37,9 @@ describe("of 10 bytes", () => {
 
 const growing = [
   ["bytes=0-", "whole"],
-  ["bytes=4-", "4-"],
-  ["bytes=4-100", "4-101"],
-  ["bytes=10-", "10-"],
+  ["bytes=4-", "4-10"],
+  ["bytes=4-100", "4-10"],
+  ["bytes=10-", "416"],
   ["bytes=-4", "416"],
 ] as const;
 

@@ -1,15 +1,12 @@
 /** Ranges of bytes in requests, by RFC 9110. */
 
 export type RangeAnswer =
-  /** Bytes `start` to before `end`; `end` is undefined for all that is to come. */
-  | { readonly type: "part"; readonly start: number; readonly end: number | undefined }
+  /** Bytes `start` to before `end`. */
+  | { readonly type: "part"; readonly start: number; readonly end: number }
   | { readonly type: "whole" }
   | { readonly type: "refused"; readonly status: 400 | 416 | 422; readonly message: string };
 
-/**
- * What a `Range` header asks for of `size` bytes. While those grow, a range may reach beyond them; how long they will be is not known,
- * so that nothing can be counted from their end.
- */
+/** What a `Range` header asks for of `size` bytes. While those grow, nothing can be counted from their end. */
 export function answerRange(
   header: string | undefined,
   size: number,
@@ -28,7 +25,6 @@ export function answerRange(
   const start = Number(first);
   if (last !== "" && Number(last) < start) return refused(400, "invalid range: it ends early");
   if (start === 0 && last === "") return { type: "whole" };
-  if (isGrowing) return { type: "part", start, end: last === "" ? undefined : Number(last) + 1 };
   if (start >= size) return refused(416, `there are ${size} bytes`);
   return { type: "part", start, end: last === "" ? size : Math.min(Number(last) + 1, size) };
 }

@@ -1,5 +1,4 @@
 /** A builder's log as it is, with ranges: the whole of a finished one, or what there is of one that is being written. */
-import { Buffer } from "node:buffer";
 import { Readable } from "node:stream";
 import { statSync } from "node:fs";
 import type { LogFile } from "../build/records.ts";
@@ -10,7 +9,8 @@ import { answerRange } from "./range.ts";
 const contentType = "text/plain";
 
 /**
- * The answer to a request for a log. While it is being written, the answer goes on until it ends, with chunks and without a length.
+ * The answer to a request for a log. While it is being written, the answer that is the whole of it goes on until it ends, with chunks and
+ * without a length; a part is what there is of it now.
  *
  * @param range the header of the request
  * @param signal aborts when nobody listens any more
@@ -25,33 +25,23 @@ export function rawLog(
   const size = statSync(log.path, { throwIfNoEntry: false })?.size ?? 0;
   const answer = answerRange(range, size, { isGrowing });
   const headers = { "content-type": contentType, "accept-ranges": "bytes" };
+  // How long it will be is not known while it is being written.
+  const total = isGrowing ? "*" : size;
   if (answer.type === "refused") {
-    const more: Record<string, string> =
-      answer.status === 416 ? { "content-range": `bytes */${isGrowing ? "*" : size}` } : {};
-    return {
-      status: answer.status,
-      headers: { ...headers, ...more },
-      body: `${answer.message}\n`,
-    };
+    const more = answer.status === 416 ? { "content-range": `bytes */${total}` } : {};
+    const body = `${answer.message}\n`;
+    return { status: answer.status, headers: { ...headers, ...more }, body };
   }
-  const { start, end } =
-    answer.type === "whole" ? { start: 0, end: isGrowing ? undefined : size } : answer;
-  const lengths: Record<string, string | number> =
-    isGrowing || end === undefined ? {} : { "content-length": end - start };
-  const part: Record<string, string> =
-    answer.type === "whole"
-      ? {}
-      : {
-          "content-range": `bytes ${start}-${end === undefined ? "" : end - 1}/${isGrowing ? "*" : size}`,
-        };
-  // What a range of a log that grows will hold is not known: the last byte cannot be named unless it was asked for.
-  if (answer.type === "part" && end === undefined) delete part["content-range"];
-  const status = answer.type === "whole" || end === undefined ? 200 : 206;
-  const body =
-    head || (end !== undefined && end <= start)
-      ? Buffer.alloc(0)
-      : Readable.from(bytesOf(log, start, end ?? Infinity, signal), { objectMode: false });
-  return { status, headers: { ...headers, ...lengths, ...part }, body };
+  const isWhole = answer.type === "whole";
+  const { start, end } = isWhole ? { start: 0, end: isGrowing ? Infinity : size } : answer;
+  const length = end === Infinity ? {} : { "content-length": end - start };
+  const part = isWhole ? {} : { "content-range": `bytes ${start}-${end - 1}/${total}` };
+  const bytes = head || end <= start ? [] : bytesOf(log, start, end, signal);
+  return {
+    status: isWhole ? 200 : 206,
+    headers: { ...headers, ...length, ...part },
+    body: Readable.from(bytes, { objectMode: false }),
+  };
 }
 
 async function* bytesOf(

@@ -20,6 +20,10 @@ export function addPageRoutes(app: FastifyInstance, { server }: WebContext): voi
     const target = id === "" ? "/" : `/build/${encodeURIComponent(completeID(id, server))}/`;
     return await reply.code(303).header("location", target).send();
   });
+  app.get<{ Params: { id: string } }>("/build/:id", async (request, reply) => {
+    const id = encodeURIComponent(request.params.id);
+    return await reply.code(307).header("location", `/build/${id}/`).send();
+  });
   app.get<{ Params: { id: string } }>("/build/:id/", async (request, reply) => {
     const inspected = server.builds.records.inspect(request.params.id);
     if (inspected === undefined)
