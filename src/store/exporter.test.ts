@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { chmodSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseStorePath, type StorePath } from "../format/store-path.ts";
@@ -93,9 +101,17 @@ test("a path that is not in the store, or whose files are gone, is found before 
 });
 
 test("an object that was altered fails its export, is noted, and repaired by the next import", async () => {
+  await alterAndExport(200_000);
+});
+
+test("so does a large one, which is read in a thread", async () => {
+  await alterAndExport(5_000_000);
+});
+
+async function alterAndExport(length: number): Promise<void> {
   await using context = await testStore();
   const { store, directory } = context;
-  const object = sample(directory, "a", { entries: { file: "0123456789".repeat(20_000) } });
+  const object = sample(directory, "a", { entries: { file: "0123456789".repeat(length / 10) } });
   await importInto(store, streamOf(object));
   const file = join(store.realPath(object.storePath), "file");
   chmodSync(file, 0o644);
@@ -121,7 +137,43 @@ test("an object that was altered fails its export, is noted, and repaired by the
     assert.deepEqual(await bytesOf(store.export([object.storePath]).chunks()), streamOf(object));
     if (alter !== alterations.at(-1)) chmodSync(file, 0o644);
   }
+}
+
+test("large objects come as they were, many at once, and leave nothing open when nobody wants them any more", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const object = sample(directory, "large", {
+    entries: { f: "0123456789".repeat(600_000), g: "end" },
+  });
+  const small = sample(directory, "small", "small");
+  await importInto(store, streamOf(small, object));
+  const paths = [small.storePath, object.storePath, small.storePath];
+  const chunks = (): AsyncIterable<Buffer> =>
+    store.export(paths, { excludeReferences: true }).chunks();
+  const all = await Promise.all(Array.from({ length: 12 }, () => bytesOf(chunks())));
+  const expected = streamOf(small, object, small);
+  for (const bytes of all) assert.ok(bytes.equals(expected));
+  for (let i = 0; i < 20; i++) {
+    let length = 0;
+    for await (const chunk of chunks()) if ((length += chunk.length) > 500_000) break;
+  }
+  // The thread is told to end a reading, and answers the next one after that.
+  await bytesOf(chunks());
+  const place = store.realPath(object.storePath);
+  const open = readdirSync("/proc/self/fd").map((fd) => linkAt(`/proc/self/fd/${fd}`));
+  assert.deepEqual(
+    open.filter((target) => target.startsWith(place)),
+    [],
+  );
 });
+
+function linkAt(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return ""; // the descriptor that listed them
+  }
+}
 
 test("objects cannot be removed while they are being sent", async () => {
   await using context = await testStore();

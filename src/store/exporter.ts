@@ -18,10 +18,10 @@ export interface ExportOptions {
   readonly excludeReferences?: boolean;
 }
 
-/** Objects of this size, in bytes, and larger ones are hashed in a thread. */
-const largeObject = 8 * 1024 * 1024;
+/** Objects of this size, in bytes, and larger ones are read and hashed in a thread. */
+const largeObject = 4 * 1024 * 1024;
 
-type Piece = Buffer | Promise<void>;
+type Piece = Buffer | AsyncIterable<Buffer>;
 
 /** For small objects: what is in it is copied at once. */
 const scratch = Buffer.allocUnsafeSlow(8 * 1024);
@@ -55,24 +55,22 @@ export class ExportPlan {
     const pacer = new Pacer();
     for (const chunk of gather(this.#pieces())) {
       await pacer.pause();
-      if (chunk instanceof Promise) await chunk;
-      else yield chunk;
+      if (Buffer.isBuffer(chunk)) yield chunk;
+      else yield* chunk;
     }
   }
 
-  /** What comes after a promise may be sent when that has resolved. */
   *#pieces(): Generator<Piece, void, void> {
     for (const info of this.#infos) {
       yield exportObjectHeader();
-      yield* this.#nar(info);
+      if (info.narSize >= largeObject && this.#parts.reading.isFree) yield this.#largeNar(info);
+      else yield* this.#nar(info);
       yield exportTrailer(toExportTrailer(info));
     }
     yield exportEnd();
   }
 
   *#nar(info: ObjectInfo): Generator<Piece, void, void> {
-    // Hashing a large object takes longer than reading it twice: a thread does it meanwhile.
-    const verdict = info.narSize >= largeObject ? this.#verdict(info) : undefined;
     const hash = createHash("sha256");
     let size = 0;
     try {
@@ -83,33 +81,38 @@ export class ExportPlan {
         size += piece.length;
         // A file that has grown must not be sent on and on.
         if (size > info.narSize) break;
-        if (verdict === undefined) hash.update(piece);
+        hash.update(piece);
         yield piece;
       }
     } catch (error) {
       throw this.#damaged(info, error);
     }
     if (size !== info.narSize) throw this.#damaged(info);
-    if (verdict !== undefined) yield verdict;
-    else if (!Hash.of("sha256", hash.digest()).equals(info.narHash)) throw this.#damaged(info);
+    if (!Hash.of("sha256", hash.digest()).equals(info.narHash)) throw this.#damaged(info);
   }
 
-  /** Rejects when the object's bytes are not what was registered. */
-  #verdict(info: ObjectInfo): Promise<void> {
-    const found = this.#compare(info);
-    found.catch(() => undefined); // it may be told before it is asked for, or never
-    return found;
-  }
-
-  async #compare(info: ObjectInfo): Promise<void> {
-    const { hashing, files } = this.#parts;
-    let found: Hash;
+  async *#largeNar(info: ObjectInfo): AsyncGenerator<Buffer, void, void> {
+    const { reading, files } = this.#parts;
+    const chunks = reading.read(files.pathOf(info.storePath));
+    let size = 0;
     try {
-      found = (await hashing.hash(info, files.pathOf(info.storePath))).narHash;
+      for (;;) {
+        const { done, value } = await chunks.next();
+        if (done === true) {
+          if (size === info.narSize && value.equals(info.narHash)) return;
+          break;
+        }
+        size += value.length;
+        // A file that has grown must not be sent on and on.
+        if (size > info.narSize) break;
+        yield value;
+      }
     } catch (error) {
       throw this.#damaged(info, error);
+    } finally {
+      await chunks.return(info.narHash);
     }
-    if (!found.equals(info.narHash)) throw this.#damaged(info);
+    throw this.#damaged(info);
   }
 
   #damaged(info: ObjectInfo, cause?: unknown): KilnError {
@@ -161,7 +164,10 @@ function* gather(pieces: Iterable<Piece>): Generator<Piece, void, void> {
   let gathered = Buffer.allocUnsafe(chunkSize);
   let length = 0;
   for (const piece of pieces) {
-    if (piece instanceof Promise) {
+    if (!Buffer.isBuffer(piece)) {
+      if (length > 0) yield gathered.subarray(0, length);
+      gathered = Buffer.allocUnsafe(chunkSize);
+      length = 0;
       yield piece;
       continue;
     }

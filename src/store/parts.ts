@@ -8,6 +8,7 @@ import type { ObjectTable } from "./database/objects.ts";
 import type { StoreDatabase } from "./database/open.ts";
 import type { Reserve } from "./database/reserve.ts";
 import type { Log, ObjectFiles } from "./object-files.ts";
+import type { ReadingThread } from "./reading-thread.ts";
 import type { TemporaryRoots } from "./roots.ts";
 import type { RootTable } from "./database/root-table.ts";
 import type { Syncer } from "./syncer.ts";
@@ -24,8 +25,10 @@ export interface StoreParts {
   readonly intents: IntentTable;
   readonly files: ObjectFiles;
   readonly syncer: Syncer;
-  /** Hashes large objects while they are sent. */
+  /** Looks at trees in threads. */
   readonly hashing: VerificationPool;
+  /** Reads large objects while they are sent. */
+  readonly reading: ReadingThread;
   readonly reserve: Reserve;
   readonly roots: TemporaryRoots;
   /** What collections keep for good. */

@@ -41,6 +41,7 @@ import type { Origin, StoreParts } from "./parts.ts";
 import { verifyObjects, type Verified, type VerifyOptions } from "./inspection.ts";
 import { isIntact } from "./integrity.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
+import { ReadingThread } from "./reading-thread.ts";
 import { recover } from "./recovery.ts";
 import { registerObject } from "./registration.ts";
 import { openDatabase } from "./own-database.ts";
@@ -127,6 +128,7 @@ export class Store implements AsyncDisposable {
         files,
         syncer: new Syncer(root, durability),
         hashing: new VerificationPool(),
+        reading: new ReadingThread(),
         reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),
         lastingRoots: new RootTable(database),
@@ -390,6 +392,7 @@ export class Store implements AsyncDisposable {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
     await this.#parts.hashing[Symbol.asyncDispose]();
+    await this.#parts.reading[Symbol.asyncDispose]();
     this.#parts.usage[Symbol.dispose]();
     await this.database.settled();
     this.database.close();
