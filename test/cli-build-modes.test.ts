@@ -180,7 +180,11 @@ describe("kiln build --detach", () => {
     assert.match(ended.stderr, /1 built in/);
     assert.match(ended.stdout.toString(), /^\/.*-main\n$/);
     assert.ok(existsSync(join(place.project, "trace.json")));
-    const over = await place.run(["attach", id.slice(0, 20)]);
+    const over = await place.run(["attach", id.slice(0, 20), "--trace", "again.json"]);
+    const traced = JSON.parse(readFileSync(join(place.project, "again.json"), "utf8")) as {
+      traceEvents: { name: string; cat?: string }[];
+    };
+    assert.ok(traced.traceEvents.some(({ name, cat }) => name === "main" && cat === "result"));
     assert.equal(over.stdout.toString(), ended.stdout.toString());
     assert.match((await place.run(["attach"])).stderr, /no build runs \[build\.unknown\]/);
   });
@@ -214,6 +218,8 @@ test("kiln log -f waits for a builder that has not begun; kiln ps says what runs
   const id = (await place.run(["build", "--detach"])).stdout.toString().trim();
   const early = await place.run(["log", id.slice(-8), "app"]);
   assert.match(early.stderr, /app waits in build [0-9a-f]{8}: it has no log yet \[log\.absent\]/);
+  const wrong = await place.run(["log", "apq"]);
+  assert.match(wrong.stderr, /"apq" is remembered \[result\.unknown\]\n {2}try {3}kiln log app$/m);
   const follower = place.start(["log", "-f", "app"]);
   await until(follower, () => follower.stderr().includes("waits; Ctrl-C"));
   const [head = "", row = ""] = (await place.run(["ps"])).stdout.toString().split("\n");

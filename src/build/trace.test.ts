@@ -129,3 +129,40 @@ test("the critical path has a lane of its own", () => {
     ],
   );
 });
+
+test("of a build that was over before there are the results as they ended", () => {
+  const recorder = new TraceRecorder();
+  for (const [name, at, durationMs] of [
+    ["lib", 4, 3000],
+    ["app", 9, 5000],
+  ] as const) {
+    recorder.add({
+      v: 1,
+      seq: 1,
+      buildID: "b",
+      time: new Date(1e12 + at * 1000).toISOString(),
+      type: "result.finished",
+      drvPath: drv(name),
+      state: "built",
+      status: "success",
+      outputs: [],
+      durationMs,
+      cpuMs: null,
+      maxRssBytes: null,
+      exitCode: 0,
+      signal: null,
+      logSize: 0,
+      failure: null,
+    });
+  }
+  const { traceEvents } = JSON.parse(JSON.stringify(recorder)) as { traceEvents: Slice[] };
+  assert.deepEqual(
+    traceEvents
+      .filter(({ cat }) => cat === "result")
+      .map(({ name, tid, ts, dur }) => [name, tid, ts / 1e6, dur / 1e6]),
+    [
+      ["lib", 1, 0, 3],
+      ["app", 1, 3, 5],
+    ],
+  );
+});

@@ -5,6 +5,7 @@
  * Each result is a slice, with slices in it for its phases: it waits for a free job, runs, is registered. It begins when its inputs
  * are there. Results that overlap lie in different lanes; a lane of its own shows the critical path.
  */
+import { derivationNameOf } from "../format/store-path.ts";
 import type { BuildEvent } from "./events.ts";
 
 /** What a trace needs of the events of a build. */
@@ -21,7 +22,7 @@ type Traced = Extract<
   }
 >;
 
-/** One result's times, in microseconds after the start; undefined for what did not happen. */
+/** One result's times, in milliseconds since the Unix epoch; undefined for what did not happen. */
 interface Times {
   readonly drvPath: string;
   name: string;
@@ -34,6 +35,8 @@ interface Times {
   reason: string | undefined;
 }
 
+type Finished = Extract<Traced, { readonly type: "result.finished" }>;
+
 type TraceEvent = Readonly<Record<string, unknown>>;
 
 /** Lanes of results; 0 is the critical path's. */
@@ -43,19 +46,19 @@ const process = 1;
 export class TraceRecorder {
   readonly #results = new Map<string, Times>();
   #buildID = "";
-  #start = 0;
+  #start = Infinity;
   #end = 0;
   #state = "running";
   #criticalPath: readonly { readonly drvPath: string; readonly durationMs: number }[] = [];
 
   add(event: BuildEvent): void {
     if (!isTraced(event)) return;
-    if (event.type === "build.started") this.#start = Date.parse(event.time);
-    const at = (Date.parse(event.time) - this.#start) * 1000;
+    const at = Date.parse(event.time);
+    this.#start = Math.min(this.#start, at);
     this.#end = Math.max(this.#end, at);
+    this.#buildID = event.buildID;
     switch (event.type) {
       case "build.started":
-        this.#buildID = event.buildID;
         break;
       case "build.finished":
         this.#state = event.state;
@@ -83,10 +86,7 @@ export class TraceRecorder {
         }
         break;
       case "result.finished":
-        this.#set(event.drvPath, (times) => {
-          times.finished = at;
-          times.state = event.state;
-        });
+        this.#finished(event, at);
         break;
     }
   }
@@ -107,6 +107,29 @@ export class TraceRecorder {
         ...this.#counters(),
       ],
     };
+  }
+
+  /** Of a build that was over before anybody watched it nothing else is told. */
+  #finished({ drvPath, state, durationMs }: Finished, at: number): void {
+    const started = at - durationMs;
+    if (state !== "reused" && state !== "skipped" && !this.#results.has(drvPath)) {
+      const name = derivationNameOf(drvPath);
+      const times = {
+        drvPath,
+        name,
+        inputs: [],
+        planned: started,
+        started,
+        state,
+        reason: undefined,
+      };
+      this.#results.set(drvPath, times);
+      this.#start = Math.min(this.#start, started);
+    }
+    this.#set(drvPath, (times) => {
+      times.finished = at;
+      times.state = state;
+    });
   }
 
   #set(drvPath: string, change: (times: Times) => void): void {
@@ -144,12 +167,12 @@ export class TraceRecorder {
       ["running", started, registering],
       ["registering", registering, end],
     ];
-    const args = { drvPath, state, reason, waitedForInputsMs: (ready - planned) / 1000 };
+    const args = { drvPath, state, reason, waitedForInputsMs: ready - planned };
     return [
-      slice(name, "result", { lane, from: ready, to: end }, args),
+      this.#slice(name, "result", { lane, from: ready, to: end }, args),
       ...phases
         .filter(([, from, to]) => to > from)
-        .map(([phase, from, to]) => slice(phase, "phase", { lane, from, to }, { drvPath })),
+        .map(([phase, from, to]) => this.#slice(phase, "phase", { lane, from, to }, { drvPath })),
     ];
   }
 
@@ -158,7 +181,7 @@ export class TraceRecorder {
       const times = this.#results.get(drvPath);
       if (times?.started === undefined || times.finished === undefined) return [];
       const place = { lane: 0, from: times.started, to: times.finished };
-      return [slice(times.name, "critical", place, { drvPath })];
+      return [this.#slice(times.name, "critical", place, { drvPath })];
     });
   }
 
@@ -174,22 +197,29 @@ export class TraceRecorder {
       .toSorted((a, b) => a.at - b.at || a.by - b.by)
       .map(({ at, by }) => {
         running += by;
-        return { ph: "C", name: "running", pid: process, ts: at, args: { builders: running } };
+        const ts = this.#time(at);
+        return { ph: "C", name: "running", pid: process, ts, args: { builders: running } };
       });
+  }
+
+  /** Microseconds after the start. */
+  #time(at: number): number {
+    return (at - this.#start) * 1000;
+  }
+
+  #slice(
+    name: string,
+    cat: string,
+    { lane, from, to }: { readonly lane: number; readonly from: number; readonly to: number },
+    args: TraceEvent,
+  ): TraceEvent {
+    const [ts, dur] = [this.#time(from), (to - from) * 1000];
+    return { ph: "X", name, cat, pid: process, tid: lane, ts, dur, args };
   }
 }
 
 function isTraced(event: BuildEvent): event is Traced & BuildEvent {
   return /^(?:build\.(?:started|finished)|result\.)/.test(event.type);
-}
-
-function slice(
-  name: string,
-  cat: string,
-  { lane, from, to }: { readonly lane: number; readonly from: number; readonly to: number },
-  args: TraceEvent,
-): TraceEvent {
-  return { ph: "X", name, cat, pid: process, tid: lane, ts: from, dur: to - from, args };
 }
 
 function named(what: "process_name" | "thread_name", tid: number, name: string): TraceEvent {

@@ -70,16 +70,19 @@ export async function findResult(
   if (second !== undefined) return await resultOf(client, oneBuild(builds, first), second);
   if (matching(builds, first).length > 0) return await onlyResult(client, oneBuild(builds, first));
   let reused: FoundResult | undefined;
+  const names = new Set<string>();
   for (const build of builds) {
     const { results } = await client.call("kiln.results", { buildID: build.id });
     const result = named(results, first);
+    for (const { name } of results) names.add(name);
     if (result === undefined) continue;
     if (result.state !== "reused") return { build, result };
     reused ??= { build, result };
   }
   if (reused !== undefined) return reused;
+  const near = nearest(first, [...names]);
   throw new KilnError("result.unknown", `no build or result "${first}" is remembered`, {
-    hint: "kiln ps -a",
+    hint: near === undefined ? "kiln ps -a" : `kiln log ${near}`,
   });
 }
 
