@@ -565,6 +565,29 @@ describe("many derivations", () => {
     assert.equal(Math.max(...counts), 3, `at the same time: ${counts.join(" ")}`);
   });
 
+  test(
+    "free their place for the next one before their outputs are on disk",
+    { timeout: 60_000 },
+    async () => {
+      await using bench = await Workbench.open({ jobs: 1 });
+      const { store } = bench;
+      const publish = store.publishAll.bind(store);
+      const both = Promise.withResolvers<void>();
+      let arrived = 0;
+      store.publishAll = async (...given) => {
+        if (++arrived === 2) both.resolve();
+        await both.promise;
+        return await publish(...given);
+      };
+      const made = [
+        await bench.shell("first", "echo 1 > $out"),
+        await bench.shell("second", "echo 2 > $out"),
+      ];
+      const { build } = await bench.realize(made);
+      assert.equal(build.status, "success");
+    },
+  );
+
   test("64 of them that sleep 0.2 s end soon with 16 jobs", async () => {
     await using bench = await Workbench.open({ jobs: 16 });
     const all: Made[] = [];
