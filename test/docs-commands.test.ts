@@ -4,18 +4,9 @@ import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import type { Command } from "commander";
 import { anchorOf } from "../scripts/document-page.ts";
-import { flagsOf, normalizeArguments } from "../src/cli/arguments.ts";
-import { Interrupts } from "../src/cli/interrupts.ts";
-import { makeProgram } from "../src/cli/program.ts";
+import { faultOf } from "./support/command-line.ts";
 import { documents, readDocument, root, unknownMarks } from "./support/document.ts";
-
-const { root: program } = makeProgram({
-  env: {},
-  interrupts: new Interrupts(() => {}),
-  note: () => {},
-});
 
 /** Command lines in a document: in blocks for the shell, and in code spans that begin with `kiln` or `bin/kiln`. */
 function commandLines(text: string): string[] {
@@ -28,30 +19,6 @@ function commandLines(text: string): string[] {
   return [...blocks, ...spans].flatMap(
     (line) => command.exec(line.trim().replace(/\s+#.*$/, ""))?.[1] ?? [],
   );
-}
-
-/** The words of a line, up to what the shell does with them. */
-function wordsOf(line: string): string[] {
-  const [own = ""] = line.split(/ (?:[|<>]|2>|&&)|\)$|;/);
-  return (own.match(/"[^"]*"|'[^']*'|\S+/g) ?? []).map((word) => word.replaceAll(/["'[\]]/g, ""));
-}
-
-/** Why the line cannot be run; undefined when it can. */
-function faultOf(line: string): string | undefined {
-  const words = normalizeArguments(program, wordsOf(line));
-  const chain: Command[] = [program];
-  for (const word of words) {
-    const sub = chain.at(-1)?.commands.find((c) => c.name() === word || c.aliases().includes(word));
-    if (sub === undefined) break;
-    chain.push(sub);
-  }
-  // `kiln store object …` speaks of all commands of a group.
-  if (chain.length === 1) return `no command ${words[0]}`;
-  const flags = flagsOf(chain, false);
-  const unknown = words
-    .slice(0, words.includes("--") ? words.indexOf("--") : undefined)
-    .filter((word) => /^-{1,2}[a-z]/.test(word) && !flags.has(word.split("=")[0] ?? ""));
-  return unknown.length === 0 ? undefined : `no flag ${unknown.join(", ")}`;
 }
 
 /** The anchors in a document: of its headings, and those that it sets. */

@@ -1,6 +1,6 @@
 // The commands of the documents are run, each document from its beginning to its end in a world and a checkout of its own.
 import assert from "node:assert/strict";
-import type { ChildProcess } from "node:child_process";
+import { type ChildProcess, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { cpSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -20,6 +20,13 @@ import { kilnProgram, needsWorld, World } from "./support/world.ts";
 const columns = 110;
 /** Milliseconds for a block, and for one that goes on to say that it is ready. */
 const limit = 60_000;
+
+/** Why a program cannot be run, or false. */
+function isMissing(program: string): string | false {
+  if (program === "zb") return needsZb;
+  const { status } = spawnSync("sh", ["-c", `command -v ${program}`]);
+  return status !== 0 && `${program} is not here`;
+}
 
 /** Whatever a document installs stays in its world; and there is no systemd. */
 const ownPlaces = `
@@ -147,7 +154,7 @@ for (const document of documents) {
     after(async () => await reader[Symbol.asyncDispose]());
     for (const block of blocks) {
       if (block.notRun === undefined) runs++;
-      const skip = block.notRun ?? (block.needsZb && needsZb);
+      const skip = block.notRun ?? (block.needs !== undefined && isMissing(block.needs));
       const { line, kind, commands, goesOn } = block;
       const [first = ""] = commands.split("\n");
       const what = kind === "hidden" ? "prepares what is not shown" : `runs ${first}`;

@@ -28,9 +28,9 @@ function probeThrough(words: readonly string[], directory: string): SandboxSuppo
   return JSON.parse(stdout) as SandboxSupport;
 }
 
-/** Becomes a plain user, if that is not what we are. */
+/** Becomes a plain user with the groups of a login (the user's own is one of them), if that is not what we are. */
 const asPlainUser = isRoot
-  ? ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"]
+  ? ["setpriv", "--reuid=65534", "--regid=65534", "--groups=65534,4", "--"]
   : [];
 
 async function openFolder(): Promise<{ path: string } & AsyncDisposable> {

@@ -3,7 +3,7 @@
  *
  *   <!-- not run: REASON -->    is only read
  *   <!-- goes on: TEXT -->      one command that stays, as a daemon does; it is ready when it has written TEXT
- *   <!-- needs zb -->           is run where the real zb is
+ *   <!-- needs PROGRAM -->      is run where this program is, like the real zb
  *   <!-- exit 1 -->             the last command ends so
  *   <!-- run                    commands that readers do not see
  *   … -->
@@ -26,7 +26,7 @@ export interface Block {
   readonly shown: readonly string[] | undefined;
   readonly notRun: string | undefined;
   readonly goesOn: string | undefined;
-  readonly needsZb: boolean;
+  readonly needs: string | undefined;
   readonly exit: number;
 }
 
@@ -54,7 +54,7 @@ export function blocksOf(text: string): Block[] {
       line,
       notRun: /^not run: (.+)$/.exec(mark)?.[1],
       goesOn: /^goes on: (.+)$/.exec(mark)?.[1],
-      needsZb: mark === "needs zb",
+      needs: /^needs (\S+)$/.exec(mark)?.[1],
       exit: Number(/^exit (\d+)$/.exec(mark)?.[1] ?? 0),
     };
     if (hidden !== undefined) {
@@ -77,7 +77,7 @@ function isTyped(line: string): boolean {
 
 /** Comments before blocks for the shell that say nothing known: a mistyped mark would be a block that is run otherwise than meant. */
 export function unknownMarks(text: string): string[] {
-  const known = /^(?:not run: .+|goes on: .+|needs zb|exit \d+)$/;
+  const known = /^(?:not run: .+|goes on: .+|needs \S+|exit \d+)$/;
   return [...text.matchAll(/^<!-- (.*?) -->\n+```(?:sh|bash|console)\n/gm)].flatMap(
     ([, mark = ""]) => (known.test(mark) ? [] : [mark]),
   );

@@ -69,8 +69,9 @@ export class PlainUser implements AsyncDisposable {
     args: readonly string[],
     options: { readonly cwd?: string; readonly through?: readonly string[] },
   ): ChildProcessByStdio<null, Readable, Readable> {
+    // With the groups of a login: the user's own is one of them.
     const asUser = isRoot
-      ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--"]
+      ? ["setpriv", `--reuid=${nobody}`, `--regid=${nobody}`, `--groups=${nobody},4`, "--"]
       : [];
     const words = [...asUser, ...(options.through ?? []), kilnProgram, ...args];
     return spawn(words[0] ?? "", words.slice(1), {
