@@ -33,6 +33,7 @@ import {
 } from "./options.ts";
 import { credentialReader } from "./peer-credentials.ts";
 import { traceBuilds } from "./traces.ts";
+import { tellOfStrangers } from "./strangers.ts";
 import { kilnVersion } from "./version.ts";
 
 /** A request as {@link Server.handle} takes it. */
@@ -105,6 +106,7 @@ export class Server implements AsyncDisposable {
       log,
     });
     try {
+      tellOfStrangers(store, log);
       const executors = await openExecutors(store, options, log);
       const server = new Server(store, openBuilds(store, options, executors), options, executors);
       server.#tracing = await traceBuilds(server.builds);
