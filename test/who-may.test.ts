@@ -1,9 +1,9 @@
 // Who may do what, on which socket. As root it also tries strangers and members of a group; a plain user is everybody there is.
 import assert from "node:assert/strict";
-import { chmodSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { credentialReader } from "../src/server/peer-credentials.ts";
 import { StoreClient } from "../src/rpc/client.ts";
@@ -71,7 +71,11 @@ describe("on the daemon's sockets", () => {
     chmodSync(place.directory, 0o755);
     place.write(
       "kiln.build.ts",
-      shellTargets({ default: "echo hi > $out", slow: "echo started; sleep 60" }),
+      shellTargets({
+        default: "echo hi > $out",
+        slow: "echo started; sleep 60",
+        bad: "echo secret > note; exit 1",
+      }),
     );
     daemon = await place.serve([
       `--sandbox-path=${hostFolders.join(" ")}`,
@@ -174,10 +178,59 @@ describe("on the daemon's sockets", () => {
         );
       }
       const foreign = await as([], ["root", "add", "result"]);
-      assert.match(foreign.stderr, /is another user's link \[root\.denied\]/);
+      assert.match(foreign.stderr, /is another user's link, or none \[root\.denied\]/);
       assert.equal((await as([], ["store", "object", "info", path])).code, 0);
       const denied = await as([], ["ps"], admin);
       assert.match(denied.stderr, /socket\.denied/);
+    },
+  );
+
+  test(
+    "what is there and only root can see is not told to strangers",
+    { skip: needsRoot },
+    async () => {
+      const closed = join(place.directory, "closed");
+      mkdirSync(closed, { mode: 0o700 });
+      writeFileSync(join(closed, "file"), "");
+      symlinkSync(path, join(closed, "link"));
+      const names = ["file", "link", "none", "none/none", "file/none"].map((name) =>
+        join(closed, name),
+      );
+      // Kiln's own command looks for itself beforehand.
+      const client = JSON.stringify(new URL("../src/rpc/client.ts", import.meta.url).pathname);
+      const script = `import { StoreClient } from ${client};
+      const client = await StoreClient.connect(${JSON.stringify(place.socket)});
+      for (const name of ${JSON.stringify(names)})
+        await client.call("kiln.addRoot", { name }).catch((error) => console.log(error.code + " " + error.message));
+      await client.close();`;
+      const ids = [`--reuid=${stranger}`, `--regid=${stranger}`, "--clear-groups"];
+      const { stdout, stderr } = spawnSync(
+        "setpriv",
+        [...ids, "--", process.execPath, "--input-type=module", "-e", script],
+        { encoding: "utf8" },
+      );
+      const lines = stdout.trim().split("\n");
+      assert.equal(lines.length, names.length, stderr);
+      const said = new Set(lines.map((line, i) => line.replaceAll(names[i]!, "X")));
+      assert.match(lines[0]!, /^root\.denied /);
+      assert.equal(said.size, 1, [...said].join());
+    },
+  );
+
+  test(
+    "the directory of a failed builder is kept for who asked, and for nobody else",
+    { skip: needsRoot },
+    async () => {
+      for (const [run, uid] of [
+        [as([], ["build", "--keep-failed", "-L", ".#bad"]), stranger],
+        [place.run(["build", "--keep-failed", "-L", ".#bad"]), 0],
+      ] as const) {
+        const { stderr } = await run;
+        const [, kept = ""] = /Build directory available at (\S+)/.exec(stderr) ?? [];
+        const stats = statSync(kept);
+        assert.deepEqual([stats.uid, stats.mode & 0o7777], [uid, 0o700], stderr);
+        assert.equal(readFileSync(join(kept, "note"), "utf8"), "secret\n");
+      }
     },
   );
 

@@ -28,8 +28,11 @@ export class BuildDirectory implements AsyncDisposable {
     });
   }
 
-  /** Leaves the directory for people to look at: readable, and without programs that run as somebody else. */
-  async keep(): Promise<void> {
+  /**
+   * Leaves the directory for `keeper` (by default the user who runs this process) to look at, closed to everybody else, and without
+   * programs that run as somebody else. What is in it keeps its owner: it may have names outside.
+   */
+  async keep(keeper: number | undefined): Promise<void> {
     await inSlices(walk(this.path), ({ type, parent, name }) => {
       if (type !== "file" && type !== "enter") return;
       using held = hold(parent, name);
@@ -40,7 +43,11 @@ export class BuildDirectory implements AsyncDisposable {
         () => chmodSync(held.self, held.stats.mode & 0o1777),
       );
     });
-    attempt("change", this.path, () => chmodSync(this.path, 0o755));
+    attempt("change", this.path, () => {
+      const uid = process.geteuid?.();
+      if (uid === 0) chownSync(this.path, keeper ?? uid, -1);
+      chmodSync(this.path, 0o700);
+    });
     this.#isKept = true;
   }
 

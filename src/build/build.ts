@@ -31,6 +31,8 @@ export interface BuildRequest {
   readonly targets: readonly BuildTarget[];
   readonly reuse: ReusePolicy;
   readonly keepFailed: boolean;
+  /** Whose the kept directories are to be. */
+  readonly keeper: number | undefined;
   readonly keepGoing: boolean;
   /** What is to be built although it is there, to see whether the same comes out. */
   readonly checked: ReadonlySet<StorePath>;

@@ -326,7 +326,7 @@ class Job {
       error instanceof Refusal || (error instanceof KilnError && error.kind === "builder");
     if (!isFailure || !this.#build.request.keepFailed || !this.#shop.allowKeepFailed) return;
     try {
-      await directory.keep();
+      await directory.keep(this.#build.request.keeper);
       this.#keptAt = directory.path;
     } catch (fault) {
       this.#shop.log("warn", KilnError.from(fault).message);

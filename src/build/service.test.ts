@@ -496,7 +496,8 @@ describe("failures", () => {
     const [, directory = ""] = /^Build directory available at (.*)$/m.exec(log) ?? [];
     assert.match(directory, /\/builds\/zb-build-kept-[0-9a-f]+$/);
     assert.match(log, /^\*\*\* Build failed: exit status 1\nBuild directory available at .*\n$/);
-    assert.equal(statSync(directory).mode & 0o7777, 0o755);
+    assert.equal(statSync(directory).mode & 0o7777, 0o700, "nobody else may enter it");
+    assert.equal(statSync(directory).uid, process.geteuid?.());
     assert.equal(statSync(join(directory, "note")).mode & 0o7777, 0o755);
     rmSync(directory, { recursive: true });
   });

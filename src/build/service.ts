@@ -45,6 +45,8 @@ export interface RealizeRequest extends CommonRequest {
   readonly drvPaths: readonly StorePath[];
   /** Leave the directories of failed builders, where that is allowed. Default false. */
   readonly keepFailed?: boolean;
+  /** Whom those directories are for: nobody else may enter them. Default: the user who runs this process. */
+  readonly keeper?: number | undefined;
   /** After a failure, begin what does not depend on it. Default true. */
   readonly keepGoing?: boolean;
   /** What the user calls them; default: their names. */
@@ -103,6 +105,7 @@ export class BuildService implements AsyncDisposable {
     return this.#start(derivations, wanted, {
       targets: request.targets ?? drvPaths.map(targetOf),
       keepFailed: request.keepFailed ?? false,
+      keeper: request.keeper,
       keepGoing: request.keepGoing ?? true,
       checked: new Set(request.check === true ? drvPaths : []),
       reuse: request.reuse ?? "all",
@@ -157,6 +160,7 @@ export class BuildService implements AsyncDisposable {
     return this.#start(derivations, derivation.inputDerivations, {
       targets: [targetOf(drvPath)],
       keepFailed: false,
+      keeper: undefined,
       keepGoing: true,
       checked: new Set(),
       reuse: reuse ?? "all",

@@ -10,6 +10,7 @@ export const realize: Handler<"zb.realize"> = async (params, { store, builds, co
   const buildID = await builds.realize({
     drvPaths,
     keepFailed: params.keepFailed ?? false,
+    keeper: connection.caller.credentials?.uid,
     keepGoing: params.keepGoing ?? true,
     check: params.check ?? false,
     reuse: reuseOf(params),
