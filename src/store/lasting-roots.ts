@@ -125,21 +125,21 @@ function linkTarget(parts: StoreParts, { name, owner }: NewRoot): StorePath {
   }
   let text: string;
   try {
-    const stats = lstatSync(name, { throwIfNoEntry: owner === undefined });
-    // Whether there is something that only the daemon can see is nothing to tell others.
-    if (owner !== undefined && (stats?.isSymbolicLink() !== true || stats.uid !== owner)) {
-      throw new KilnError("root.denied", `${name} is another user's link, or none`, { path: name });
-    }
-    if (stats?.isSymbolicLink() !== true) throw fail("it is no link");
+    const stats = lstatSync(name);
+    if (owner !== undefined && owner !== stats.uid) throw denied(name);
+    if (!stats.isSymbolicLink()) throw fail("it is no link");
     text = readlinkSync(name);
   } catch (error) {
+    // Whether there is something that only the daemon can see is nothing to tell others.
+    if (owner !== undefined) throw denied(name);
     if (error instanceof KilnError) throw error;
-    if (owner !== undefined) {
-      throw new KilnError("root.denied", `${name} is another user's link, or none`, { path: name });
-    }
     throw fail(errorCode(error) === "ENOENT" ? "it is not there" : "it cannot be read");
   }
   const target = objectAt(parts, resolve(dirname(name), text));
   if (target === undefined) throw fail("it does not point at an object of this store");
   return target;
+}
+
+function denied(name: string): KilnError {
+  return new KilnError("root.denied", `${name} is another user's link, or none`, { path: name });
 }
