@@ -5,25 +5,43 @@ import { parseDerivation } from "../format/derivation/parse.ts";
 import { sha256 } from "../format/hash.ts";
 import { derivationNameOf, isDerivationPath, type StorePath } from "../format/store-path.ts";
 import type { Store } from "../store/store.ts";
+import { type Clock, systemClock } from "../util/clock.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 interface Entry {
   readonly derivation: Derivation;
   readonly size: number;
+  /** On a clock that never jumps. */
+  readonly usedAt: number;
 }
 
-/** Reads derivations of a store, and remembers those read last: derivations never change. */
+export interface DerivationReaderOptions {
+  /** Bytes of derivations to remember; default 32 MiB. */
+  readonly capacity?: number;
+  readonly clock?: Clock | undefined;
+}
+
+/** Milliseconds after which a derivation that nobody reads is forgotten. */
+const memory = 5 * 60_000;
+
+/** Reads derivations of a store, and remembers those read lately: derivations never change. */
 export class DerivationReader {
   readonly #store: Store;
   readonly #capacity: number;
+  readonly #clock: Clock;
   /** The ones used last come last. */
   readonly #entries = new Map<StorePath, Entry>();
   #size = 0;
 
-  /** `capacity`: bytes of derivations to remember. */
-  constructor(store: Store, capacity: number = 32 * 1024 * 1024) {
+  constructor(store: Store, options: DerivationReaderOptions = {}) {
     this.#store = store;
-    this.#capacity = capacity;
+    this.#capacity = options.capacity ?? 32 * 1024 * 1024;
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /** How many derivations it remembers. */
+  get remembered(): number {
+    return this.#entries.size;
   }
 
   /**
@@ -48,7 +66,7 @@ export class DerivationReader {
     }
     if (known !== undefined) {
       this.#entries.delete(path);
-      this.#entries.set(path, known);
+      this.#entries.set(path, { ...known, usedAt: this.#clock.monotonic() });
       return known.derivation;
     }
     const bytes = this.#bytesOf(path);
@@ -78,12 +96,14 @@ export class DerivationReader {
       if (!(error instanceof KilnError)) throw error;
       throw new KilnError(error.code, `${path}: ${error.message}`, { path, cause: error });
     }
-    this.#entries.set(path, { derivation, size: bytes.length });
+    const usedAt = this.#clock.monotonic();
+    this.#entries.set(path, { derivation, size: bytes.length, usedAt });
     this.#size += bytes.length;
-    for (const [oldest, { size }] of this.#entries) {
-      if (this.#size <= this.#capacity || oldest === path) break;
+    for (const [oldest, entry] of this.#entries) {
+      const isKept = this.#size <= this.#capacity && usedAt - entry.usedAt <= memory;
+      if (isKept || oldest === path) break;
       this.#entries.delete(oldest);
-      this.#size -= size;
+      this.#size -= entry.size;
     }
     return derivation;
   }

@@ -102,7 +102,7 @@ export function openWorkshop(options: BuildServiceOptions): Workshop {
   const { store } = options;
   return {
     store,
-    reader: new DerivationReader(store),
+    reader: new DerivationReader(store, { clock: options.clock }),
     table: new BuildTable(store.database),
     realizations: new RealizationTable(store.database),
     executors: options.executors,
