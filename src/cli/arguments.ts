@@ -84,7 +84,7 @@ interface WrittenFlag {
   readonly value: string | undefined;
 }
 
-/** One pass over the arguments. Until the sub-command is known, any command's flag may come: all of them agree on what takes a value. */
+/** One pass over the arguments. Until the sub-command is known, any command's flag may come; then its own mean what they mean there. */
 class Scan {
   /** The words that name the sub-command. */
   readonly words: string[] = [];
@@ -117,13 +117,13 @@ class Scan {
     const equals = argument.indexOf("=");
     const name = equals < 0 ? argument : argument.slice(0, equals);
     const value = equals < 0 ? undefined : argument.slice(equals + 1);
-    const option = this.#flags.get(name);
+    const option = this.#option(name);
     const positive = `--${name.slice("--no-".length)}`;
     if (option !== undefined) this.#flag(name, option, value);
     else if (
       value === undefined &&
       name.startsWith("--no-") &&
-      this.#flags.get(positive) instanceof Switch
+      this.#option(positive) instanceof Switch
     )
       this.items.push({ name: positive, value: "false" });
     else this.items.push(argument);
@@ -133,7 +133,7 @@ class Scan {
   #short(argument: string): void {
     for (let i = 1; i < argument.length; i++) {
       const name = `-${argument[i]}`;
-      const option = this.#flags.get(name);
+      const option = this.#option(name);
       if (option === undefined) {
         this.items.push(`-${argument.slice(i)}`);
         return;
@@ -145,6 +145,10 @@ class Scan {
       }
       this.#flag(name, option, undefined);
     }
+  }
+
+  #option(name: string): Option | undefined {
+    return flagsOf(this.chain, false).get(name) ?? this.#flags.get(name);
   }
 
   #flag(name: string, option: Option, value: string | undefined): void {

@@ -47,6 +47,11 @@ describe("the help of", () => {
       }
     });
   }
+  test("says of each flag what it means in that command, also where another has it otherwise", () => {
+    const limited = normalizeArguments(root, ["ps", "-a", "-n", "3"]);
+    assert.deepEqual(limited, ["ps", "--all=true", "--limit=3"]);
+    assert.deepEqual(normalizeArguments(root, ["gc", "-n"]), ["gc", "--dry-run=true"]);
+  });
   test("all commands there are", () => {
     assert.ok(commands.length >= 25);
   });

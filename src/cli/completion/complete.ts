@@ -66,7 +66,7 @@ function findPlace(program: Command, words: readonly string[]): Place {
       return { command: chain.at(-1) ?? program, chain, operands, flag, onlyOperands: true };
     }
     if (word.startsWith("-") && word !== "-") {
-      flag = waiting(known, word);
+      flag = waiting(new Map([...known, ...flagsOf(chain, false)]), word);
       continue;
     }
     const sub = operands === 0 ? subCommand(chain.at(-1), word) : undefined;

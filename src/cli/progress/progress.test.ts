@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { describe, test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import stringWidth from "string-width";
 import type { BuildEvent, BuildEventBody } from "../../build/events.ts";
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
@@ -211,6 +212,13 @@ describe("plain lines", () => {
     );
     assert.equal(lines[3], "::group::log of app");
     assert.equal(lines[6], "::endgroup::");
+  });
+
+  test("are the same with colours", async () => {
+    const coloured = makeStyle({ colour: true, ascii: false });
+    const lines = await shown("plain", failure, { style: coloured, verbose: true });
+    const plain = await shown("plain", failure, { verbose: true });
+    assert.deepEqual(lines.map(stripVTControlCharacters), plain);
   });
 
   test("carry the log with -L, each line under its name", async () => {

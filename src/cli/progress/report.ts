@@ -103,20 +103,13 @@ export function failureBlock(
   return lines;
 }
 
-/** `app-test, pack   skipped: app failed`, or nothing. */
-export function skippedLine(view: BuildView, style: Style): string | undefined {
+/** What was not begun, and why; undefined when that is nothing. */
+export function skippedText(view: BuildView): { names: string; why: string } | undefined {
   const skipped = view.inState("skipped");
   if (skipped.length === 0) return undefined;
-  const failed = view.inState("failed", "error");
-  const names = list(skipped.map((result) => result.name)).padEnd(32);
-  const why =
-    failed.length === 0
-      ? "the build was cancelled"
-      : `${list(
-          failed.map((result) => result.name),
-          3,
-        )} failed`;
-  return `${style.shape("skipped")} ${names}  skipped: ${why}`;
+  const failed = view.inState("failed", "error").map((result) => result.name);
+  const why = failed.length === 0 ? "the build was cancelled" : `${list(failed, 3)} failed`;
+  return { names: list(skipped.map((result) => result.name)), why: `skipped: ${why}` };
 }
 
 /** The last line: what was done and how long it took. */

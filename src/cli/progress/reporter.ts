@@ -9,7 +9,7 @@ import {
   lastLines,
   planLine,
   reasonText,
-  skippedLine,
+  skippedText,
   summaryLine,
 } from "./report.ts";
 import type { Style } from "./style.ts";
@@ -134,8 +134,11 @@ class TreeReporter extends TextReporter {
     else if (event.type === "build.finished") {
       this.#screen.stop();
       this.sayWhy();
-      const skipped = skippedLine(view, style);
-      if (skipped !== undefined) this.note(skipped);
+      const skipped = skippedText(view);
+      if (skipped !== undefined) {
+        const { names, why } = skipped;
+        this.note(`${style.shape("skipped")} ${names.padEnd(32)}  ${why}`);
+      }
       this.saySummary();
     }
     this.#screen.changed();
@@ -194,7 +197,7 @@ class LineReporter extends TextReporter {
   }
 
   event(event: BuildEvent, lines: readonly string[]): void {
-    const { view, style, logs } = this.options;
+    const { view, logs } = this.options;
     if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
     if (event.type === "result.started") {
       if (!this.#quiet) this.sayPlan();
@@ -208,8 +211,8 @@ class LineReporter extends TextReporter {
       const good =
         view.state === "built" || view.state === "substituted" || view.state === "reused";
       if (this.#quiet && good) return;
-      const skipped = skippedLine(view, style)?.slice(2).replaceAll(/ {2,}/g, " ");
-      if (skipped !== undefined) this.note(`kiln: ${skipped}`);
+      const skipped = skippedText(view);
+      if (skipped !== undefined) this.note(`kiln: ${skipped.names} ${skipped.why}`);
       this.saySummary();
     }
   }
