@@ -24,6 +24,21 @@ export function hasUnknownFormat(file: string): boolean {
   }
 }
 
+/** Whether the file is an executable in the kernel's own format. */
+export function isElf(file: string): boolean {
+  try {
+    const fd = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const start = Buffer.alloc(4);
+      return readSync(fd, start, 0, 4, 0) === 4 && start.equals(elf);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return false;
+  }
+}
+
 const elf = Buffer.from("\x7fELF", "latin1");
 
 /** Whether the kernel was taught formats that cannot be told here. */

@@ -10,7 +10,9 @@ import type { Derivation } from "../format/derivation/derivation.ts";
 import { objectNameOf, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 import { FifoPool } from "./fifo-pool.ts";
+import { isElf } from "./program-format.ts";
 import { type Assembly, assemble } from "./sandbox/assembly.ts";
+import { hostFileOf } from "./sandbox/builder-file.ts";
 import { faultOf, printCommand, refusalOf, unsettable } from "./sandbox/command.ts";
 import {
   BuildGroup,
@@ -123,16 +125,20 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     const ids = idsFor(support, task.user, slot.number);
     if (support.mode === "root") chownSync(task.workDirectory, ids.outside.uid, ids.outside.gid);
     const { storeDirectory, realDirectory } = this.#options;
+    const visible = this.#visible(task, network);
     await assemble(slot, {
       storeDirectory,
       realDirectory,
       network,
       identity: ids.inside,
-      ...this.#visible(task, network),
+      ...visible,
       workDirectory: task.workDirectory,
       command: printCommand(command),
     });
-    const start = { ...ids.outside, network, variables: unsettable(command) };
+    const store = { inside: storeDirectory, type: "directory", source: realDirectory } as const;
+    const file = hostFileOf(builder, [store, ...visible.paths]);
+    const isProgram = file !== undefined && isElf(file);
+    const start = { ...ids.outside, network, isProgram, variables: unsettable(command) };
     const ended = await this.#launch(slot, task, start, signal);
     if (ended.type === "notStarted") {
       return notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
@@ -152,7 +158,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   async #launch(
     slot: Slot,
     task: BuildTask,
-    start: Pick<Launch, "uid" | "gid" | "variables"> & { readonly network: boolean },
+    start: Pick<Launch, "uid" | "gid" | "isProgram" | "variables"> & { readonly network: boolean },
     signal: AbortSignal,
   ): Promise<Ended> {
     const { support, grace = 5000, limits = {} } = this.#options;

@@ -14,7 +14,7 @@
 #   LAST LOADER LIBRARY LIBRARY2   files of the shell that becomes the builder; all but the first may be empty
 #   LAST_OPTIONS its options
 #   VARIABLES    a file with what a shell cannot set: `set -- NAME=VALUE …`; may be empty
-#   FORMATS      1: the kernel knows more kinds of programs than its own
+#   CHECK        1: look whether the kernel takes the builder for a program
 #   SH MOUNT IP HOSTNAME SETPRIV NSENTER UNSHARE PRLIMIT   programs; IP, HOSTNAME and PRLIMIT may be empty
 #   LIMITS       options for PRLIMIT
 set -eu
@@ -110,7 +110,7 @@ exec 4<&- 5<&- 6<&- 7<&- 8<&- 9<&-
 [ -f "$1" ] && [ -x "$1" ] || kill -63 $$
 '
 # shellcheck disable=SC2016
-[ "$FORMATS" = 1 ] || start=$start'[ ! -r "$1" ] || (
+[ "$CHECK" = 0 ] || start=$start'[ ! -r "$1" ] || (
   IFS= read -r line <"$1"
   case $line in
   "#!"*)
@@ -140,7 +140,7 @@ set -- "$@" "$join" $enter -- $last $LAST_OPTIONS -c "$start" kiln
 
 ended=$SLOT/ended
 unset SLOT MODE INNER BUILD_UID BUILD_GID NETWORK LAST LOADER LIBRARY LIBRARY2 LAST_OPTIONS VARIABLES SH MOUNT IP HOSTNAME SETPRIV
-unset FORMATS NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
+unset CHECK NSENTER UNSHARE PRLIMIT LIMITS PATH LC_ALL PWD OLDPWD
 echo started >&3
 # Only a shell that waits in the foreground leaves SIGINT alone; and only its words tell a signal from a status above 128. News go
 # out by descriptor 1 now: a plain user's builder can take away the right to open more.

@@ -44,6 +44,8 @@ export interface Launch {
   readonly resourceLimits?: readonly string[];
   /** Variables for the builder that no shell can set: `NAME=VALUE`, as byte strings. */
   readonly variables?: readonly string[] | undefined;
+  /** Whether the builder is known to be a program of this machine's, so that nobody need look. */
+  readonly isProgram?: boolean;
   /** Milliseconds between SIGTERM and SIGKILL when the build is cancelled. */
   readonly grace: number;
 }
@@ -215,7 +217,7 @@ function start(options: Launch): ChildProcess {
     LAST: last.program,
     LAST_OPTIONS: last === tools.shell ? "" : "-p",
     VARIABLES: variables.length === 0 ? "" : writeVariables(directory, variables),
-    FORMATS: hasOtherFormats() ? "1" : "0",
+    CHECK: options.isProgram === true || hasOtherFormats() ? "0" : "1",
     LOADER: last.loader ?? "",
     LIBRARY: library,
     LIBRARY2: library2,
