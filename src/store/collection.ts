@@ -71,6 +71,7 @@ const batchSize = 100;
 export async function collect(parts: StoreParts, options: CollectOptions = {}): Promise<Collected> {
   const { usage, roots, lastingRoots, database } = parts;
   const { only, signal, dryRun = false, olderThan = only === undefined ? defaultAge : 0 } = options;
+  if (!dryRun) await usage.forgetFuture();
   const cutoff = Math.min(usage.floor, Date.now() - olderThan);
   const kept = dryRun ? keptLinks(parts) : await findRoots(parts);
   const found = await findReachability(database, {

@@ -11,7 +11,7 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import { storePathFor, type StorePath } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { referrersFirst } from "./database/closure.ts";
-import { isFaultOfObject, noteDamage, noteSound } from "./integrity.ts";
+import { isFaultOfObject, lastVerified, noteDamage, noteSound } from "./integrity.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { countEntries } from "./syncer.ts";
@@ -150,7 +150,7 @@ async function look(
     const { changedAt, unfrozen } = await parts.hashing.state(info, tree, owner);
     if (changedAt === undefined) return damage("missing", `there is nothing at ${tree}`);
     let bytes = 0;
-    if (contents || changedAt > (parts.objects.verifiedAt(path) ?? 0)) {
+    if (contents || changedAt > lastVerified(parts, path)) {
       const { narHash, narSize } = await parts.hashing.hash(info, tree);
       bytes = narSize;
       if (narSize !== info.narSize || !narHash.equals(info.narHash)) {

@@ -17,9 +17,8 @@ import type { StoreParts } from "./parts.ts";
  */
 export async function isIntact(parts: StoreParts, info: ObjectInfo): Promise<boolean> {
   const file = parts.files.pathOf(info.storePath);
-  const verifiedAt = parts.objects.verifiedAt(info.storePath) ?? 0;
   try {
-    if ((await lastChange(file)) <= verifiedAt) return true;
+    if ((await lastChange(file)) <= lastVerified(parts, info.storePath)) return true;
     const start = Date.now();
     const { narHash, narSize } = await hashTree(file);
     if (narSize !== info.narSize || !narHash.equals(info.narHash)) return false;
@@ -41,6 +40,18 @@ export function isFaultOfObject(error: unknown): boolean {
   const isSystem = code === "disk.io" || code.startsWith("file.");
   return isSystem || code.startsWith("nar.");
 }
+
+/**
+ * When the object's bytes were last known to be right; 0 when that is not known. A time that is yet to come was told by a clock that
+ * was wrong, and says nothing about changes until then.
+ */
+export function lastVerified(parts: StoreParts, path: StorePath): number {
+  const time = parts.objects.verifiedAt(path) ?? 0;
+  return time > Date.now() + slack ? 0 : time;
+}
+
+/** Milliseconds by which a clock may be set back, as clocks are, without a word about it. */
+const slack = 60_000;
 
 /** Notes when the object's bytes were right. Where that cannot be written down (a full disk), they are read once more than necessary. */
 export function noteSound(parts: StoreParts, path: StorePath, time: number): void {

@@ -16,6 +16,12 @@ const writePace = 60_000;
 /** A row is this exact, in milliseconds: a later use that is nearer is not worth a write. */
 const exactness = 10 * 60_000;
 
+/** Rows that are looked at at once. */
+const step = 5000;
+
+/** Milliseconds by which a clock may be set back, as clocks are, without a word about it. */
+const slack = 3_600_000;
+
 /** How many rows are written at once. */
 const batchSize = 500;
 
@@ -64,9 +70,40 @@ export class Usage implements Disposable {
 
   /** What was used at this time or later may not be collected now, however little is to be kept. */
   get floor(): number {
-    let floor = this.#clock();
-    for (const began of this.#sessions.values()) floor = Math.min(floor, began);
+    const now = this.#clock();
+    let floor = now;
+    for (const began of this.#sessions.values()) {
+      // The clock was set back since: nothing tells what was used before that beginning and what after it.
+      floor = began > now ? 0 : Math.min(floor, began);
+      if (floor === 0) break;
+    }
     return floor;
+  }
+
+  /**
+   * Takes uses of a time that is yet to come for uses of now: the clock was wrong then, and what was used would stay until that time
+   * comes. Not while there are sessions, which need all times as they are. Never rejects.
+   */
+  async forgetFuture(): Promise<void> {
+    if (this.#sessions.size > 0) return;
+    const now = this.#clock();
+    const future = now + slack;
+    for (const [path, time] of this.#noted) if (time > future) this.#noted.set(path, now);
+    const update = this.#database.prepare(
+      `update objects set registered_at = min(registered_at, ?), used_at = min(used_at, ?)
+       where id > ? and id <= ? and (registered_at > ? or used_at > ?)`,
+    );
+    const pacer = new Pacer();
+    try {
+      const last = this.#database.prepare("select coalesce(max(id), 0) as id from objects").get();
+      const end = last === undefined ? 0 : integerIn(last, "id");
+      for (let id = 0; id < end && this.#sessions.size === 0; id += step) {
+        this.#database.lightly(() => update.run(now, now, id, id + step, future, future));
+        await pacer.pause();
+      }
+    } catch (error) {
+      this.#complain(error);
+    }
   }
 
   /** Writes all that was noted, in small steps. */

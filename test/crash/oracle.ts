@@ -1,6 +1,9 @@
 /** What must be in a store, and what must not, as far as a client can know that counts only what it was told. */
 import type { StorePath } from "../../src/format/store-path.ts";
 
+/** Removed objects that are remembered, so that they can be sent again and looked for. */
+const mostGone = 200;
+
 export class Oracle {
   /** What each object refers to that was ever sent or made. */
   readonly references = new Map<StorePath, readonly StorePath[]>();
@@ -129,10 +132,18 @@ export class Oracle {
     // An object that is deleted by name leaves its root behind, which keeps nothing then.
     for (const [name, path] of roots) if (there.has(path)) this.roots.set(name, path);
     this.sure.clear();
+    for (const path of [...this.gone].slice(0, -mostGone)) {
+      this.gone.delete(path);
+      this.references.delete(path);
+      this.#history.delete(path);
+    }
     for (const path of this.references.keys()) {
       this.#note(path, there.has(path) ? "killed: there" : "killed: not there");
       if (there.has(path)) this.sure.add(path);
-      else if (!this.gone.has(path)) this.references.delete(path);
+      else if (!this.gone.has(path)) {
+        this.references.delete(path);
+        this.#history.delete(path);
+      }
     }
     return faults;
   }

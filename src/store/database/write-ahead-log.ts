@@ -38,6 +38,7 @@ export class WriteAheadLog {
   readonly #path: string;
   readonly #syncing: SharedRun;
   #file: FileHandle | undefined;
+  #isClosed = false;
   readonly #inThread: boolean;
   readonly #totalChanges: StatementSync;
   #changes = 0;
@@ -48,8 +49,12 @@ export class WriteAheadLog {
   constructor({ path, sql, exclusive }: Connection) {
     this.#path = path;
     this.#syncing = new SharedRun(async () => {
-      this.#file ??= await open(`${path}-wal`, "r");
-      await this.#file.sync();
+      const file = (this.#file ??= await open(`${path}-wal`, "r"));
+      try {
+        await file.sync();
+      } finally {
+        if (this.#isClosed) await file.close();
+      }
     });
     this.#inThread = !exclusive;
     this.#totalChanges = sql.prepare("select total_changes() as n");
@@ -88,6 +93,7 @@ export class WriteAheadLog {
   close(): void {
     void this.#worker?.terminate();
     this.#worker = undefined;
+    this.#isClosed = true; // a sync may be under way
     void this.#file?.close();
     this.#file = undefined;
   }
