@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { needsZb } from "../test/support/peers.ts";
 import { needsWorld } from "../test/support/world.ts";
 import { jobs } from "./jobs/list.ts";
-import { machineLimits } from "./limits.ts";
+import { Limits } from "./limits.ts";
 import { type Contender, Measurements } from "./measurements.ts";
 import { needsNix } from "./nix.ts";
 import { json, record, type Results, table } from "./report.ts";
@@ -41,16 +41,20 @@ for (const [name, reason] of [
 }
 
 // Milliseconds that a peer may take for one job.
-const measurements = new Measurements(contenders, values.quick ? 15_000 : 90_000, notes);
+const measurements = new Measurements(contenders, values.quick ? 8000 : 90_000, notes);
+const limits = new Limits();
+await limits.measure();
 for (const job of jobs) {
   if (values.only !== undefined && !job.name.includes(values.only)) continue;
   if (values.quick && job.isLong === true) continue;
   for (let round = 0; round < rounds; round++) await measurements.take(job);
+  if (!values.quick && rounds > 1) await limits.measure();
   process.stderr.write(`${job.name}\n`);
 }
-const limits = await machineLimits();
+await limits.measure();
 const date = new Date().toISOString();
-const results: Results = { date, rounds, rows: measurements.rows(), limits, notes };
+const rows = measurements.rows();
+const results: Results = { date, rounds, rows, limits: limits.medians(), notes };
 console.log(table(results));
 if (values.json !== undefined) writeFileSync(values.json, json(results));
 if (values.record) {

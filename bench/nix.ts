@@ -4,14 +4,13 @@
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { removeTree } from "../src/files/remove-tree.ts";
 import type { StorePath } from "../src/format/store-path.ts";
 import { type Ended, World } from "../test/support/world.ts";
+import { clearFolder, makeFolder } from "./folders.ts";
 import { type Packed, streamOf } from "./objects.ts";
 
 /** Why Nix cannot be measured, or false. */
@@ -39,7 +38,7 @@ export class Nix implements AsyncDisposable {
 
   /** `settings` are lines of `nix.conf`. */
   static async open(settings: readonly string[] = []): Promise<Nix> {
-    const folder = mkdtempSync(join(tmpdir(), "kiln-bench-nix-"));
+    const folder = makeFolder("nix");
     for (const name of ["store", "var", "log", "etc"]) {
       mkdirSync(join(folder, "zb", name), { recursive: true });
     }
@@ -92,7 +91,6 @@ export class Nix implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.world[Symbol.asyncDispose]();
-    await removeTree(this.#folder);
-    rmSync(this.#folder, { recursive: true, force: true });
+    clearFolder(this.#folder);
   }
 }

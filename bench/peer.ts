@@ -1,12 +1,11 @@
 /** A daemon to be measured: Kiln's or zb's, each with a store on disk at `/opt/zb` in a world of its own. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../src/format/store-path.ts";
 import { StoreClient } from "../src/rpc/client.ts";
-import { removeTree } from "../src/files/remove-tree.ts";
 import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
+import { clearFolder, makeFolder } from "./folders.ts";
 
 export type Name = "kiln" | "zb";
 
@@ -33,7 +32,7 @@ export class Bench implements AsyncDisposable {
 
   /** `zb`: the program, for zb's. */
   static async open(name: Name, zb?: string): Promise<Bench> {
-    const folder = mkdtempSync(join(tmpdir(), `kiln-bench-${name}-`));
+    const folder = makeFolder(name);
     mkdirSync(join(folder, "zb", "store"), { recursive: true });
     const world = await World.open();
     await world.run("mkdir", ["/opt/zb"]);
@@ -123,7 +122,6 @@ export class Bench implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
     await this.world[Symbol.asyncDispose]();
-    await removeTree(this.#folder);
-    rmSync(this.#folder, { recursive: true, force: true });
+    clearFolder(this.#folder);
   }
 }
