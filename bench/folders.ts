@@ -13,7 +13,12 @@ const made = new Set<string>();
 
 /** A new folder for a store. What others have written is on disk by then, and not for the next one to wait for. */
 export function makeFolder(name: string): string {
-  if (made.size === 0) process.once("beforeExit", () => void removeAll());
+  if (made.size === 0) {
+    process.once("beforeExit", () => void removeAll());
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      process.once(signal, () => void removeAll().finally(() => process.exit(1)));
+    }
+  }
   spawnSync("sync", ["-f", tmpdir()]);
   const folder = mkdtempSync(join(tmpdir(), `kiln-bench-${name}-`));
   made.add(folder);

@@ -1,5 +1,5 @@
 /** The figures as a table with a verdict for each row, and as JSON. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import type { Limit } from "./limits.ts";
 import { judge, type Row } from "./targets.ts";
@@ -47,14 +47,28 @@ export function json(results: Results): string {
 const begin = "<!-- figures: npm run bench -- --record -->";
 const end = "<!-- end of figures -->";
 
-/** Replaces the figures in a page. */
-export function record(file: string, results: Results): void {
-  const page = readFileSync(file, "utf8");
-  const from = page.indexOf(begin);
-  const to = page.indexOf(end);
-  if (from === -1 || to < from) throw new Error(`${file} has no place for the figures`);
-  const before = page.slice(0, from + begin.length);
-  writeFileSync(file, `${before}\n\n${table(results)}\n\n${page.slice(to)}`);
+/** Writes the figures to `performance.md`, in place of those there, and to `performance.json`. Rows not measured now stay as they were. */
+export function record(folder: string, results: Results): void {
+  const data = `${folder}performance.json`;
+  const page = `${folder}performance.md`;
+  const measured = new Map(results.rows.map((row) => [row.what, row]));
+  const before = existsSync(data)
+    ? (JSON.parse(readFileSync(data, "utf8")) as Pick<Results, "rows">).rows
+    : [];
+  const rows = [
+    ...before.map((row) => measured.get(row.what) ?? row),
+    ...results.rows.filter(({ what }) => !before.some((row) => row.what === what)),
+  ];
+  const all = { ...results, rows };
+  const text = readFileSync(page, "utf8");
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from === -1 || to < from) throw new Error(`${page} has no place for the figures`);
+  writeFileSync(data, json(all));
+  writeFileSync(
+    page,
+    `${text.slice(0, from + begin.length)}\n\n${table(all)}\n\n${text.slice(to)}`,
+  );
 }
 
 function machine(): string {

@@ -17,7 +17,10 @@ const smallFile = 1024 * 1024;
 const maxEntries = 2_000_000;
 
 /** A large file begins to go to disk when this many bytes of it wait for that. */
-const syncStep = 64 * 1024 * 1024;
+const syncStep = 16 * 1024 * 1024;
+
+/** So many bytes may wait for the disk. */
+const mostUnsynced = 128 * 1024 * 1024;
 
 export class Arrival implements NarSink {
   /** Where the tree is, as far as it goes. */
@@ -84,7 +87,7 @@ export class Arrival implements NarSink {
 
   /** What must be waited for before more is written, so that the memory of the machine does not fill with what the disk has to take. */
   get congestion(): Promise<void> | undefined {
-    return this.#unsynced > 2 * syncStep ? this.#syncing : undefined;
+    return this.#unsynced > mostUnsynced ? this.#syncing : undefined;
   }
 
   /** What the NAR was. To be asked once, when it is complete. */

@@ -197,7 +197,7 @@ async function moveIn(
       if (absent !== undefined) throw missingReference(storePath, absent);
       if (tree !== parts.files.pathOf(storePath)) {
         // What is there is damaged, or not known to the database: to clients it does not exist.
-        if (parts.files.find(storePath) !== undefined) parts.files.moveOut(storePath);
+        if (parts.files.has(storePath)) parts.files.moveOut(storePath);
         const isTouched = parts.files.moveIn(tree, storePath);
         if (isTouched) await parts.syncer.folder(parts.files.pathOf(storePath));
       }
