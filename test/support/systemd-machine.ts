@@ -26,6 +26,7 @@ const needless = [
   "systemd-resolved",
   "systemd-sysctl",
   "systemd-timesyncd",
+  "systemd-tmpfiles-setup", // empties /tmp
   "systemd-tmpfiles-setup-dev",
   "systemd-udev-trigger",
   "systemd-udevd",
@@ -39,7 +40,8 @@ mkdir "$1/disk" "$R" && mount -t tmpfs tmpfs "$1/disk" && mkdir "$1/disk/up" "$1
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/disk/up,workdir=$1/disk/work" "$R"
 mount -t proc proc "$R/proc" && mount -t sysfs sysfs "$R/sys"
 mount -t cgroup2 cgroup2 "$R/sys/fs/cgroup"
-for d in run tmp opt dev; do mount -t tmpfs tmpfs "$R/$d"; done
+for d in run opt dev; do mount -t tmpfs -o mode=755 tmpfs "$R/$d"; done
+mount -t tmpfs tmpfs "$R/tmp"
 for d in null zero full random urandom tty; do touch "$R/dev/$d"; mount --bind "/dev/$d" "$R/dev/$d"; done
 mkdir "$R/dev/pts" "$R/dev/shm" "$R/out" "$R/old" && ln -s /proc/self/fd "$R/dev/fd"
 mount --bind "$1" "$R/out"

@@ -42,10 +42,13 @@ WantedBy=sockets.target
 /**
  * What the machine's daemon does not need, and its builders then have not got either. It makes namespaces, changes users and mounts, so
  * much of systemd's confinement would take from it what it lives by: ProtectHostname keeps builders from having a name of their
- * own, ProtectKernelTunables from having root's way into a sandbox.
+ * own, ProtectKernelTunables from having root's way into a sandbox. A user's service manager cannot do any of this.
  */
 const confinement = `ProtectSystem=full
 ProtectHome=read-only
+ProtectClock=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
 CapabilityBoundingSet=~CAP_AUDIT_CONTROL CAP_AUDIT_READ CAP_AUDIT_WRITE CAP_BLOCK_SUSPEND CAP_BPF CAP_LINUX_IMMUTABLE
 CapabilityBoundingSet=~CAP_MAC_ADMIN CAP_MAC_OVERRIDE CAP_PERFMON CAP_SYS_BOOT CAP_SYS_PACCT CAP_SYS_RAWIO
 SystemCallFilter=~@raw-io @reboot @swap
@@ -77,9 +80,6 @@ LimitNOFILE=65536
 TasksMax=infinity
 OOMPolicy=continue
 LockPersonality=yes
-ProtectClock=yes
-ProtectKernelLogs=yes
-ProtectKernelModules=yes
 RestrictRealtime=yes
 ${daemon.isOfSystem ? confinement : ""}
 [Install]
