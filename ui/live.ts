@@ -59,7 +59,9 @@ class LiveSource {
   readonly #names: readonly string[];
   readonly #tell: (name: string, data: unknown) => void;
   #source: EventSource | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  /** Runs while the page is hidden. */
+  #rest: ReturnType<typeof setTimeout> | undefined;
   #lastID = "";
   #isOver = false;
 
@@ -73,14 +75,15 @@ class LiveSource {
 
   close(): void {
     this.#isOver = true;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
+    clearTimeout(this.#rest);
     document.removeEventListener("visibilitychange", this.#look);
     this.#source?.close();
     setConnection({ state: "idle" });
   }
 
   #open(): void {
-    clearTimeout(this.#timer);
+    clearTimeout(this.#retry);
     this.#source?.close();
     // A new EventSource knows nothing of the one before: the address says where to go on.
     const url = new URL(this.#url, location.href);
@@ -91,7 +94,8 @@ class LiveSource {
     source.addEventListener("error", () => {
       setConnection({ state: "lost", since: Date.now() });
       if (source.readyState !== EventSource.CLOSED || this.#isOver) return;
-      this.#timer = setTimeout(() => this.#open(), retryAfter);
+      clearTimeout(this.#retry);
+      this.#retry = setTimeout(() => this.#open(), retryAfter);
     });
     source.addEventListener("end", () => this.#end());
     for (const name of this.#names) {
@@ -111,9 +115,10 @@ class LiveSource {
 
   readonly #look = (): void => {
     if (this.#isOver) return;
-    clearTimeout(this.#timer);
+    clearTimeout(this.#rest);
     if (document.visibilityState === "hidden") {
-      this.#timer = setTimeout(() => {
+      this.#rest = setTimeout(() => {
+        clearTimeout(this.#retry);
         this.#source?.close();
         this.#source = undefined;
       }, hiddenFor);

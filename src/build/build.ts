@@ -9,7 +9,7 @@ import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
 import { EventLog } from "./event-log.ts";
-import { type BuildState, type BuildTarget, wireStatus } from "./events.ts";
+import { type BuildEvent, type BuildState, type BuildTarget, wireStatus } from "./events.ts";
 import type { BuildUser, Executor } from "./executor.ts";
 import { type Expand, expansionOf } from "./expansion.ts";
 import type { Shortfall } from "./failure.ts";
@@ -74,7 +74,7 @@ export class Build {
     const { snapshot, choices } = this;
     this.#planner = new Planner(request.graph, { ...request, snapshot, choices }, shop);
     this.events = new EventLog(request.id, shop.clock, undefined, (event) => {
-      for (const watcher of shop.watchers) watcher(event);
+      for (const watcher of shop.watchers) this.#tell(watcher, event);
     });
     this.#report = new Reporter(this, shop);
     this.#row = {
@@ -90,6 +90,16 @@ export class Build {
     };
     this.#kept.use(shop.store.session());
     this.#kept.use(shop.store.protect(request.graph.nodes.keys()));
+  }
+
+  /** Whoever watches must not disturb the build. */
+  #tell(watcher: (event: BuildEvent) => void, event: BuildEvent): void {
+    try {
+      watcher(event);
+    } catch (error) {
+      const { message } = KilnError.from(error);
+      this.#shop.log("warn", `build ${this.id}: a watcher failed: ${message}`);
+    }
   }
 
   /** What the database knows, or will know, of the build. */
@@ -191,7 +201,7 @@ export class Build {
   /** Its outputs were there. */
   reused(result: Result, drvHash: Hash, outputs: Outputs): Ended {
     this.#reuse(result, drvHash, outputs);
-    this.#shop.store.database.lightly(() => this.#shop.table.saveResult(this.id, result.toRow()));
+    this.saveResult(result);
     return { outputs };
   }
 
@@ -249,8 +259,15 @@ export class Build {
   }
 
   saveResult(result: Result): void {
+    this.#saveResults([result]);
+  }
+
+  #saveResults(results: readonly Result[]): void {
+    const { store, table } = this.#shop;
     try {
-      this.#shop.store.database.lightly(() => this.#shop.table.saveResult(this.id, result.toRow()));
+      store.database.lightly(() => {
+        for (const result of results) table.saveResult(this.id, result.toRow());
+      });
     } catch (error) {
       this.#notSaved(error);
     }
@@ -320,11 +337,7 @@ export class Build {
       reused.push(result);
       settled.set(drvPath, { ...planned, action: "done" });
     }
-    if (reused.length > 0) {
-      this.#shop.store.database.lightly(() => {
-        for (const result of reused) this.#shop.table.saveResult(this.id, result.toRow());
-      });
-    }
+    if (reused.length > 0) this.#saveResults(reused);
     return settled;
   }
 

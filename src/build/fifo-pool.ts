@@ -50,6 +50,17 @@ export class Fifo implements Disposable {
     this.#socket.on("data", onData);
   }
 
+  /** Whether everything was read within so many milliseconds: somebody else may have got hold of the write end. */
+  async endsWithin(milliseconds: number): Promise<boolean> {
+    const late = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => late.resolve(false), milliseconds);
+    try {
+      return await Promise.race([this.ended.then(() => true), late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
   closeWriteEnd(): void {
     if (!this.#isWriteEndOpen) return;
     this.#isWriteEndOpen = false;
@@ -113,7 +124,10 @@ export class FifoPool implements AsyncDisposable {
   }
 
   async #make(): Promise<void> {
-    this.#folder ??= mkdtemp(join(this.#parent, "fifo-"));
+    this.#folder ??= mkdtemp(join(this.#parent, "fifo-")).catch((error: unknown) => {
+      this.#folder = undefined; // there may be room the next time
+      throw error;
+    });
     const folder = await this.#folder;
     const paths = Array.from({ length: batch }, () => join(folder, String(++this.#made)));
     // Anybody may write: builders run as other users and open it again as /dev/stdout. The folder is closed to them.

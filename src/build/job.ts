@@ -209,8 +209,10 @@ class Job {
     },
   ): Promise<ReadonlyMap<string, ObjectInfo>> {
     const { store } = this.#shop;
-    await using places = new OutputPlaces(store.temporaryDirectory);
-    await using directory = this.#workDirectory(held.user);
+    const places = new OutputPlaces(store.temporaryDirectory);
+    await using _places = this.#removedAtTheEnd(places);
+    const directory = this.#workDirectory(held.user);
+    await using _directory = this.#removedAtTheEnd(directory);
     const outputs = places.forOutputs(this.#outputPaths());
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     try {
@@ -239,6 +241,19 @@ class Job {
     return new Map(
       Array.from(paths.keys(), (name) => [name, temporaryOutputPath(this.#drvPath, name)]),
     );
+  }
+
+  /** What cannot be removed changes nothing about the result; the next start looks for it again. */
+  #removedAtTheEnd(left: AsyncDisposable): AsyncDisposable {
+    return {
+      [Symbol.asyncDispose]: async () => {
+        try {
+          await left[Symbol.asyncDispose]();
+        } catch (error) {
+          this.#shop.log("warn", `after ${this.#drvPath}: ${KilnError.from(error).message}`);
+        }
+      },
+    };
   }
 
   #workDirectory(user: BuildUser | undefined): BuildDirectory {

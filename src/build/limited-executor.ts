@@ -41,6 +41,10 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
     this.#limits = limits;
   }
 
+  warm(): void {
+    this.#executor.warm?.();
+  }
+
   /** Rejects with `limit.…`, of kind `builder`, when the build runs into one. */
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
     using watch = new Watch(task.log, this.#limits);

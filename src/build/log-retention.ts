@@ -7,20 +7,21 @@ import type { Workshop } from "./workshop.ts";
 /** The longest time between two looks, in milliseconds. */
 const interval = 5 * 60 * 1000;
 
-/** Forgets what ended more than `retention` milliseconds ago. */
+/** Forgets what ended more than `retention` milliseconds ago. Never rejects: what could not be forgotten is tried again next time. */
 export async function forgetOldBuilds(
   { table, store, clock, logDirectory, log }: Workshop,
   retention: number,
 ): Promise<void> {
-  const old = table.endedBefore(clock.now() - retention);
-  for (const id of old) {
-    try {
+  let what = "old builds";
+  try {
+    for (const id of table.endedBefore(clock.now() - retention)) {
+      what = `build ${id}`;
       // The logs first: without the rows nobody would know of them.
       await rm(logFolder(logDirectory, id), { recursive: true, force: true });
       store.database.lightly(() => table.delete(id));
-    } catch (error) {
-      log("warn", `forgetting build ${id}: ${KilnError.from(error).message}`);
     }
+  } catch (error) {
+    log("warn", `forgetting ${what}: ${KilnError.from(error).message}`);
   }
 }
 

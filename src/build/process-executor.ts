@@ -105,11 +105,7 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
 /** Waits for the last words. Whoever still has the builder's output open without any other mark of the build is ended, too. */
 async function drain(fifo: Fifo, task: BuildTask): Promise<void> {
   for (let round = 0; round < 5; round++) {
-    const late = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => late.resolve(true), 500);
-    const isLate = await Promise.race([fifo.ended.then(() => false), late.promise]);
-    clearTimeout(timer);
-    if (!isLate) return;
+    if (await fifo.endsWithin(500)) return;
     killHoldersOf(fifo.path);
     await endProcesses({ leader: undefined, directory: task.workDirectory });
   }

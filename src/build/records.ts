@@ -1,4 +1,5 @@
 /** What is known of builds, be they in memory or in the database: as the protocol shows them, their logs and their events. */
+import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../format/store-path.ts";
 import type {
   BuildMessage,
@@ -139,11 +140,14 @@ export class BuildRecords {
       const isFinished = log === undefined || log.finished;
       const read = await readLogFile(logPath(this.#shop.logDirectory, id, drvPath), start, wanted);
       if (read === undefined && isFinished) return { bytes: Buffer.alloc(0), eof: true };
-      if (read === undefined) continue;
+      if (read === undefined || (read.bytes.length === 0 && !isFinished)) {
+        // Woken too early; or somebody has cut or removed the file, which must not keep us busy.
+        await delay(100, undefined, { signal });
+        continue;
+      }
       if (isFinished && start > read.size) {
         throw new KilnError("log.range", `log of ${drvPath}: start byte ${start} out of range`);
       }
-      if (read.bytes.length === 0 && !isFinished) continue;
       return { bytes: read.bytes, eof: isFinished && read.bytes.length < wanted };
     }
   }

@@ -192,7 +192,8 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     );
     fifo.closeWriteEnd();
     const ended = await running;
-    await fifo.ended;
+    // Nothing of the builder lives any more; only through an offered socket can somebody outside have its output open.
+    await fifo.endsWithin(2000);
     stop.throwIfAborted();
     const reached = limitBehind(ended, group.hit(), limits);
     if (reached !== undefined) throw reached;

@@ -145,6 +145,27 @@ describe("carrying out a plan", () => {
     assert.deepEqual(events, ["+a", "-a", "+b", "-b", "+c", "-c"]);
   });
 
+  test("waits for what runs before it tells that no new plan can be made", async () => {
+    const plan = planOf({ a: { assumed: output("a", 1) }, b: {}, c: { waits: "a" } });
+    const events: string[] = [];
+    const running = run(
+      plan,
+      async (name) => {
+        if (name === "b") await new Promise((resolve) => setTimeout(resolve, 20));
+        events.push(name);
+        return made(name);
+      },
+      {
+        onSkipped: ({ node }) => events.push(`~${node.derivation.name}`),
+        replan: () => {
+          throw new Error("no room");
+        },
+      },
+    );
+    await assert.rejects(running, /no room/);
+    assert.deepEqual(events, ["a", "~c", "b"]);
+  });
+
   test("does not plan again when everything is as assumed", async () => {
     const plan = planOf({ a: { assumed: output("a") }, b: { waits: "a" } });
     assert.deepEqual((await run(plan, made)).events, ["+a", "-a", "+b", "-b"]);

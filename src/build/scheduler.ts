@@ -23,7 +23,7 @@ export interface SchedulerOptions {
 
 type Progress = "running" | "done" | "failed" | "skipped";
 
-/** Resolves when everything that the plan needs has ended or was skipped. */
+/** Resolves when everything that the plan needs has ended or was skipped; rejects, not before that either, when no new plan can be made. */
 export async function carryOutPlan(plan: Plan, options: SchedulerOptions): Promise<void> {
   const scheduler = new Scheduler(plan, options);
   await scheduler.run();
@@ -44,6 +44,8 @@ class Scheduler {
   readonly #finished = Promise.withResolvers<void>();
   #running = 0;
   #isStopped = false;
+  /** What ended the work as a whole; told when nothing runs any more. */
+  #fault: { readonly error: unknown } | undefined;
 
   constructor(plan: Plan, options: SchedulerOptions) {
     this.#plan = plan;
@@ -102,14 +104,22 @@ class Scheduler {
         void this.#carryOut(next);
       }
     }
-    if (this.#running === 0 && this.#open.size === 0) this.#finished.resolve();
+    if (this.#running > 0 || this.#open.size > 0) return;
+    if (this.#fault === undefined) this.#finished.resolve();
+    else this.#finished.reject(this.#fault.error);
   }
 
   async #carryOut(planned: PlannedDerivation): Promise<void> {
     const { drvPath } = planned.node;
+    let ended: Ended = "failed";
     try {
-      const ended = await this.#options.carryOut(planned);
-      this.#running--;
+      ended = await this.#options.carryOut(planned);
+    } catch (error) {
+      this.#fault ??= { error };
+      this.#isStopped = true;
+    }
+    this.#running--;
+    try {
       this.#end(drvPath, ended === "failed" ? "failed" : "done");
       if (ended === "failed") {
         if (!this.#options.keepGoing) this.#stop();
@@ -120,7 +130,8 @@ class Scheduler {
         this.#goOn();
       }
     } catch (error) {
-      this.#finished.reject(error);
+      this.#fault ??= { error };
+      this.#stop();
     }
   }
 

@@ -245,6 +245,7 @@ export class BuildService implements AsyncDisposable {
       const id = await this.realize({ drvPaths: [drvPath] });
       const cancel = (): void => this.cancel(id);
       signal?.addEventListener("abort", cancel);
+      if (signal?.aborted === true) cancel();
       await this.ended(id);
       signal?.removeEventListener("abort", cancel);
       signal?.throwIfAborted();
@@ -289,6 +290,11 @@ export class BuildService implements AsyncDisposable {
     this.#running.get(id)?.abort.abort(stop("build.cancelled", message));
   }
 
+  /** Resolves when none of the builds that run now does any more. */
+  async idle(): Promise<void> {
+    await Promise.all(Array.from(this.#running.values(), async ({ ended }) => await ended));
+  }
+
   /** Resolves when the build does not run any more. */
   async ended(id: string): Promise<void> {
     await this.#running.get(id)?.ended;
@@ -301,7 +307,7 @@ export class BuildService implements AsyncDisposable {
     for (const { abort } of this.#running.values()) {
       abort.abort(stop("build.interrupted", "the daemon stopped during this build"));
     }
-    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
+    await this.idle();
     this.#unsaved[Symbol.dispose]();
     await this.#cleanedUp;
     await this.#shop.executors[Symbol.asyncDispose]();

@@ -285,8 +285,7 @@ export class Server implements AsyncDisposable {
    */
   async drain({ patience = 0 }: { readonly patience?: number } = {}): Promise<void> {
     this.#draining = true;
-    const ids = this.recentBuildIDs(Number.MAX_SAFE_INTEGER);
-    await Promise.all(ids.map(async (id) => await this.builds.ended(id)));
+    await this.builds.idle();
     const left = Promise.all([...this.#peers].map(async (peer) => await peer.closed));
     if (patience > 0) await Promise.race([left, elapsed(patience)]);
   }

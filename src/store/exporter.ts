@@ -10,7 +10,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { referenceGraph } from "./database/closure.ts";
 import { exportOrder } from "./export-order.ts";
-import { noteDamage } from "./integrity.ts";
+import { isFaultOfObject, noteDamage } from "./integrity.ts";
 import type { StoreParts } from "./parts.ts";
 
 export interface ExportOptions {
@@ -85,7 +85,7 @@ export class ExportPlan {
         yield piece;
       }
     } catch (error) {
-      throw this.#damaged(info, error);
+      throw isFaultOfObject(error) ? this.#damaged(info, error) : error;
     }
     if (size !== info.narSize) throw this.#damaged(info);
     if (!Hash.of("sha256", hash.digest()).equals(info.narHash)) throw this.#damaged(info);
@@ -108,7 +108,7 @@ export class ExportPlan {
         yield value;
       }
     } catch (error) {
-      throw this.#damaged(info, error);
+      throw isFaultOfObject(error) ? this.#damaged(info, error) : error;
     } finally {
       await chunks.return(info.narHash);
     }

@@ -91,7 +91,9 @@ export class VerificationPool implements AsyncDisposable {
 
   async #run(task: Task): Promise<Exclude<Finding, { code: string }>> {
     using _place = await this.#places.acquire();
-    const worker = this.#idle.pop() ?? this.#start();
+    let worker = this.#idle.pop();
+    while (worker !== undefined && !this.#all.has(worker)) worker = this.#idle.pop();
+    worker ??= this.#start();
     const finding = await ask(worker, task);
     if (this.#all.has(worker)) this.#idle.push(worker);
     if (!("code" in finding)) return finding;

@@ -1,4 +1,4 @@
-/** What Prometheus is told. Names and meanings are in docs/metrics.md, and only added to. */
+/** What Prometheus is told. Names and meanings are only added to. */
 import { statfsSync } from "node:fs";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";

@@ -1,6 +1,7 @@
 /** A builder's log as it is, with ranges: the whole of a finished one, or what there is of one that is being written. */
 import { Readable } from "node:stream";
 import { statSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import type { LogFile } from "../build/records.ts";
 import type { BytesAnswer } from "./api/route.ts";
 import { LogLines } from "./log-lines.ts";
@@ -60,6 +61,9 @@ async function* bytesOf(
       at += chunk.length;
       yield chunk;
     }
-    if (isFinished && at === before) return;
+    if (at > before) continue;
+    if (isFinished) return;
+    // Woken too early; or somebody has cut or removed the file, which must not keep us busy.
+    await delay(100, undefined, { signal });
   }
 }

@@ -1,10 +1,12 @@
 /** A store object as a tar archive, for people without Kiln. */
 import { Buffer } from "node:buffer";
+import { once } from "node:events";
 import { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Header, pack } from "tar-stream";
 import { dumpNar } from "../files/dump.ts";
 import { NarReader, type NarSink } from "../format/nar/reader.ts";
+import { KilnError } from "../util/kiln-error.ts";
 
 /** The tree at `path` as a tar archive in which it is called `name`; owners and times are those of a store: 0. */
 export function tarOf(path: string, name: string): Readable {
@@ -36,10 +38,12 @@ class TarSink implements NarSink {
   readonly #root: string;
   readonly #names: string[] = [];
   readonly #steps: (() => Promise<void>)[] = [];
+  readonly #closed: Promise<void>;
   #entry: ReturnType<Archive["entry"]> | undefined;
 
   constructor(archive: Archive, root: string) {
     this.#archive = archive;
+    this.#closed = new Promise<void>((resolve) => archive.once("close", () => resolve()));
     this.#root = root;
   }
 
@@ -69,10 +73,8 @@ class TarSink implements NarSink {
     this.#steps.push(async () => {
       const entry = this.#entry;
       if (entry === undefined || entry.write(own)) return;
-      await new Promise<void>((resolve) => {
-        entry.once("drain", resolve);
-        this.#archive.once("close", resolve);
-      });
+      // It ends without a "drain" when the reader leaves.
+      await Promise.race([once(entry, "drain"), this.#closed]);
     });
   }
 
@@ -85,6 +87,11 @@ class TarSink implements NarSink {
 
   symlink(name: string, target: Buffer): void {
     const linkname = target.toString("utf8");
+    if (!Buffer.from(linkname, "utf8").equals(target)) {
+      throw new KilnError("tar.target", `${this.#pathOf(name)} points at bytes that are no UTF-8`, {
+        hint: "download the object as a NAR",
+      });
+    }
     this.#whole({ name: this.#pathOf(name), type: "symlink", mode: 0o777, linkname });
   }
 

@@ -28,7 +28,7 @@ interface Common {
   readonly drvPath: string;
 }
 
-/** The events that change what is shown; see docs/http-api.md. */
+/** The events that change what is shown; see docs/events.md. */
 export type BuildEvent = Common &
   (
     | {

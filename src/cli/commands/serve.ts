@@ -303,7 +303,10 @@ async function notifySystemd(env: Environment): Promise<void> {
 
 /** SIGUSR2, as with zb v0.2: no new builds; when the running ones have ended, the daemon does. */
 function drainOnUserSignal(server: Server, stop: (why: string) => void, log: ServeLog): void {
-  process.once("SIGUSR2", () => {
+  let isDraining = false;
+  process.on("SIGUSR2", () => {
+    if (isDraining) return;
+    isDraining = true;
     log("info", "Draining (SIGUSR2 received): no new builds");
     void server.drain({ patience: 10_000 }).then(() => stop("the end of the last build"));
   });
