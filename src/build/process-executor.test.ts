@@ -266,8 +266,8 @@ describe("a builder as a plain process", () => {
 
   test("an output may be a dangling link or a directory nobody may enter", async () => {
     await using folder = await temporaryDirectory(tmpdir(), "kiln-link-");
-    symlinkSync("/nowhere", join(folder.path, "link"));
-    const link = await run("ln -s /nowhere $out");
+    symlinkSync("/no-such-thing", join(folder.path, "link"));
+    const link = await run("ln -s /no-such-thing $out");
     assert.deepEqual([link.outcome, link.output, link.left], [done, undefined, []]);
     const closed = await run("mkdir -m 000 $out");
     assert.deepEqual([closed.outcome, closed.output, closed.left], [done, "not a file", []]);

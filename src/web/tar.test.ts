@@ -19,7 +19,7 @@ describe("an object as a tar archive", () => {
     symlinkSync("bin/run", join(tree, "link"));
     const found: string[] = [];
     const reader = extract();
-    reader.on("entry", ({ name, type, mode = 0, linkname }, content, next) => {
+    reader.on("entry", ({ name, type, mode, linkname }, content, next) => {
       let size = 0;
       content.on("data", (chunk) => (size += (chunk as Buffer).length));
       content.on("end", () => {

@@ -97,7 +97,10 @@ describe("two daemons", () => {
     await quick([], /another daemon listens at .*server\.sock/);
     const locked = new RegExp(`in use by process ${daemon.process.pid} `);
     await quick([`--store-socket=${place.directory}/other.sock`], locked);
-    await quick([`--store-socket=${place.directory}/other.sock`, "--db=/nowhere/db"], locked);
+    await quick(
+      [`--store-socket=${place.directory}/other.sock`, `--db=${place.directory}/other/db`],
+      locked,
+    );
     assert.ok(existsSync(place.socket));
     await using client = await StoreClient.connect(place.socket);
     assert.equal((await client.hello())?.pid, daemon.process.pid);
