@@ -511,6 +511,20 @@ describe("failures", () => {
   });
 });
 
+test("one user has at most 1,000 builds under way, and others have theirs", async () => {
+  await using bench = await Workbench.open();
+  const { drvPath } = await bench.shell("slow", "sleep 100");
+  const start = async (user: string): Promise<string> =>
+    await bench.service.realize({ drvPaths: [drvPath], user });
+  const ids: string[] = [];
+  for (let i = 0; i < 1000; i++) ids.push(await start("uid 1"));
+  await assert.rejects(start("uid 1"), { code: "build.tooMany" });
+  await start("uid 2");
+  bench.service.cancel(ids[500]!);
+  await bench.service.ended(ids[500]!);
+  await start("uid 1");
+});
+
 test("build directories are not kept where that is not allowed", async () => {
   await using bench = await Workbench.open({ allowKeepFailed: false });
   const made = await bench.shell("kept", "exit 1");

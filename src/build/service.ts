@@ -61,6 +61,9 @@ export interface ExpandRequest extends CommonRequest {
   readonly tempDir: string;
 }
 
+/** Builds of one user that run, or wait to, at the same time. */
+const mostOfOneUser = 1000;
+
 /** Builds that ended are kept in memory for those who watch, this many. */
 const rememberedBuilds = 16;
 
@@ -349,6 +352,7 @@ export class BuildService implements AsyncDisposable {
     const graph = makeGraph(derivations, wanted);
     await this.#cleanedUp;
     this.#refuseWhenClosing();
+    this.#refuseTooMany(request.user);
     const id = uuid7();
     const abort = new AbortController();
     const { signal: scope, logFields } = this.#options.buildContext?.(id) ?? {};
@@ -374,6 +378,17 @@ export class BuildService implements AsyncDisposable {
     });
     this.#running.set(id, { build, ended, abort });
     return id;
+  }
+
+  /** Each build costs memory, also while it waits. */
+  #refuseTooMany(user: string | undefined): void {
+    if (user === undefined) return;
+    let count = 0;
+    for (const { build } of this.#running.values()) if (build.request.user === user) count++;
+    if (count < mostOfOneUser) return;
+    throw new KilnError("build.tooMany", `${user} has ${count} builds under way`, {
+      hint: "wait for some to end, or cancel them",
+    });
   }
 
   #refuseWhenClosing(): void {
