@@ -110,3 +110,17 @@ describe("hashes", () => {
     assert.deepEqual(compressHash(Buffer.from([1, 2, 4, 8, 16]), 2), Buffer.from([21, 10]));
   });
 });
+
+describe("a hash holds no more memory than its bytes", () => {
+  const bytes = sha256("x").bytes;
+  const hashes = {
+    "from bytes": Hash.of("sha256", bytes),
+    "from base 16": parseHash(`sha256:${bytes.toString("hex")}`),
+    "from base 32": parseHash(sha256("x").base32()),
+    "from base 64": parseHash(sha256("x").sri()),
+    computed: sha256("a", "b"),
+  };
+  for (const [name, hash] of Object.entries(hashes)) {
+    test(name, () => assert.equal(hash.bytes.buffer.byteLength, 32));
+  }
+});

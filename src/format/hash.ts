@@ -44,7 +44,7 @@ export class Hash {
         `a ${type} hash has ${size} bytes, these are ${bytes.length}`,
       );
     }
-    return adopt(type, Buffer.from(bytes));
+    return adopt(type, copyOf(bytes));
   }
 
   /** `sha256:` and lower-case base 16. */
@@ -125,12 +125,12 @@ export function parseHash(text: string): Hash {
     case Math.ceil(size / 3) * 4: {
       const bytes = decodeBase64(digits);
       if (bytes?.length !== size) throw invalid(text, "it is not base 64");
-      return adopt(type, bytes);
+      return adopt(type, copyOf(bytes));
     }
     case size * 2:
       if (colon === -1) break;
       if (!/^[0-9a-fA-F]*$/.test(digits)) throw invalid(text, "it is not base 16");
-      return adopt(type, Buffer.from(digits, "hex"));
+      return adopt(type, copyOf(Buffer.from(digits, "hex")));
     case Math.ceil((size * 8) / 5):
       if (colon === -1) break;
       return adopt(type, decodeDigits(text, digits));
@@ -161,6 +161,13 @@ export function compressHash(bytes: Uint8Array, size: number): Buffer {
     folded[i % size] = (folded[i % size] ?? 0) ^ byte;
   }
   return folded;
+}
+
+/** With memory of its own: hashes live long, and `Buffer.from` would keep the 64 KiB that it shares with others for each. */
+function copyOf(bytes: Uint8Array): Buffer {
+  const copy = Buffer.alloc(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 function isHashType(text: string): text is HashType {
