@@ -6,6 +6,7 @@ import type { StorePath } from "../src/format/store-path.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
 import { clearFolder, makeFolder } from "./folders.ts";
+import { processesOf } from "./processes.ts";
 
 export type Name = "kiln" | "zb";
 
@@ -112,6 +113,11 @@ export class Bench implements AsyncDisposable {
   memory(which: "VmRSS" | "VmHWM"): number {
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
     return Number(new RegExp(`${which}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024;
+  }
+
+  /** Milliseconds of processor time that the daemon, and what it has started, took so far. */
+  processorTime(): number {
+    return processesOf(this.pid).reduce((sum, { time }) => sum + time, 0);
   }
 
   /** Objects on disk at the daemon's store. */

@@ -15,12 +15,22 @@ export interface Growing {
   /** The smallest size. */
   readonly size: number;
   readonly isSandboxed?: boolean;
-  /** Prepares something of this size and measures; milliseconds. The daemon has a new store. */
-  run(bench: Bench, size: number): Promise<number>;
+  /** Prepares something of this size and measures. The daemon has a new store. */
+  run(bench: Bench, size: number): Promise<Cost>;
 }
 
-const milliseconds = async (work: () => Promise<unknown>): Promise<number> =>
-  (await seconds(work)) * 1000;
+/** In milliseconds. */
+export interface Cost {
+  readonly took: number;
+  /** Of the daemon and what it starts. */
+  readonly processorTime: number;
+}
+
+async function costOf(bench: Bench, work: () => Promise<unknown>): Promise<Cost> {
+  const before = bench.processorTime();
+  const took = (await seconds(work)) * 1000;
+  return { took, processorTime: bench.processorTime() - before };
+}
 
 const smallObjects = (count: number): Packed[] =>
   Array.from({ length: count }, () => randomObject(fresh("small"), 1000));
@@ -32,7 +42,7 @@ export const growing: readonly Growing[] = [
     async run(bench, size) {
       const client = await bench.client();
       const objects = smallObjects(size);
-      return await milliseconds(() => send(bench, client, objects));
+      return await costOf(bench, () => send(bench, client, objects));
     },
   },
   {
@@ -42,7 +52,7 @@ export const growing: readonly Growing[] = [
       const client = await bench.client();
       const objects = closure("chain", size);
       await send(bench, client, objects);
-      return await milliseconds(() => receive(client, [objects.at(-1)!.path]));
+      return await costOf(bench, () => receive(client, [objects.at(-1)!.path]));
     },
   },
   {
@@ -53,7 +63,7 @@ export const growing: readonly Growing[] = [
       const objects = closure("chain", size);
       await send(bench, client, objects);
       const { path } = objects[0]!;
-      return await milliseconds(() =>
+      return await costOf(bench, () =>
         client.call("kiln.delete", { paths: [path], recursive: true }),
       );
     },
@@ -67,7 +77,7 @@ export const growing: readonly Growing[] = [
         fresh("tree"),
         Array.from({ length: size }, () => 1000),
       );
-      return await milliseconds(() => send(bench, client, [tree]));
+      return await costOf(bench, () => send(bench, client, [tree]));
     },
   },
   {
@@ -79,7 +89,7 @@ export const growing: readonly Growing[] = [
       await send(bench, client, objects);
       const paths = objects.map(({ path }) => path);
       const top = randomObject(fresh("top"), 1000, paths);
-      return await milliseconds(async () => {
+      return await costOf(bench, async () => {
         await send(bench, client, [top]);
         await receive(client, [top.path]);
       });
@@ -90,7 +100,7 @@ export const growing: readonly Growing[] = [
     size: 50_000,
     async run(bench, size) {
       const client = await withRegistered(bench, size);
-      return await milliseconds(() =>
+      return await costOf(bench, () =>
         client.call("kiln.collect", { dryRun: true, olderThan: 3_600_000 }),
       );
     },
@@ -101,7 +111,7 @@ export const growing: readonly Growing[] = [
     async run(bench, size) {
       const client = await bench.client();
       const paths = await put(bench, client, wide(size));
-      return await milliseconds(() => build(client, paths));
+      return await costOf(bench, () => build(client, paths));
     },
   },
   {
@@ -110,7 +120,7 @@ export const growing: readonly Growing[] = [
     async run(bench, size) {
       const client = await bench.client();
       const paths = await put(bench, client, chain(size));
-      return await milliseconds(() => build(client, paths.slice(-1)));
+      return await costOf(bench, () => build(client, paths.slice(-1)));
     },
   },
   {
@@ -121,7 +131,7 @@ export const growing: readonly Growing[] = [
       const paths = await put(bench, client, chain(size));
       await build(client, paths.slice(-1));
       await build(client, paths.slice(-1));
-      return await milliseconds(() => build(client, paths.slice(-1)));
+      return await costOf(bench, () => build(client, paths.slice(-1)));
     },
   },
   {
@@ -142,7 +152,7 @@ export const growing: readonly Growing[] = [
       const { client, env, top } = await withInputs(bench, size);
       const script = `cat $top > $out; cat $top $top $top $top >> $out`;
       const [path] = await put(bench, client, [sourced(shell(fresh("m"), script, { env }), top)]);
-      return await milliseconds(() => build(client, [path!]));
+      return await costOf(bench, () => build(client, [path!]));
     },
   },
   {
@@ -154,7 +164,7 @@ export const growing: readonly Growing[] = [
       const script = `i=0; while [ $i -lt ${size / 50} ]; do echo "$lines"; i=$((i+1)); done; echo > $out`;
       const lines = Array.from({ length: 50 }, () => line).join("\n");
       const [path] = await put(bench, client, [shell(fresh("log"), script, { env: { lines } })]);
-      return await milliseconds(async () => {
+      return await costOf(bench, async () => {
         const { buildID } = await client.call("zb.realize", { drvPath: [path!] });
         let length = 0;
         for (;;) {
@@ -194,22 +204,22 @@ async function withRegistered(bench: Bench, size: number) {
   return await bench.client();
 }
 
-async function twentyBuilds(bench: Bench): Promise<number> {
+async function twentyBuilds(bench: Bench): Promise<Cost> {
   const client = await bench.client();
   await build(client, await put(bench, client, wide(4)));
   const paths = await put(bench, client, wide(20));
-  return await milliseconds(async () => {
+  return await costOf(bench, async () => {
     await build(client, paths);
     await client.call("kiln.builds", { limit: 25 });
   });
 }
 
-async function buildWithInputs(bench: Bench, size: number): Promise<number> {
+async function buildWithInputs(bench: Bench, size: number): Promise<Cost> {
   const { client, env, top } = await withInputs(bench, size);
   const [path] = await put(bench, client, [
     sourced(shell(fresh("in"), "echo > $out", { env }), top),
   ]);
-  return await milliseconds(() => build(client, [path!]));
+  return await costOf(bench, () => build(client, [path!]));
 }
 
 /** An object that mentions so many others. */

@@ -8,6 +8,8 @@ import { needsWorld } from "../../test/support/world.ts";
 import { Bench, sandboxed } from "../peer.ts";
 import { growing } from "./jobs.ts";
 
+type Sizes = [number, number, number];
+
 /** n log n at these sizes, and what chance adds. */
 const most = 1.15;
 
@@ -17,24 +19,38 @@ const { values } = parseArgs({
 if (needsWorld !== false) throw new Error(needsWorld);
 
 console.log(
-  "| what | n | n | 2n | 4n | exponent | at most 1.15 |\n|---|---:|---:|---:|---:|---:|---|",
+  "| what | n | n | 2n | 4n | exponent | of processor time | at most 1.15 |\n|---|---:|---:|---:|---:|---:|---:|---|",
 );
 for (const job of growing) {
   if (values.only !== undefined && !job.name.includes(values.only)) continue;
-  const times: [number, number, number] = [Infinity, Infinity, Infinity];
+  const times: Sizes = [Infinity, Infinity, Infinity];
+  const processor: Sizes = [Infinity, Infinity, Infinity];
   // The best of some rounds: what others do on the machine only ever makes it slower.
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [index, factor] of [1, 2, 4].entries()) {
       await using bench = await Bench.open("kiln");
       await bench.start(job.isSandboxed === true ? sandboxed : []);
-      times[index] = Math.min(times[index]!, await job.run(bench, job.size * factor));
+      const { took, processorTime } = await job.run(bench, job.size * factor);
+      times[index] = Math.min(times[index]!, took);
+      processor[index] = Math.min(processor[index]!, processorTime);
     }
   }
-  const exponent = Math.log(times[2] / times[0]) / Math.log(4);
-  const isGood = exponent <= most;
+  const [passed, used] = [exponent(times), exponent(processor)];
+  // Time that passes grows with what others do, too; processor time is counted in ticks, of which short jobs have few.
+  const isGood = Math.min(passed, used) <= most;
   if (!isGood) process.exitCode = 1;
-  const shown = times.map((time) => `${time.toPrecision(3)} ms`).join(" | ");
+  const shown = times.map((time) => `${figure(time)} ms`).join(" | ");
   console.log(
-    `| ${job.name} | ${job.size.toLocaleString("en")} | ${shown} | ${exponent.toFixed(2)} | ${isGood ? "good" : "BAD"} |`,
+    `| ${job.name} | ${job.size.toLocaleString("en")} | ${shown} | ${passed.toFixed(2)} | ${used.toFixed(2)} | ${isGood ? "good" : "BAD"} |`,
   );
+}
+
+/** Growth from the smallest to the largest of three sizes, as a power of the size. */
+function exponent([small, , large]: Sizes): number {
+  // A tick is the least that can be told of.
+  return Math.log(Math.max(10, large) / Math.max(10, small)) / Math.log(4);
+}
+
+function figure(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString("en") : value.toPrecision(3);
 }

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Bench } from "../peer.ts";
+import { processesOf } from "../processes.ts";
 
 export interface Sample {
   readonly at: number;
@@ -30,7 +31,7 @@ export class Sampler {
       memory: this.#bench.memory("VmRSS"),
       descriptors: readdirSync(`/proc/${pid}/fd`).length,
       threads: Number(/Threads:\s+(\d+)/.exec(status)?.[1]),
-      processes: descendants(pid),
+      processes: processesOf(pid).length - 1,
       leftovers: this.#leftovers(),
     };
   }
@@ -50,27 +51,5 @@ export class Sampler {
     const builds = readdirSync(this.#bench.folder).filter((name) => name.startsWith("zb-build-"));
     const places = ["tmp", "trash"].flatMap((name) => readdirSync(`${own}/${name}`));
     return builds.length + places.length;
-  }
-}
-
-/** How many processes there are below `pid`. */
-function descendants(pid: number): number {
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync("/proc")) {
-    const parent = parentOf(name);
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-  }
-  const found = [pid];
-  for (const one of found) found.push(...(children.get(one) ?? []));
-  return found.length - 1;
-}
-
-function parentOf(pid: string): number | undefined {
-  if (!/^[1-9][0-9]*$/.test(pid)) return undefined;
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[1]);
-  } catch {
-    return undefined; // it has ended meanwhile
   }
 }
