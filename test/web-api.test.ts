@@ -235,6 +235,11 @@ describe("the HTTP API", () => {
     assert.deepEqual(derivation.inputDerivations, [
       { path: derivationPath(lib), outputs: ["out"] },
     ]);
+    const [realisation, ...more] = derivation.realisations;
+    assert.deepEqual([realisation?.buildID, more], [id, []]);
+    assert.deepEqual(realisation?.outputs, [
+      { name: "out", path: stage.outputOf(id, app), present: true },
+    ]);
   });
 
   test("tells of health, disk, roots and what a collection would remove, and changes nothing by it", async () => {

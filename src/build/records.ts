@@ -1,6 +1,6 @@
 /** What is known of builds, be they in memory or in the database: as the protocol shows them, their logs and their events. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { StorePath } from "../format/store-path.ts";
+import { derivationNameOf, type StorePath } from "../format/store-path.ts";
 import type {
   BuildMessage,
   BuildResultMessage,
@@ -192,6 +192,11 @@ export class BuildRecords {
   /** The results that had an object among their outputs: first one that made it. */
   resultsWith(path: StorePath, limit: number): MakerRow[] {
     return this.#shop.table.resultsWith(path, limit);
+  }
+
+  /** The results in which a derivation was built, the latest first. */
+  timesBuilt(drvPath: StorePath, limit: number): (ResultRow & { readonly buildID: string })[] {
+    return this.#shop.table.timesBuilt(drvPath, derivationNameOf(drvPath), limit);
   }
 
   /** Builds that match, the latest first. */

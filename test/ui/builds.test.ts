@@ -114,7 +114,7 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     stage.checkComplaints();
   });
 
-  test("goes on when what it is not concerned with happens: objects that are made, signs of life", async () => {
+  test("goes on when objects are made, which is news of the store and not of a result", async () => {
     const pipe = await stage.pipe();
     const first = stage.derivation("made", `read -r line < ${pipe.path}; echo "$line" > $out`);
     const second = stage.derivation("last", `read -r line < ${pipe.path}; echo "$line" > $out`, {
@@ -126,8 +126,6 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     await running.waitFor();
     await pipe.write("made\n");
     await page.getByText("1 built").waitFor();
-    // A sign of life comes every ten seconds.
-    for await (const event of stage.server.builds.watch(id, 0)) if (event.type === "tick") break;
     await pipe.write("made, too\n");
     await page.getByText("2 built").waitFor();
     await page.getByText("Took", { exact: true }).waitFor();
@@ -196,6 +194,27 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     await page.context().close();
     // The browser says itself that there was a 404.
     stage.complaints.length = 0;
+  });
+
+  test("shows of a result what it made, why, and what it took", async () => {
+    const lib = stage.derivation("tabs-lib", "echo lib > $out");
+    const app = stage.derivation("tabs-app", "echo app > $out", { inputs: [derivationPath(lib)] });
+    const id = await stage.built([lib, app]);
+    const page = await stage.look(resultPath(id, app));
+    await page.getByText("The builder wrote nothing").waitFor();
+    await page.getByRole("button", { name: "Outputs 1" }).click();
+    await page.getByRole("table").getByRole("link", { name: "tabs-app" }).waitFor();
+    await page.getByRole("button", { name: "Why" }).click();
+    await page.getByRole("heading", { name: "Why it was built" }).waitFor();
+    await page.getByRole("button", { name: "Resources" }).click();
+    await page.getByText("Exit status").waitFor();
+    await checkAccess(page);
+    await page.getByRole("link", { name: "Derivation" }).click();
+    await page.getByRole("heading", { name: "tabs-app", level: 1 }).waitFor();
+    await page.goto(stage.url(`/build/${id}/?view=graph`));
+    await page.locator(".react-flow__node", { hasText: "tabs-lib" }).waitFor();
+    await page.context().close();
+    stage.checkComplaints();
   });
 
   test("says what there is to a result that is reused", async () => {

@@ -98,6 +98,13 @@ function Build({ build }: { build: LiveBuild }): ReactElement {
     c: () => void navigator.clipboard?.writeText(build.id),
     l: () => document.querySelector<HTMLElement>("#results [data-entry]")?.click(),
   });
+  useEffect(() => {
+    // `?view=graph` and the like are links to a part of the page.
+    const view = new URLSearchParams(location.search).get("view") ?? "";
+    if (["timeline", "results", "graph"].includes(view)) {
+      document.querySelector(`#${view}`)?.scrollIntoView();
+    }
+  }, []);
   const path = criticalPath(build.results, now);
   const critical = new Set(path.map(({ drvPath }) => drvPath));
   const results = [...build.results.values()];

@@ -2,7 +2,7 @@
 import type { ReactElement } from "react";
 import { ApiError, apiUrl, useJson } from "../api.ts";
 import type { BuildsMessage, DerivationMessage } from "../api.ts";
-import { ago, nameOfPath, shortID } from "../format.ts";
+import { ago, duration, nameOfPath, shortID } from "../format.ts";
 import { useNow, useTitle } from "../hooks.ts";
 import { textOf } from "../log/sgr.ts";
 import {
@@ -15,6 +15,7 @@ import {
   PageLink,
   Panel,
   PathText,
+  resultHref,
 } from "../parts/bits.tsx";
 import { StateWord } from "../parts/state.tsx";
 import { NotFoundPage } from "./not-found.tsx";
@@ -143,8 +144,48 @@ function Derivation({ derivation }: { derivation: DerivationMessage }): ReactEle
           </tbody>
         </table>
       </Panel>
+      <Realisations derivation={derivation} />
       <Builds path={path} />
     </>
+  );
+}
+
+/** When it was built, what that made, and whether it would be built again. */
+function Realisations({ derivation }: { derivation: DerivationMessage }): ReactElement {
+  const { path, realisations } = derivation;
+  const now = useNow(60_000);
+  const isThere = realisations.some(({ outputs }) => outputs.every(({ present }) => present));
+  return (
+    <Panel title="Realisations" aside={realisations.length}>
+      <p className="panel-text quiet">
+        {realisations.length === 0
+          ? "It was not built here, as far as is known: a build that needs it builds it."
+          : isThere
+            ? "Its outputs are in the store. It is built again when its builder, arguments, environment or inputs change, which makes it another derivation; or when it is asked for: kiln build --clean."
+            : "Its outputs are not in the store any more: a build that needs it builds it again."}
+      </p>
+      {realisations.length > 0 && (
+        <ul className="plain-list">
+          {realisations.map(({ buildID, endedAt, durationMs, outputs }) => (
+            <li key={buildID}>
+              <PageLink to={resultHref(buildID, path)}>build {shortID(buildID)}</PageLink>{" "}
+              <span className="quiet">
+                {ago(endedAt, now)}, took {duration(durationMs)}:
+              </span>{" "}
+              {outputs.map((output) => (
+                <span key={output.name}>
+                  {output.present ? (
+                    <PageLink to={objectHref(output.path)}>{output.name}</PageLink>
+                  ) : (
+                    <span className="quiet">{output.name} (gone)</span>
+                  )}{" "}
+                </span>
+              ))}
+            </li>
+          ))}
+        </ul>
+      )}
+    </Panel>
   );
 }
 

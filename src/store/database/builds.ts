@@ -328,6 +328,17 @@ export class BuildTable {
     return { buildID: textIn(row, "build"), drvPath: parseStorePath(textIn(row, "derivation")) };
   }
 
+  /** The results in which a derivation of this name was built, the latest first. */
+  timesBuilt(drvPath: StorePath, name: string, limit: number): (ResultRow & { buildID: string })[] {
+    const rows = this.#database
+      .prepare(
+        `select build, ${columns} from results
+         where state = 'built' and name = ? and derivation = ? order by ended_at desc limit ?`,
+      )
+      .all(name, drvPath, limit);
+    return rows.map((row) => ({ ...this.#result(row), buildID: textIn(row, "build") }));
+  }
+
   /**
    * Derivations that made an object, the latest first, and then those that may have, going by their names; some of them may not be in
    * the store. At most 16.

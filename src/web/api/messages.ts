@@ -283,6 +283,20 @@ export interface DerivationMessage {
     readonly hashAlgo: string;
     readonly hash: string | null;
   }[];
+  /** When it was built, the latest first; at most ten. */
+  readonly realisations: readonly RealisationMessage[];
+}
+
+export interface RealisationMessage {
+  readonly buildID: string;
+  readonly endedAt: string;
+  readonly durationMs: number;
+  readonly outputs: readonly {
+    readonly name: string;
+    readonly path: string;
+    /** Whether it is in the store. */
+    readonly present: boolean;
+  }[];
 }
 
 export interface NamedAmountMessage {

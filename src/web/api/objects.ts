@@ -23,7 +23,13 @@ import { hasCode, KilnError } from "../../util/kiln-error.ts";
 import { describeFile, findInside, type FoundFile } from "../object-files.ts";
 import { tarOf } from "../tar.ts";
 import { timeText } from "../views.ts";
-import type { ClosureMessage, ListedObjectMessage, RelatedObjectsMessage } from "./messages.ts";
+import type { Server } from "../../server/server.ts";
+import type {
+  ClosureMessage,
+  ListedObjectMessage,
+  RealisationMessage,
+  RelatedObjectsMessage,
+} from "./messages.ts";
 import { derivationPath, flag, storePath } from "./params.ts";
 import { bytes, get, post, type Route } from "./route.ts";
 import * as schemas from "./schemas.ts";
@@ -190,6 +196,7 @@ export const objectRoutes: readonly Route[] = [
           hashAlgo: output.hashAlgo,
           hash: output.hash ?? null,
         })),
+        realisations: realisationMessages(path, server),
       };
     },
   }),
@@ -208,6 +215,21 @@ export const objectRoutes: readonly Route[] = [
     },
   }),
 ];
+
+const mostRealisations = 10;
+
+function realisationMessages(path: StorePath, { builds, store }: Server): RealisationMessage[] {
+  return builds.records
+    .timesBuilt(path, mostRealisations)
+    .map(({ buildID, startedAt, endedAt = startedAt, outputs }) => ({
+      buildID,
+      endedAt: timeText(endedAt),
+      durationMs: Math.max(0, endedAt - startedAt),
+      outputs: Array.from(outputs).flatMap(([name, output]) =>
+        output === null ? [] : [{ name, path: output, present: store.has(output) }],
+      ),
+    }));
+}
 
 export function listedMessage({
   path,

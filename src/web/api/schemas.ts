@@ -217,6 +217,14 @@ export const derivation: z.ZodType<m.DerivationMessage> = name(
     outputs: z.array(
       z.object({ name: text, path: text.nullable(), hashAlgo: text, hash: text.nullable() }),
     ),
+    realisations: z.array(
+      z.object({
+        buildID: text,
+        endedAt: time,
+        durationMs: size,
+        outputs: z.array(z.object({ name: text, path: text, present: z.boolean() })),
+      }),
+    ),
   }),
 );
 const past = { endedAt: time, durationMs: size };
