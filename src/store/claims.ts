@@ -19,17 +19,13 @@ export async function claimNames(parts: StoreParts, paths: readonly StorePath[])
   for (const path of paths) {
     if (parts.files.find(path) !== undefined) parts.files.moveOut(path);
   }
-  // Written at once, which is enough for the death of this process; it gets to the disk while the builder starts.
-  const recorded = parts.database.durably(() =>
+  // On disk before the builder begins: names that survive a power cut, and whose intent does not, would be nobody's.
+  await parts.database.durably(() =>
     parts.intents.record(paths.map((path) => ({ path, inode: undefined }))),
   );
-  recorded.catch(() => undefined); // heard at the end
   return {
     paths,
-    async [Symbol.asyncDispose]() {
-      await recorded;
-      await release(parts, paths);
-    },
+    [Symbol.asyncDispose]: () => release(parts, paths),
   };
 }
 
