@@ -7,6 +7,7 @@
  * table and the JSON to docs/; with `--only`, the rows that were not measured stay as they were.
  */
 import { writeFileSync } from "node:fs";
+import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { needsZb } from "../test/support/peers.ts";
@@ -29,6 +30,7 @@ const { values } = parseArgs({
 });
 if (needsWorld !== false) throw new Error(needsWorld);
 const rounds = Number(values.rounds ?? (values.quick ? 1 : 3));
+const load = loadavg()[0] ?? 0;
 const wanted = values.peers.split(",");
 const notes: string[] = [];
 const contenders: Contender[] = ["kiln"];
@@ -63,7 +65,7 @@ if (late.length > 0) notes.push(`no time was left for: ${late.join(", ")}`);
 await limits.measure();
 const date = new Date().toISOString();
 const rows = measurements.rows();
-const results: Results = { date, rounds, rows, limits: limits.medians(), notes };
+const results: Results = { date, rounds, load, rows, limits: limits.medians(), notes };
 console.log(table(results));
 if (values.json !== undefined) writeFileSync(values.json, json(results));
 if (values.record) record(fileURLToPath(new URL("../docs/", import.meta.url)), results);

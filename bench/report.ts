@@ -8,6 +8,8 @@ export interface Results {
   /** ISO 8601. */
   readonly date: string;
   readonly rounds: number;
+  /** The load average when it began: what others did. */
+  readonly load: number;
   readonly rows: readonly Row[];
   readonly limits: readonly Limit[];
   /** What was left out, and why. */
@@ -15,9 +17,9 @@ export interface Results {
 }
 
 /** In Markdown. */
-export function table({ date, rounds, rows, limits, notes }: Results): string {
+export function table({ date, rounds, load, rows, limits, notes }: Results): string {
   const lines = [
-    `${machine()}, ${date.slice(0, 10)}, medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}.`,
+    `${machine()}, ${date.slice(0, 10)}, medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}; load average at the beginning ${load.toFixed(1)}.`,
     "Kiln syncs each object to disk before it says so (`--durability=power`, the default); zb and Nix do not.",
     ...notes.map((note) => `Note: ${note}.`),
     "",
