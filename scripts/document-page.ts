@@ -83,7 +83,7 @@ function render(text: string, hrefOf: (link: string) => string | undefined): str
     const heading = (tokens[at + 1]?.children ?? []).map(({ content }) => content).join("");
     return `<${tokens[at]?.tag} id="${anchorOf(heading)}">`;
   };
-  rules["table_open"] = () => '<div class="table"><table>';
+  rules["table_open"] = () => '<div class="table" tabindex="0"><table>';
   rules["table_close"] = () => "</table></div>";
   const open: boolean[] = [];
   rules["link_open"] = (tokens, at) => {
@@ -92,7 +92,11 @@ function render(text: string, hrefOf: (link: string) => string | undefined): str
     return href === undefined ? "" : `<a href="${markdown.utils.escapeHtml(href)}">`;
   };
   rules["link_close"] = () => (open.pop() === true ? "</a>" : "");
-  return markdown.render(text.replaceAll(/^<!--.*?-->$/gms, ""));
+  // What is wider than a screen is scrolled with the keyboard, too; a head without words is none.
+  return markdown
+    .render(text.replaceAll(/^<!--.*?-->$/gms, ""))
+    .replaceAll("<pre>", '<pre tabindex="0">')
+    .replaceAll("<th></th>", "<td></td>");
 }
 
 function frame(page: {
