@@ -107,6 +107,7 @@ class RunningSandbox implements AsyncDisposable {
   #isClosed = false;
   #complaint = "";
   #isStopping = false;
+  #isKilled = false;
   #timer: NodeJS.Timeout | undefined;
   /** Process 1. */
   #init: KnownProcess | undefined;
@@ -164,6 +165,7 @@ class RunningSandbox implements AsyncDisposable {
 
   /** Ends every process of the sandbox. */
   kill(): void {
+    this.#isKilled = true;
     this.#control.end();
     if (this.#init === undefined) this.#child.kill("SIGKILL");
     else this.#init.kill();
@@ -191,7 +193,11 @@ class RunningSandbox implements AsyncDisposable {
 
   #tell(line: string): void {
     const pid = /^pid (\d+)$/.exec(line)?.[1];
-    if (pid !== undefined) this.#init = new KnownProcess(Number(pid));
+    if (pid !== undefined) {
+      this.#init = new KnownProcess(Number(pid));
+      // Whoever was killed before it could tell this may have left it behind, and it may wait for ever for what was killed, too.
+      if (this.#isKilled) this.#init.kill();
+    }
     this.#news.push(line);
     this.#newsArrived.resolve();
     this.#newsArrived = Promise.withResolvers();
