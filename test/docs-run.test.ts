@@ -154,7 +154,7 @@ function runDocument(document: string, blocks: readonly Block[]): void {
       const skip = block.notRun ?? (block.needs !== undefined && isMissing(block.needs));
       const { line, kind, commands, goesOn } = block;
       const [first = ""] = commands.split("\n");
-      const what = kind === "hidden" ? "prepares what is not shown" : `runs ${first}`;
+      const what = kind === "hidden" ? "runs what is not shown" : `runs ${first}`;
       test(`line ${line} ${what}`, { skip, timeout: limit + 10_000 }, async () => {
         if (goesOn === undefined) await reader.run(block);
         else await reader.start(commands.trim(), goesOn);

@@ -7,6 +7,7 @@
  *   <!-- exit 1 -->             the last command ends so
  *   <!-- run                    commands that readers do not see
  *   … -->
+ *   <!-- file PATH -->          the block, of whatever language, is that file, in a folder that is there
  *
  * `sh` blocks have to succeed. `console` blocks have commands after `$ ` (their further lines after `> `) and what a terminal shows
  * then; `…` stands for anything, alone in a line for any lines; times and ids of builds may differ.
@@ -19,7 +20,7 @@ export const root: string = fileURLToPath(new URL("../..", import.meta.url));
 
 export interface Block {
   readonly line: number;
-  readonly kind: "sh" | "console" | "hidden";
+  readonly kind: "sh" | "console" | "hidden" | "file";
   /** The commands, as bash takes them. */
   readonly commands: string;
   /** What has to be shown; undefined where the document does not say. */
@@ -46,9 +47,9 @@ export function readDocument(file: string): string {
 /** All blocks of a document in order. */
 export function blocksOf(text: string): Block[] {
   const pattern =
-    /^(?:<!-- (?<mark>(?!run\n)[^\n]*?) -->\n+)?```(?<kind>sh|bash|console)\n(?<body>.*?)^```|^<!-- run\n(?<hidden>.*?)-->/gms;
+    /^<!-- file (?<file>\S+) -->\n+```\w+\n(?<content>.*?)^```|^(?:<!-- (?<mark>(?!run\n)[^\n]*?) -->\n+)?```(?<kind>sh|bash|console)\n(?<body>.*?)^```|^<!-- run\n(?<hidden>.*?)-->/gms;
   return [...text.matchAll(pattern)].map((match) => {
-    const { mark = "", kind, body = "", hidden } = match.groups ?? {};
+    const { file, content = "", mark = "", kind, body = "", hidden } = match.groups ?? {};
     const line = text.slice(0, match.index).split("\n").length;
     const marks = {
       line,
@@ -57,6 +58,10 @@ export function blocksOf(text: string): Block[] {
       needs: /^needs (\S+)$/.exec(mark)?.[1],
       exit: Number(/^exit (\d+)$/.exec(mark)?.[1] ?? 0),
     };
+    if (file !== undefined) {
+      const commands = `cat > ${file} <<'END OF FILE'\n${content}END OF FILE\n`;
+      return { ...marks, kind: "file", commands, shown: undefined };
+    }
     if (hidden !== undefined) {
       return { ...marks, kind: "hidden", commands: hidden, shown: undefined };
     }
@@ -77,9 +82,9 @@ function isTyped(line: string): boolean {
 
 /** Comments before blocks for the shell that say nothing known: a mistyped mark would be a block that is run otherwise than meant. */
 export function unknownMarks(text: string): string[] {
-  const known = /^(?:not run: .+|goes on: .+|needs \S+|exit \d+)$/;
-  return [...text.matchAll(/^<!-- (.*?) -->\n+```(?:sh|bash|console)\n/gm)].flatMap(
-    ([, mark = ""]) => (known.test(mark) ? [] : [mark]),
+  const known = /^(?:not run: .+|goes on: .+|needs \S+|exit \d+|file \S+)$/;
+  return [...text.matchAll(/^<!-- (.*?) -->\n+```\w+\n/gm)].flatMap(([, mark = ""]) =>
+    known.test(mark) ? [] : [mark],
   );
 }
 
