@@ -1,4 +1,5 @@
-// The package as other projects get it: packed, installed into an empty folder, used from JavaScript and TypeScript.
+// The package as other projects get it: packed, installed into an empty folder as docs/library.md says, used from JavaScript and
+// TypeScript.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
@@ -7,12 +8,25 @@ import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { removeTree } from "../src/files/remove-tree.ts";
+import { readDocument } from "./support/document.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 /** Milliseconds for each program; together they stay below the time that a test file has. */
 const limit = 60_000;
 const program = (file: string): string => join(root, "examples/embedding", file);
 const name = "kiln-store";
+const document = readDocument("docs/library.md");
+/** The first block in that language that the document has. */
+const firstBlock = (language: string): string =>
+  new RegExp(String.raw`^\`\`\`${language}\n(.*?)^\`\`\``, "ms").exec(document)?.[1] ?? "";
+
+/** What is read of package.json and of an entry of a lock. */
+interface Manifest {
+  readonly dependencies?: Record<string, string>;
+  readonly devDependencies?: Record<string, string>;
+  readonly optionalDependencies?: Record<string, string>;
+  readonly resolved?: string;
+}
 
 describe("the package", { timeout: 240_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), "kiln-package-"));
@@ -37,28 +51,44 @@ describe("the package", { timeout: 240_000 }, () => {
     return ended.stdout;
   }
 
-  function writeJson(file: string, value: unknown): void {
-    writeFileSync(join(project, file), JSON.stringify(value));
-  }
-
   /**
-   * What the project depends on, with the versions that the checkout has: npm has their archives from installing the checkout, and
-   * needs to ask no registry.
+   * A lock for what the project depends on, with the versions that the checkout has: npm has their archives from installing the
+   * checkout, and needs to ask no registry.
    */
-  function lockOf(dependencies: Record<string, string>): object {
+  function lockOf(manifest: Manifest, archive: string): object {
     const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
-      packages: Record<string, { dev?: boolean; devDependencies?: object }>;
+      packages: Record<string, Manifest>;
     };
     const { devDependencies: _, ...own } = packages[""] ?? {};
-    const needed = Object.entries(packages).filter(([place, { dev }]) => place !== "" && !dev);
-    return {
-      lockfileVersion: 3,
-      packages: {
-        "": { dependencies },
-        [`node_modules/${name}`]: { ...own, resolved: dependencies[name] },
-        ...Object.fromEntries(needed),
-      },
+    packages[`node_modules/${name}`] = { ...own, resolved: archive };
+    const needed = new Map<string, Manifest>();
+    const need = ({ dependencies, devDependencies, optionalDependencies }: Manifest): void => {
+      const names = { ...dependencies, ...devDependencies, ...optionalDependencies };
+      for (const place of Object.keys(names).map((each) => `node_modules/${each}`)) {
+        const found = packages[place];
+        if (found === undefined || needed.has(place)) continue;
+        needed.set(place, found);
+        need(found);
+        for (const [inside, manifest] of Object.entries(packages)) {
+          if (inside.startsWith(`${place}/`)) needed.set(inside, manifest);
+        }
+      }
     };
+    need(manifest);
+    return { lockfileVersion: 3, packages: { "": manifest, ...Object.fromEntries(needed) } };
+  }
+
+  /** Does what a line of the document says. What it installs is only written down, the package as the archive. */
+  function follow(line: string, archive: string): void {
+    const [command = "", ...words] = line.replace(/\s+#.*$/, "").split(" ");
+    if (words[0] !== "install") return void run(command, words);
+    const kind = words.includes("--save-dev") ? "devDependencies" : "dependencies";
+    const names = words.slice(1).filter((word) => !word.startsWith("-"));
+    run(command, [
+      "pkg",
+      "set",
+      ...names.map((each) => `${kind}.${each}=${each === name ? archive : "*"}`),
+    ]);
   }
 
   before(() => {
@@ -71,9 +101,11 @@ describe("the package", { timeout: 240_000 }, () => {
     );
     const [pack] = JSON.parse(said.toString()) as { filename: string; files: { path: string }[] }[];
     packed = pack?.files.map(({ path }) => path) ?? [];
-    const dependencies = { [name]: `file:../${pack?.filename}` };
-    writeJson("package.json", { private: true, type: "module", dependencies });
-    writeJson("package-lock.json", lockOf(dependencies));
+    const archive = `file:../${pack?.filename}`;
+    for (const line of firstBlock("sh").trim().split("\n")) follow(line, archive);
+    const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as Manifest;
+    const lock = lockOf(manifest, archive);
+    writeFileSync(join(project, "package-lock.json"), JSON.stringify(lock));
     const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
     run("npm", ["ci", ...quiet, "--fetch-timeout=10000", "--fetch-retries=1"]);
   });
@@ -126,25 +158,22 @@ describe("the package", { timeout: 240_000 }, () => {
     assert.equal(stream.readBigUInt64LE(stream.length - 8), 0n);
   });
 
-  test("has types that hold in strict mode, its own and its dependencies' checked as well", () => {
+  test("the embedding program says what it was not told", () => {
+    for (const file of ["hello.js", "shout.ts"]) {
+      cpSync(program(file), join(project, file));
+      const ended = spawnSync(process.execPath, [file], { cwd: project, encoding: "utf8" });
+      assert.equal(ended.status, 2);
+      assert.equal(ended.stderr, `no folder for the store is given: node ${file} "$PWD/here"\n`);
+    }
+  });
+
+  test("has types that hold with the document's tsconfig.json, and in stricter modes", () => {
     cpSync(program("shout.ts"), join(project, "shout.ts"));
     const testing = 'import { evaluate } from "kiln-store/testing";\nvoid evaluate;\n';
     writeFileSync(join(project, "testing.ts"), testing);
-    const compilerOptions = {
-      target: "es2024",
-      lib: ["es2024", "esnext.disposable"],
-      module: "nodenext",
-      strict: true,
-      skipLibCheck: false,
-      exactOptionalPropertyTypes: true,
-      noEmit: true,
-      // As after npm install --save-dev @types/node.
-      types: ["node"],
-      typeRoots: [join(root, "node_modules/@types")],
-    };
-    const include = ["shout.ts", "testing.ts"];
-    writeFileSync(join(project, "tsconfig.json"), JSON.stringify({ compilerOptions, include }));
-    run(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "-p", "."]);
+    writeFileSync(join(project, "tsconfig.json"), firstBlock("json"));
+    run("npx", ["--no", "tsc"]);
+    run("npx", ["--no", "tsc", "--skipLibCheck", "false", "--exactOptionalPropertyTypes"]);
   });
 
   test("brings the command, with which npx builds a build file of the project", () => {

@@ -8,7 +8,12 @@ import {
   StoreClient,
 } from "kiln-store";
 
-const directory = `${process.argv[2]}/store`;
+const folder = process.argv[2];
+if (folder === undefined) {
+  console.error('no folder for the store is given: node hello.js "$PWD/here"');
+  process.exit(2);
+}
+const directory = `${folder}/store`;
 const sandboxPaths = new Map([["/bin/sh", { alwaysPresent: true }]]);
 await using server = await Server.open({
   directory,

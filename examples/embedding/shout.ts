@@ -2,7 +2,12 @@
 import { derivationExport, derivationPath, inputPlaceholder, outputPlaceholder } from "kiln-store";
 import { KilnError, parseStorePath, Server, StoreClient, type StoreDerivation } from "kiln-store";
 
-const directory = `${process.argv[2]}/store`;
+const folder = process.argv[2];
+if (folder === undefined) {
+  console.error('no folder for the store is given: node shout.ts "$PWD/here"');
+  process.exit(2);
+}
+const directory = `${folder}/store`;
 const sandboxPaths = new Map(
   ["/bin/sh", "/usr/bin/tr"].map((path) => [path, { alwaysPresent: true }]),
 );
