@@ -42,7 +42,6 @@ export type { Buildable, PerSystem, TargetFunction } from "./targets.ts";
 export type { Derivation, DerivationOf, Output, Printable, Source, Value } from "./values.ts";
 export type { Entry } from "./walk.ts";
 
-/** The system that is built for: `--system`, else this machine's. */
 export { currentSystem } from "./context.ts";
 
 /**

@@ -41,6 +41,7 @@ let current: Context = {
   warn: (text) => process.stderr.write(`kiln: warning: ${text}\n`),
 };
 
+/** The system that is built for: `--system`, else this machine's. */
 export let currentSystem: System = current.system;
 
 /** The context of the running evaluation. */
