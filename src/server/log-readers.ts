@@ -84,7 +84,7 @@ export class LogReaders implements AsyncDisposable {
     }
   }
 
-  /** There may be no log yet: the result has begun, its builder has not. */
+  /** A finished log that was cut to less than has been read (`log.range`) is at its end. */
   async #next(
     drvPath: StorePath,
     offset: number,

@@ -1,4 +1,8 @@
-/** Sending objects: everything that can be known to fail is looked at before the first byte, and every byte is hashed on its way out. */
+/**
+ * Sending objects: everything that can be known to fail is looked at before the first byte, and every object is read once and hashed as
+ * it is sent. A small one is hashed here, piece by piece; a large one by the thread that reads it, which gives the hash after the last
+ * piece. An object that turns out to be another than was registered ends the stream, before its trailer.
+ */
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { dumpNar } from "../files/dump.ts";

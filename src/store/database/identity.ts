@@ -26,7 +26,7 @@ export function identify(
   if (!created && application !== applicationID) throw foreign(path, names, options.directory);
   if (created && options.storeID !== undefined) throw lost(path, options.directory, "is empty");
   if (created) {
-    // Both must come before the first table is written.
+    // It has no effect once the first table is written.
     sql.exec("pragma auto_vacuum = incremental");
   }
   const migrations = readMigrations(options.schema);
