@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { derivationPath } from "../../src/format/derivation/print.ts";
+import { shortID } from "../../src/cli/text.ts";
 import { checkAccess, looks, needsBrowser, resultPath, Stage } from "./stage.ts";
 
 describe("the page of builds", { skip: needsBrowser }, () => {
@@ -110,6 +111,10 @@ describe("the page of a build", { skip: needsBrowser }, () => {
       await checkAccess(other);
       await other.context().close();
     }
+    await page.getByRole("link", { name: "Whole log" }).click();
+    await page.getByText(`kiln log ${shortID(id)} app`, { exact: true }).waitFor();
+    // What was typed to build it is known to who typed it alone.
+    assert.equal(await page.getByText("kiln build").count(), 0);
     await page.context().close();
     stage.checkComplaints();
   });

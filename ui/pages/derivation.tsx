@@ -65,7 +65,7 @@ function Derivation({ derivation }: { derivation: DerivationMessage }): ReactEle
               ))}
             </ol>
           </dd>
-          <dt>Again in your terminal</dt>
+          <dt>In your terminal</dt>
           <dd>
             <code>kiln derivation show {path}</code>
             <CopyButton text={`kiln derivation show ${path}`} what="command" />

@@ -157,8 +157,7 @@ function emptyText({ result, log }: ResultDetailMessage, now: number): string {
 function Cause({ data }: { data: ResultDetailMessage }): ReactElement {
   const { result, log, build } = data;
   const { cause } = log;
-  const target = build.targets.find(({ drvPath }) => drvPath === result.drvPath);
-  const command = `kiln build .#${target?.name ?? result.name} --keep-failed`;
+  const command = `kiln log ${shortID(build.id)} ${result.name}`;
   return (
     <section className={`cause-box s-${result.state}`} aria-labelledby="cause-title">
       <h2 id="cause-title">
@@ -175,10 +174,12 @@ function Cause({ data }: { data: ResultDetailMessage }): ReactElement {
       ) : (
         <pre>{cause.lines.map(({ text }) => text).join("\n")}</pre>
       )}
-      <p className="again">
-        Again in your terminal: <code>{command}</code>
-        <CopyButton text={command} what="command" />
-      </p>
+      {log.present && (
+        <p className="again">
+          Its log in your terminal: <code>{command}</code>
+          <CopyButton text={command} what="command" />
+        </p>
+      )}
     </section>
   );
 }
