@@ -2,7 +2,7 @@
  * Builders in sandboxes: each sees its inputs, its build directory and what every sandbox has, and nothing else of this machine.
  *
  * How that is done is in `sandbox/`: `support.ts` finds out what works here, `slot.ts` is a place where a sandbox is put together,
- * `layout.ts` and `mounts.ts` say what is in it, `launcher.ts` and `init.sh` make and end it.
+ * `layout.ts` and `mounts.ts` say what is in it, `start.ts`, `init.sh` and `launcher.ts` make and end it.
  */
 import { chownSync, existsSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -22,7 +22,7 @@ import {
   sweepGroups,
 } from "./sandbox/control-groups.ts";
 import { idsFor } from "./sandbox/identity.ts";
-import { type Ended, launch, type Launch, type Refusal } from "./sandbox/launcher.ts";
+import { type Ended, launch, type Refusal } from "./sandbox/launcher.ts";
 import type { ResolvedPath } from "./sandbox/layout.ts";
 import { endSandboxes, unmountBelow } from "./sandbox/leftovers.ts";
 import {
@@ -43,6 +43,7 @@ import { librariesOf } from "./sandbox/program-files.ts";
 import type { Policy } from "./sandbox/proxy.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import { SlotPool } from "./sandbox/slots.ts";
+import type { Launch } from "./sandbox/start.ts";
 import type { WorkingSupport } from "./sandbox/support.ts";
 
 export interface SandboxExecutorOptions {

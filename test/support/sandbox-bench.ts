@@ -50,6 +50,10 @@ export interface BenchOptions {
   readonly keepDescriptors?: boolean;
   /** As on a machine without user namespaces. */
   readonly withoutInner?: boolean;
+  /** As when `unshare` died before process 1 had asked to be killed with it. */
+  readonly withoutDeathSignal?: boolean;
+  /** As when all that process 1 has started is killed before it mounts anything. */
+  readonly killedBeforeMounts?: boolean;
   /** As on a machine without these programs; without dash, bash does all. */
   readonly without?: readonly ("ip" | "hostname" | "dash" | "bash" | "prlimit" | "guard")[];
   /** Builds without a sandbox, for comparison; the store directory is then the real one. */
@@ -157,6 +161,9 @@ await Promise.all([sandbox, plain].map((one) => one[Symbol.asyncDispose]()));
 /** What the probe would have found on a lesser machine. */
 function withLess(support: WorkingSupport): WorkingSupport {
   const { without = [], withoutInner = false } = options;
+  const { withoutDeathSignal = false, killedBeforeMounts = false } = options;
+  const dropKillChild =
+    'for word; do shift; [ "$word" = --kill-child ] || set -- "$@" "$word"; done';
   const { tools } = support;
   const { bash } = tools;
   return {
@@ -165,6 +172,10 @@ function withLess(support: WorkingSupport): WorkingSupport {
     guard: without.includes("guard") ? undefined : support.guard,
     tools: {
       ...tools,
+      unshare: withoutDeathSignal
+        ? standIn("unshare", dropKillChild, tools.unshare)
+        : tools.unshare,
+      mount: killedBeforeMounts ? standIn("mount", "kill -KILL -1", tools.mount) : tools.mount,
       ip: without.includes("ip") ? undefined : tools.ip,
       hostname: without.includes("hostname") ? undefined : tools.hostname,
       prlimit: without.includes("prlimit") ? undefined : tools.prlimit,
@@ -172,6 +183,13 @@ function withLess(support: WorkingSupport): WorkingSupport {
       shell: without.includes("dash") && bash !== undefined ? bash : tools.shell,
     },
   };
+}
+
+/** A program that does something before it becomes another. */
+function standIn(name: string, first: string, program: string): string {
+  const file = join(folder, name);
+  writeFileSync(file, `#!/bin/sh\n${first}\nexec ${program} "$@"\n`, { mode: 0o755 });
+  return file;
 }
 
 async function answer(id: number, call: BenchCall): Promise<void> {

@@ -1,6 +1,6 @@
 /** Who builders are: as they see themselves, and as this machine sees them. */
 import type { BuildUser } from "../executor.ts";
-import type { Mode } from "./launcher.ts";
+import type { Mode } from "./start.ts";
 import type { Identity } from "./layout.ts";
 
 /** The first of the ids that builders have out here when root has no build users: nobody else's, by convention. */

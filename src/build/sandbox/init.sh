@@ -47,9 +47,12 @@ fi
 ) >/dev/null 2>&1 &
 
 # A user namespace cannot be made once our root is no longer the real one: this process makes it now, and stops.
+# Only its own end of the FIFO may be open for writing when we read: then its death is the end of that, and never waited for in vain.
 if [ "$INNER" = 1 ]; then
-  "$UNSHARE" --user "$SH" -c 'echo; kill -STOP $$' >"$SLOT/holder" 3<&- &
+  exec 9<>"$SLOT/holder" 8<"$SLOT/holder"
+  "$UNSHARE" --user "$SH" -c 'echo; kill -STOP $$' >&9 3<&- 8<&- 9<&- &
   holder=$!
+  exec 9<&-
 fi
 if [ "$MODE" = root ]; then
   echo localhost >/proc/sys/kernel/hostname
@@ -60,7 +63,7 @@ fi
 # -n and --no-canonicalize: nothing of the host is asked or written, and a thousand mounts take no longer than they have to.
 "$MOUNT" -n --no-canonicalize --all --fstab "$SLOT/fstab" 3<&-
 for helper in $helpers; do wait "$helper"; done
-[ "$INNER" = 0 ] || read -r _ <"$SLOT/holder"
+[ "$INNER" = 0 ] || read -r _ <&8
 
 # Makes it the root of this mount namespace: from here on `.` is what the builder will call /, and / is still the host's.
 cd "$SLOT/root"

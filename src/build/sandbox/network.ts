@@ -10,7 +10,7 @@ import { existsSync } from "node:fs";
 import { Server } from "node:net";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../../util/kiln-error.ts";
-import type { Mode } from "./launcher.ts";
+import type { Mode } from "./start.ts";
 import type { Policy } from "./proxy.ts";
 
 export interface NetworkOptions {

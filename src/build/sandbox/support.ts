@@ -9,7 +9,7 @@ import { KilnError } from "../../util/kiln-error.ts";
 import { explainFailure, readFacts } from "./explain.ts";
 import { firstPrivateID, privateIDs } from "./identity.ts";
 import { findGuard, type Guard } from "./guard.ts";
-import type { Mode } from "./launcher.ts";
+import type { Mode } from "./start.ts";
 import { findTools, type Tools } from "./tools.ts";
 import { tryOut } from "./trial.ts";
 

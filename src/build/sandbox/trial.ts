@@ -9,7 +9,8 @@ import { FifoPool } from "../fifo-pool.ts";
 import { assemble } from "./assembly.ts";
 import { idsFor } from "./identity.ts";
 import type { Guard } from "./guard.ts";
-import { launch, type Mode } from "./launcher.ts";
+import { launch } from "./launcher.ts";
+import type { Mode } from "./start.ts";
 import { Slot } from "./slot.ts";
 import type { Tools } from "./tools.ts";
 
