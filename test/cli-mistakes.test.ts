@@ -1,5 +1,7 @@
 // Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Place, shellTargets } from "./support/cli.ts";
@@ -38,9 +40,26 @@ const mistakes: Mistake[] = [
     name: "a bad value",
     args: ["serve", "--build-log-retention=7d"],
     code: "usage.value",
-    says: /"d"/,
+    says: /flag --build-log-retention: .*"d".*\n {2}try .* 5m, 1h30m/,
   },
-  { name: "a missing operand", args: ["store", "object", "delete"], code: "usage.argument" },
+  {
+    name: "a size that is none",
+    args: ["build", "--max-memory=lots"],
+    code: "usage.value",
+    says: /flag --max-memory: "lots" is no size.*\n {2}try .* 10GiB/,
+  },
+  {
+    name: "a flag that is like no other",
+    args: ["store", "list", "--zzzzzz"],
+    code: "usage.flag",
+    says: /try {3}kiln help store list\n/,
+  },
+  {
+    name: "a missing operand",
+    args: ["store", "object", "delete"],
+    code: "usage.argument",
+    says: /try {3}kiln help store object delete\n/,
+  },
   {
     name: "a store directory that is none",
     args: ["--store=x", "eval"],
@@ -48,6 +67,26 @@ const mistakes: Mistake[] = [
     says: /--store.*not absolute/,
   },
   { name: "a missing file", args: ["build", "nope"], code: "file.missing", says: /no file nope/ },
+  {
+    name: "a target without its #",
+    args: ["build", "app"],
+    files: { "kiln.build.ts": good },
+    code: "file.missing",
+    says: /no file app .*\n {2}try {3}\.#app\n/,
+  },
+  {
+    name: "a file where there is no build file",
+    args: ["build", "app"],
+    code: "file.missing",
+    says: /no file app .*\n {2}try {3}kiln init/,
+  },
+  {
+    name: "a build file without a default target",
+    args: ["build"],
+    files: { "kiln.build.ts": shellTargets({ app: "", docs: "" }) },
+    code: "target.unknown",
+    says: /try {3}kiln build \.#app \(others: docs\)/,
+  },
   {
     name: "a folder without a build file",
     args: ["build", "."],
@@ -110,7 +149,7 @@ const mistakes: Mistake[] = [
     args: ["--store-socket=no.sock", "build"],
     files: { "kiln.build.ts": good },
     code: "socket.refused",
-    says: /no\.sock: no such file/,
+    says: /no\.sock: no socket there .*\n {2}try {3}kiln serve --store-socket \S+\/no\.sock, or leave the flag out/,
   },
   {
     name: "the same socket in the environment",
@@ -118,23 +157,39 @@ const mistakes: Mistake[] = [
     env: { ZB_STORE_SOCKET: "/nonexistent/s" },
     files: { "kiln.build.ts": good },
     code: "socket.refused",
+    says: /or do without ZB_STORE_SOCKET/,
+  },
+  {
+    name: "a build that is left to a daemon that is not there",
+    args: ["--store-socket=no.sock", "build", "--detach"],
+    files: { "kiln.build.ts": good },
+    code: "socket.refused",
+    says: /try {3}kiln serve --store-socket \S+\/no\.sock: this needs a daemon/,
   },
   {
     name: "a command that needs a daemon",
     args: ["ps"],
     code: "socket.refused",
-    says: /kiln serve/,
+    says: /try {3}kiln serve: this needs a daemon/,
   },
   {
     name: "a store that is not there",
     args: ["store", "object", "info", missingPath],
     code: "store.absent",
   },
+  ...[["build"], ["ps"], ["store", "verify"]].map((args) => ({
+    name: `a store directory that is a file, to kiln ${args.join(" ")},`,
+    args,
+    files: { "kiln.build.ts": good },
+    env: { ZB_STORE_DIR: "/dev/null/store" },
+    code: "store.directory",
+    says: /\/dev\/null is no directory .*\n {2}try {3}--store names/,
+  })),
   {
     name: "a path that is no store path",
     args: ["store", "object", "info", "/tmp/x"],
     code: "path.invalid",
-    says: /too short/,
+    says: /too short.*, and there is no file \/tmp\/x/,
   },
   {
     name: "an import that is none",
@@ -254,6 +309,36 @@ describe("a mistake", () => {
     assert.equal(ended.stdout.toString(), "");
     assert.match(ended.stderr, /aarch64-plan9.*\[build\.system\]/);
     assert.deepEqual(place.leftovers(), []);
+  });
+
+  test("two stores in one folder are told apart, and what to do", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", good);
+    assert.equal((await place.run(["build"])).code, 0);
+    const other = await place.run(["build", `--store=${place.store}2`]);
+    assert.equal(other.code, 1);
+    assert.match(other.stderr, /\[database\.directory\]\n {2}try {3}.*another folder/);
+  });
+
+  test("a page where another program listens says how to have it elsewhere", async () => {
+    await using place = new Place();
+    const other = createServer().listen(0, "localhost");
+    await once(other, "listening");
+    try {
+      const { port } = other.address() as AddressInfo;
+      const next = (port + 1) % 65_536;
+      const ui = await place.run(["ui", `localhost:${port}`]);
+      assert.match(ui.stderr, new RegExp(`try {3}kiln ui localhost:${next}\n`));
+      const serve = await place.run([
+        "serve",
+        "--sandbox=false",
+        "--build-users-group=",
+        `--ui=localhost:${port}`,
+      ]);
+      assert.match(serve.stderr, new RegExp(`try {3}kiln serve --ui=localhost:${next}\n`));
+    } finally {
+      other.close();
+    }
   });
 
   test("--debug shows the stack", async () => {

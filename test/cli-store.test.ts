@@ -132,6 +132,16 @@ for (const mode of ["daemon", "embedded"] as const) {
       assert.deepEqual((JSON.parse(none.stdout.toString()) as { chain: string[] }).chain, []);
     });
 
+    test("objects are found by links that lead to them", async () => {
+      const said = (await lines("object", "info", base))[0];
+      symlinkSync(base, join(place.project, "linked"));
+      for (const link of ["linked", "./linked", join(place.project, "linked")]) {
+        assert.equal((await lines("object", "info", link))[0], said);
+      }
+      const absent = await store("object", "info", "./absent");
+      assert.match(absent.stderr, /there is no file \.\/absent \[path\.invalid\]/);
+    });
+
     test("says what is not in the store, and what is no path", async () => {
       const absent = `${place.store}/${"0".repeat(32)}-absent`;
       assert.match((await store("tree", absent)).stderr, /is not in the store/);

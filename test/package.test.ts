@@ -176,6 +176,24 @@ describe("the package", { timeout: 240_000 }, () => {
     run("npx", ["--no", "tsc", "--skipLibCheck", "false", "--exactOptionalPropertyTypes"]);
   });
 
+  test("says to an older Node which one it needs", () => {
+    const claim = 'Object.defineProperty(process.versions, "node", { value: "20.1.0" })';
+    const older = (process.env["PATH"] ?? "")
+      .split(":")
+      .map((folder) => join(folder, "node"))
+      .find((node) => /^v(?:18|20|22)\./.test(String(spawnSync(node, ["--version"]).stdout)));
+    const node =
+      older === undefined ? [process.execPath, `--import=data:text/javascript,${claim}`] : [older];
+    const [command = "", ...flags] = node;
+    const main = join(project, `node_modules/${name}/dist/bundle/main.js`);
+    const { status, stderr } = spawnSync(command, [...flags, main, "version"]);
+    assert.match(
+      String(stderr),
+      /^kiln: error: Node 24 or newer is needed, and this is \d+\.\d+\.\d+\n$/,
+    );
+    assert.equal(status, 1);
+  });
+
   test("brings the command, with which npx builds a build file of the project", () => {
     cpSync(join(root, "examples/hello"), join(project, "hello"), { recursive: true });
     const kiln = (...words: string[]): string => run("npx", ["--no", "kiln", ...words]).toString();

@@ -96,6 +96,15 @@ for (const mode of daemonModes) {
         );
       });
 
+      test("is told how to get what this machine has and the sandbox lacks", async () => {
+        const { outcome } = await bench.build({ builder: process.execPath });
+        assert.ok(outcome?.type === "notStarted");
+        assert.match(outcome.remedy ?? "", /add systemDeps: \["\/.*serve --sandbox-path=\//);
+        const missing = await bench.build({ script: "no-such-command" });
+        assert.ok(missing.outcome?.type === "exited" && missing.outcome.code === 127);
+        assert.match(missing.outcome.remedy ?? "", /systemDeps: \["\/bin"/);
+      });
+
       test("is refused an argument that no program can have", async () => {
         const { outcome, log } = await bench.build({ script: "x".repeat(131_072) });
         const message = "fork/exec /bin/sh: argument list too long";

@@ -114,7 +114,7 @@ export function findBuildFile(location: string): string {
   const name = buildFileNames.find((candidate) => isFile(join(found, candidate)));
   if (name !== undefined) return realpathSync(join(found, name));
   throw new KilnError("file.missing", `no build file in ${location}`, {
-    hint: `write ${buildFileNames[0]}, or name the file`,
+    hint: `kiln init writes ${buildFileNames[0]}; or name the file`,
   });
 }
 

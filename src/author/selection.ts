@@ -146,8 +146,9 @@ export class Selection {
       });
     }
     if (first === "") {
+      const tops = names.filter((name) => !name.includes("/"));
       return new Fault("target.unknown", `${this.#file} has no default export to build`, {
-        hint: suggestion("", names),
+        hint: suggestion(tops[0] ?? "", names, (name) => `kiln build .#${name}`),
       });
     }
     return new Fault("target.unknown", `no target ${show(first)} in ${this.#file}`, {

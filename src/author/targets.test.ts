@@ -257,7 +257,7 @@ suite("what is not there or cannot be built", () => {
   test("a file without a default export says what it has", async () => {
     const { message, hint } = await fault({ app, x: "x" }, [""]);
     assert.equal(message, "kiln.build.ts has no default export to build");
-    assert.equal(hint, "the targets are app");
+    assert.equal(hint, "kiln build .#app");
     assert.match((await fault({}, [""])).hint ?? "", /export a derivation/);
   });
 

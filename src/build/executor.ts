@@ -51,11 +51,12 @@ export interface BuildTask {
 }
 
 export type BuildOutcome =
-  | { readonly type: "exited"; readonly code: number }
+  /** `remedy` is what probably helps, for people: the log, which is zb's to the byte, does not have it. */
+  | { readonly type: "exited"; readonly code: number; readonly remedy?: string }
   /** `signal` as the kernel names it: `SIGKILL`. */
   | { readonly type: "signaled"; readonly signal: string }
   /** The builder could not be started, by its own fault: `fork/exec /no/such: no such file or directory`. */
-  | { readonly type: "notStarted"; readonly message: string }
+  | { readonly type: "notStarted"; readonly message: string; readonly remedy?: string }
   /**
    * A built-in builder gave up. `code` is the stable name of the cause. `message` is its log line, which it has written already
    * (`builtin:fetchurl: ...`: the log goes on with `*** Build failed: builtin:fetchurl failed`); but for the code

@@ -23,6 +23,16 @@ for (const [outcome, line] of lines) {
   });
 }
 
+test("what helps is said to people, and not in the log", () => {
+  const outcome = { type: "notStarted", message: "fork/exec /x: no", remedy: "add y" } as const;
+  const shortfall = shortfallOf(outcome, "/x");
+  assert.equal(shortfall?.failure.message, "fork/exec /x: no: add y");
+  assert.equal(shortfall?.logLine, "*** Build failed: fork/exec /x: no");
+  const exit = shortfallOf({ type: "exited", code: 127, remedy: "add y" }, "/x");
+  assert.equal(exit?.failure.message, "builder exited with status 127: add y");
+  assert.equal(exit?.logLine, "*** Build failed: exit status 127");
+});
+
 const errors: [error: unknown, state: string, line: string][] = [
   [new KilnError("ca.mismatch", "wrong", { kind: "builder" }), "failed", "*** Build failed: wrong"],
   [new KilnError("store.missing", "gone"), "error", "zb internal error: build /d: gone"],

@@ -55,7 +55,10 @@ export function shortfallOf(outcome: BuildOutcome, builder: string): Shortfall |
 function explain(outcome: BuildOutcome, builder: string): Shortfall {
   if (outcome.type === "exited") {
     return {
-      ...builderFault("builder.exit", `builder exited with status ${outcome.code}`),
+      ...builderFault(
+        "builder.exit",
+        withRemedy(`builder exited with status ${outcome.code}`, outcome),
+      ),
       logLine: `*** Build failed: exit status ${outcome.code}`,
       exitCode: outcome.code,
     };
@@ -69,10 +72,17 @@ function explain(outcome: BuildOutcome, builder: string): Shortfall {
   }
   const { message } = outcome;
   if (outcome.type === "notStarted") {
-    return { ...builderFault("builder.start", message), logLine: `*** Build failed: ${message}` };
+    return {
+      ...builderFault("builder.start", withRemedy(message, outcome)),
+      logLine: `*** Build failed: ${message}`,
+    };
   }
   const reason = outcome.code === "builtin.unknown" ? message : `${builder} failed`;
   return { ...builderFault(outcome.code, message), logLine: `*** Build failed: ${reason}` };
+}
+
+function withRemedy(message: string, { remedy }: { readonly remedy?: string }): string {
+  return remedy === undefined ? message : `${message}: ${remedy}`;
 }
 
 /** The builder ended well, and an output is not there. */

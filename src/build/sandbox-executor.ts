@@ -41,6 +41,7 @@ import {
 } from "./sandbox/paths.ts";
 import { librariesOf } from "./sandbox/program-files.ts";
 import type { Policy } from "./sandbox/proxy.ts";
+import { withHiddenBuilder, withMissingProgram } from "./sandbox/remedies.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import { SlotPool } from "./sandbox/slots.ts";
 import type { Launch } from "./sandbox/start.ts";
@@ -142,13 +143,15 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     const start = { ...ids.outside, network, isProgram, variables: unsettable(command) };
     const ended = await this.#launch(slot, task, start, signal);
     if (ended.type === "notStarted") {
-      return notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
+      const outcome = notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
+      const isHidden = ended.reason === "missing" && file === undefined;
+      return isHidden ? withHiddenBuilder(outcome, builder, this.#options.paths) : outcome;
     }
     if (ended.type === "exited" && ended.code === 0) {
       for (const { logical, real } of task.outputs.values())
         slot.moveOut(objectNameOf(logical), real);
     }
-    return ended;
+    return withMissingProgram(ended);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

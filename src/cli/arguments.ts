@@ -9,7 +9,8 @@
  * {@link normalizeArguments} rewrites a command line into the one form that leaves no choice: the words of the
  * sub-command first, then each flag as `--name=value`, operands in their order.
  */
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, Option } from "commander";
+import { KilnError } from "../util/kiln-error.ts";
 import { parseBoolean } from "./go-values.ts";
 
 /** A flag that is true or false. */
@@ -22,7 +23,7 @@ export class Switch extends Option {
     parse: (text: string) => unknown = parseBoolean,
   ) {
     super(`${flags} [bool]`, description);
-    this.argParser((text) => parsed(parse, text)).preset("true");
+    this.argParser((text) => parsed(this, parse, text)).preset("true");
   }
 }
 
@@ -32,7 +33,8 @@ export function valued(
   description: string,
   parse: ((text: string) => unknown) & { readonly words?: readonly string[] },
 ): Option {
-  const option = new Option(flags, description).argParser((text) => parsed(parse, text));
+  const option = new Option(flags, description);
+  option.argParser((text) => parsed(option, parse, text));
   if (parse.words !== undefined) choices.set(option, parse.words);
   return option;
 }
@@ -51,19 +53,30 @@ export function repeated(
   description: string,
   parse: (text: string) => unknown = (text) => text,
 ): Option {
-  return new Option(flags, description).argParser<unknown[]>((text, before) => [
+  const option = new Option(flags, description);
+  return option.argParser<unknown[]>((text, before) => [
     ...(before ?? []),
-    parsed(parse, text),
+    parsed(option, parse, text),
   ]);
 }
 
-/** Commander adds the flag's name to what an InvalidArgumentError says. */
-function parsed(parse: (text: string) => unknown, text: string): unknown {
+/** The flag's value; what is wrong with it is said with the flag's name. */
+function parsed({ flags }: Option, parse: (text: string) => unknown, text: string): unknown {
   try {
     return parse(text);
   } catch (error) {
-    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+    const { message, hint } = KilnError.from(error);
+    const name = flags.replace(/ [[<].*/, "");
+    throw new KilnError("usage.value", `flag ${name}: ${message}`, {
+      ...(hint !== undefined && { hint }),
+      cause: error,
+    });
   }
+}
+
+/** The words of a command line that name the command: `["store", "list"]`. */
+export function commandWords(program: Command, args: readonly string[]): readonly string[] {
+  return new Scan(program, args).words;
 }
 
 /** The arguments (without node and script) in commander's unambiguous form. */

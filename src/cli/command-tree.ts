@@ -1,7 +1,7 @@
 /** How commands are put together, and how commander's complaints become Kiln's. */
 import { Command, CommanderError, type Option } from "commander";
 import { KilnError } from "../util/kiln-error.ts";
-import { normalizeArguments, Switch } from "./arguments.ts";
+import { commandWords, normalizeArguments, Switch } from "./arguments.ts";
 import { configurationFiles, loadConfiguration } from "./configuration.ts";
 import { type CommandContext, say } from "./context.ts";
 import type { GlobalFlags } from "./settings.ts";
@@ -89,7 +89,7 @@ export class CommandTree {
     } catch (error) {
       if (!(error instanceof CommanderError)) throw error;
       if (error.exitCode === 0) return 0; // help was asked for
-      throw usageError(error);
+      throw usageError(error, commandWords(this.root, args));
     }
     return this.#exitCode;
   }
@@ -149,20 +149,18 @@ function unknownCommand(command: Command, word: string): KilnError {
 const usageCodes: Readonly<Record<string, string>> = {
   "commander.unknownOption": "usage.flag",
   "commander.optionMissingArgument": "usage.value",
-  "commander.invalidArgument": "usage.value",
   "commander.unknownCommand": "usage.command",
 };
 
-function usageError(error: CommanderError): KilnError {
+function usageError(error: CommanderError, command: readonly string[]): KilnError {
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
-  const hint = /^\(Did you mean (.*)\?\)$/.exec(more[0] ?? "")?.[1];
+  const meant = /^\(Did you mean (.*)\?\)$/.exec(more[0] ?? "")?.[1];
   const message = first
     .replace(/^unknown option '(.*)'$/, "unknown flag $1")
     .replace(/^option '(.*?)(?: <.*>)?' argument missing$/, "flag $1 needs a value")
-    .replace(/^option '(.*?)(?: \[bool\]| <.*>)?' argument '.*' is invalid\. /, "flag $1: ")
     .replace(/^missing required argument '(.*)'$/, "missing argument: $1")
     .replace(/^too many arguments for .* but got \d+: /, "unexpected argument ")
     .replace(/\.$/, "");
   const code = usageCodes[error.code] ?? "usage.argument";
-  return new KilnError(code, message, hint === undefined ? {} : { hint });
+  return new KilnError(code, message, { hint: meant ?? ["kiln help", ...command].join(" ") });
 }

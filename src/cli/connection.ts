@@ -10,7 +10,7 @@ import type { ResourceLimits, SandboxMode, WaitForLock } from "../server/options
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import type { CommandContext } from "./context.ts";
 import { ownStore } from "./own-store.ts";
-import { type Settings, usable } from "./settings.ts";
+import { requireUsable, type Settings, usable } from "./settings.ts";
 
 export interface StoreConnection extends AsyncDisposable {
   readonly client: StoreClient;
@@ -55,7 +55,7 @@ export async function locate(
   context: CommandContext,
   wishes: Wishes = {},
 ): Promise<Located> {
-  const daemon = await connectDaemon(settings, context);
+  const daemon = await connectDaemon(settings, context, wishes);
   if (daemon !== undefined) return { settings, daemon };
   if (settings.directoryFrom !== undefined) return { settings, daemon: undefined };
   if (usable(settings.directory) && usable(dirname(settings.database))) {
@@ -64,7 +64,7 @@ export async function locate(
   const own = await ownStore(settings, context.env, wishes);
   const where = own.realDirectory === own.directory ? own.directory : `in ${own.realDirectory}`;
   context.note(`using the store ${where}: ${settings.directory} cannot be written`);
-  return { settings: own, daemon: await connectDaemon(own, context) };
+  return { settings: own, daemon: await connectDaemon(own, context, wishes) };
 }
 
 /** The store that was found, opened. */
@@ -78,7 +78,8 @@ export async function open(
     if (wishes.create === true) await requireWriting(daemon, settings);
     return daemon;
   }
-  if (wishes.daemonOnly === true) throw noDaemon(settings.socket, "nobody listens there");
+  requireUsable(settings.realDirectory, dirname(wishes.database ?? settings.database));
+  if (wishes.daemonOnly === true) throw noDaemon(settings, wishes, "nobody listens there");
   return await openEmbedded(settings, context, wishes);
 }
 
@@ -114,6 +115,7 @@ export function kilnOnly(connection: StoreConnection, what: string): void {
 async function connectDaemon(
   settings: Settings,
   context: CommandContext,
+  wishes: Wishes = {},
 ): Promise<StoreConnection | undefined> {
   const { socket, socketFrom } = settings;
   let client;
@@ -125,7 +127,7 @@ async function connectDaemon(
       if (code === "socket.denied") context.note(`no permission to use the daemon at ${socket}`);
       if (["socket.absent", "socket.refused", "socket.denied"].includes(code)) return undefined;
     }
-    throw unreachable(socket, error);
+    throw unreachable(settings, wishes, error);
   }
   try {
     const hello = await client.hello();
@@ -143,9 +145,10 @@ async function connectDaemon(
 }
 
 /** A socket that was named has to answer: that nothing is there at all is refusal enough. */
-function unreachable(socket: string, error: unknown): unknown {
-  if (hasCode(error, "socket.absent")) return noDaemon(socket, "no such file", error);
-  if (hasCode(error, "socket.refused")) return noDaemon(socket, "refused", error);
+function unreachable(settings: Settings, wishes: Wishes, error: unknown): unknown {
+  const { socket } = settings;
+  if (hasCode(error, "socket.absent")) return noDaemon(settings, wishes, "no socket there", error);
+  if (hasCode(error, "socket.refused")) return noDaemon(settings, wishes, "refused", error);
   if (!hasCode(error, "socket.denied")) return error;
   return new KilnError("socket.denied", `no permission to use the socket ${socket}`, {
     path: socket,
@@ -154,10 +157,20 @@ function unreachable(socket: string, error: unknown): unknown {
   });
 }
 
-function noDaemon(socket: string, why: string, cause?: unknown): KilnError {
+function noDaemon(
+  { socket, socketFrom, directory, directoryFrom }: Settings,
+  { daemonOnly = false }: Wishes,
+  why: string,
+  cause?: unknown,
+): KilnError {
+  const store = directoryFrom === "--store" ? ` --store ${directory}` : "";
+  const named = socketFrom === undefined ? "" : ` --store-socket ${socket}`;
+  const serve = `kiln serve${store}${named}`;
+  const without =
+    socketFrom === "--store-socket" ? "leave the flag out" : `do without ${socketFrom}`;
   return new KilnError("socket.refused", `no daemon at ${socket}: ${why}`, {
     path: socket,
-    hint: "kiln serve (kiln build works without one, kiln ps does not)",
+    hint: daemonOnly ? `${serve}: this needs a daemon` : `${serve}, or ${without}`,
     cause,
   });
 }

@@ -30,7 +30,7 @@ const units: Readonly<Record<string, number>> = {
 export function parseDuration(text: string): number {
   const fail = (why: string): KilnError =>
     new KilnError("usage.value", `"${text}" is no duration: ${why}`, {
-      hint: "a number and a unit (ns us ms s m h), as in 168h or 1h30m",
+      hint: "a number and a unit (ns us ms s m h), as in 5m, 1h30m or 168h",
     });
   const sign = text.startsWith("-") ? -1 : 1;
   let rest = /^[+-]/.test(text) ? text.slice(1) : text;

@@ -76,7 +76,7 @@ export function parseSize(text: string): number {
   const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?$/i.exec(text) ?? [];
   if (number === undefined) {
     throw new KilnError("usage.value", `"${text}" is no size`, {
-      hint: "bytes, or a number and a unit: 512M, 4GiB",
+      hint: "bytes, or a number and a unit: 512M, 10GiB",
     });
   }
   return Math.round(Number(number) * 1024 ** units.indexOf(unit.toUpperCase()));

@@ -161,6 +161,31 @@ export function usable(directory: string): boolean {
   }
 }
 
+/**
+ * Checks that a store's folders can be written, or made.
+ *
+ * @throws KilnError `store.directory`
+ */
+export function requireUsable(...folders: readonly string[]): void {
+  const blocked = folders.find((folder) => !usable(folder));
+  if (blocked === undefined) return;
+  throw new KilnError("store.directory", `no store can be at ${blocked}: ${obstacle(blocked)}`, {
+    path: blocked,
+    hint: "--store names a directory that you can write to, or that can be made",
+  });
+}
+
+/** What keeps an unusable path from being used: the nearest thing that is there. */
+function obstacle(path: string): string {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      return statSync(at).isDirectory() ? `${at} cannot be written` : `${at} is no directory`;
+    } catch {
+      if (dirname(at) === at) return "it cannot be reached";
+    }
+  }
+}
+
 function isMissing(error: unknown): boolean {
   return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -1,5 +1,5 @@
 /** What commands ask a store about its objects. */
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   parsePathInDirectory,
@@ -24,8 +24,26 @@ export function objectMeant(directory: StoreDirectory, real: string, text: strin
     within(directory, text) ??
     within(directory, resolve(text)) ??
     insideReal(directory, real, text) ??
+    storePathOrFile(text) ??
     parseStorePath(text)
   );
+}
+
+/**
+ * What can be told of an operand before the store is open: that it is the path of an object; undefined when it may be a file that
+ * leads to one.
+ *
+ * @throws KilnError `path.invalid` when it is neither
+ */
+export function storePathOrFile(text: string): StorePath | undefined {
+  try {
+    return parseStorePath(text);
+  } catch (error) {
+    if (!hasCode(error, "path.invalid")) throw error;
+    if (existsSync(text)) return undefined;
+    const message = `${error.message}, and there is no file ${text}`;
+    throw new KilnError(error.code, message, { path: text, cause: error });
+  }
 }
 
 function within(directory: StoreDirectory, path: string): StorePath | undefined {

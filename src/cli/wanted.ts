@@ -21,6 +21,7 @@ import {
 import type { StoreClient } from "../rpc/client.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { StoreConnection } from "./connection.ts";
+import { withTargetMeant } from "./meant.ts";
 import { type Operand, parseArguments, parseOperand } from "./operands.ts";
 import type { Settings } from "./settings.ts";
 
@@ -117,7 +118,10 @@ export async function findWanted(
     outcome.status === "fulfilled" ? [outcome.value] : [],
   );
   try {
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    for (const [at, outcome] of outcomes.entries()) {
+      if (outcome.status === "fulfilled") continue;
+      throw await withTargetMeant(outcome.reason, [...targets.keys()][at] ?? "", common);
+    }
     const found = new Map(
       [...targets].map(([file, names], at) => [
         file,

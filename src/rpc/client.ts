@@ -270,6 +270,7 @@ function isEvent(params: unknown): params is EventNotification {
 /** What went wrong by the system's word for it. */
 const connectFaults: Readonly<Record<string, readonly [code: string, what: string]>> = {
   ENOENT: ["socket.absent", "there is no such socket"],
+  ENOTDIR: ["socket.absent", "there is no such socket"],
   ECONNREFUSED: ["socket.refused", "refused"],
   EACCES: ["socket.denied", "permission denied"],
   EAGAIN: ["socket.busy", "it has more connections waiting than it takes"],

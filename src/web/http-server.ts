@@ -88,7 +88,7 @@ export class WebServer implements AsyncDisposable {
       dispose(context);
       const why = error instanceof Error ? error.message : String(error);
       throw new KilnError("ui.address", `cannot serve the page at ${nameOf(address)}: ${why}`, {
-        hint: "--ui names another address",
+        hint: commandFor(options.mode, { ...address, port: (address.port + 1) % 65_536 }),
         cause: error,
       });
     }
@@ -112,6 +112,11 @@ export class WebServer implements AsyncDisposable {
 function dispose({ activity, metrics }: WebContext): void {
   activity[Symbol.dispose]();
   metrics[Symbol.dispose]();
+}
+
+/** How the same command is told to take another address. */
+function commandFor(mode: "daemon" | "embedded", address: Address): string {
+  return `${mode === "embedded" ? "kiln ui " : "kiln serve --ui="}${nameOf(address)}`;
 }
 
 function nameOf({ host, port }: Address): string {

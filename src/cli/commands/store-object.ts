@@ -13,6 +13,7 @@ import { type CommandContext, say } from "../context.ts";
 import { ExitWith } from "../errors.ts";
 import { openInput, readAll, writeOutput } from "../files.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { objectsMeant, storePathOrFile } from "../store-objects.ts";
 
 export interface InfoFlags {
   readonly json?: boolean;
@@ -23,9 +24,9 @@ export async function objectInfo(
   flags: InfoFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
-  const paths = operands.map(parseStorePath);
-  if (paths.length === 0) return;
+  if (operands.map(storePathOrFile).length === 0) return;
   await using connection = await openStore(settingsFrom(flags, context.env), context);
+  const paths = objectsMeant(connection, connection.settings.directory, operands);
   let first = true;
   for (const path of paths) {
     const { info } = await connection.client.call("zb.info", { path });

@@ -93,7 +93,7 @@ export function defineStore(tree: CommandTree): void {
       description: "show metadata of one or more store objects",
       load: async () => (await import("../commands/store-object.ts")).objectInfo,
     })
-    .argument("[paths...]")
+    .argument("[paths...]", objectHelp)
     .addOption(new Switch("--json", "print object info as JSON"));
 
   tree

@@ -9,7 +9,7 @@ import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { BuildView } from "./build-view.ts";
 import { JsonReporter } from "./json-reporter.ts";
 import { liveRegion } from "./live-region.ts";
-import { planLine, summaryLine } from "./report.ts";
+import { failureText, planLine, remedyText, summaryLine } from "./report.ts";
 import { makeReporter, type ReporterOptions } from "./reporter.ts";
 import { makeStyle } from "./style.ts";
 import { TreeScreen } from "./tree-screen.ts";
@@ -293,6 +293,34 @@ test("quiet says only what went wrong", async () => {
   assert.match(lines.at(-1)!, /^kiln: failed: 1 failed/);
 });
 
+describe("what helps against", () => {
+  const failed = (code: string, message: string, kind: "builder" | "internal" = "builder") => {
+    const { view } = new Story().plan({ app: [] }).end(1, "app", "failed", 1000);
+    const result = view.result(drv("app"));
+    assert.ok(result !== undefined);
+    return { ...result, failure: { kind, code, message, lastLines: [] } };
+  };
+
+  test("a wrong hash is the right one, and no look at a builder's directory", () => {
+    const wrong = failed(
+      "fetch.hash",
+      "x is not what was declared: wanted sha256-a=, got sha256-b=",
+    );
+    assert.equal(
+      remedyText(wrong, "again"),
+      "set its hash to sha256-b=, if the new content is right",
+    );
+    assert.equal(remedyText(failed("fetch.http", "404"), "again"), undefined);
+    assert.equal(remedyText(failed("builder.exit", "exit"), "again"), "again");
+  });
+
+  test("a builder that was not started is in the message, apart from the time", () => {
+    const hidden = failed("builder.start", "fork/exec /bin/sh: no such file: add it");
+    assert.equal(remedyText(hidden, "again"), undefined);
+    assert.equal(failureText(hidden), "fork/exec /bin/sh: no such file: add it (after 1.0s)");
+  });
+});
+
 describe("the tree", () => {
   test("keeps what has ended above", async () => {
     const lines = await shown("tree", success);
@@ -350,6 +378,22 @@ describe("the tree", () => {
     assert.deepEqual(narrow, ["11/15  2 running, 2 waiting  1m 12s"]);
     const small = liveRegion(middle(), style, { columns: 60, rows: 60 }, start + 72_000);
     assert.ok(small.every((line) => line.length <= 60 && !line.includes("router")));
+  });
+
+  test("takes a terminal of no columns for one of 80", async () => {
+    for (const [columns, shown] of [
+      [0, 80],
+      [2, 80],
+      [40, 40],
+    ] as const) {
+      const stream = Object.assign(new PassThrough(), { columns, rows: 0 });
+      const screen = await TreeScreen.open({ view: middle(), style, stream, env: {} });
+      assert.equal(screen.columns, shown);
+      screen.changed();
+      const [text] = (await once(stream, "data")) as [Buffer];
+      assert.match(text.toString(), /2 running, 2 waiting/);
+      screen.stop();
+    }
   });
 
   test("takes away the rows that a narrower terminal has made of it", async () => {

@@ -60,14 +60,27 @@ export function reasonText(result: ResultView): string | undefined {
 
 /** `builder exited with status 2 after 12.4s` */
 export function failureText(result: ResultView): string {
-  const took =
+  const after =
     result.durationMs > 0 ? ` after ${duration(result.durationMs, { precise: true })}` : "";
   if (result.state === "cancelled" || result.state === "interrupted")
-    return `${result.state}${took}`;
+    return `${result.state}${after}`;
   const { failure } = result;
+  // Where the message has several parts, the time would be read as belonging to the last one.
+  const took = after !== "" && failure?.message.includes(": ") ? ` (${after.trim()})` : after;
   // A builder's failure is told by its log; for the others the code is what to look up.
   const code = failure === null || failure.kind === "builder" ? "" : ` [${failure.code}]`;
   return `${failure?.message ?? "failed"}${took}${code}`;
+}
+
+/** What to do next. Of a builder that was not started, and of one of Kiln's own, no directory would tell more. */
+export function remedyText({ failure }: ResultView, retry: string | undefined): string | undefined {
+  if (failure === null || failure.kind !== "builder") return undefined;
+  const { code, message } = failure;
+  const [, got] = /, got (\S+)$/.exec(message) ?? [];
+  if (code === "fetch.hash" && got !== undefined) {
+    return `set its hash to ${got}, if the new content is right`;
+  }
+  return /^(?:fetch|extract|builtin)\.|^builder\.start$/.test(code) ? undefined : retry;
 }
 
 /** How much log there is: `(1,128,446 lines, 86 MiB)`; sizes alone where lines are not known. */
@@ -99,7 +112,8 @@ export function failureBlock(
     fact("log", `kiln log ${shortID(view.buildID)} ${result.name}${logSize(result)}`);
   if (options.page !== undefined) fact("page", options.page);
   fact("derivation", result.drvPath);
-  if (options.retry !== undefined && result.failure?.kind === "builder") fact("try", options.retry);
+  const remedy = remedyText(result, options.retry);
+  if (remedy !== undefined) fact("try", remedy);
   return lines;
 }
 

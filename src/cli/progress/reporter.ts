@@ -9,6 +9,7 @@ import {
   lastLines,
   planLine,
   reasonText,
+  remedyText,
   skippedText,
   summaryLine,
 } from "./report.ts";
@@ -260,8 +261,8 @@ class LineReporter extends TextReporter {
     const page = this.page();
     if (page !== undefined) this.note(`kiln: page: ${page}`);
     this.note(`kiln: derivation: ${result.drvPath}`);
-    const again = result.failure?.kind === "builder" ? retry() : undefined;
-    if (again !== undefined) this.note(`kiln: try: ${again}`);
+    const remedy = remedyText(result, retry());
+    if (remedy !== undefined) this.note(`kiln: try: ${remedy}`);
   }
 
   #line(text: string): void {

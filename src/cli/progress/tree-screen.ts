@@ -1,7 +1,7 @@
 /** The moving part of the terminal: redrawn from a snapshot at most 10 times a second, below lines that stay. */
 import type { Environment } from "../settings.ts";
 import type { BuildView } from "./build-view.ts";
-import type { Terminal } from "./terminal.ts";
+import { sizeOf, type Terminal, withSize } from "./terminal.ts";
 import type { liveRegion } from "./live-region.ts";
 import type { Style } from "./style.ts";
 
@@ -60,11 +60,15 @@ export class TreeScreen {
       import("./live-region.ts"),
       import("string-width"),
     ]);
-    return new TreeScreen(options, { live: createLogUpdate(options.stream), region, widthOf });
+    return new TreeScreen(options, {
+      live: createLogUpdate(withSize(options.stream)),
+      region,
+      widthOf,
+    });
   }
 
   get columns(): number {
-    return this.#options.stream.columns ?? 80;
+    return sizeOf(this.#options.stream).columns;
   }
 
   /** Something happened: draw soon, and then once a second for the timers. */
@@ -112,7 +116,7 @@ export class TreeScreen {
       this.#live.persist(this.#pending.join("\n"));
       this.#pending = [];
     }
-    const screen = { columns: stream.columns ?? 80, rows: stream.rows ?? 24 };
+    const screen = sizeOf(stream);
     const lines = view.startedAt === 0 ? [] : this.#region(view, style, screen, Date.now());
     if (lines.length > 0) this.#live(style.line(lines.join("\n")));
     this.#lines = lines;

@@ -70,7 +70,11 @@ export function identify(
     throw new KilnError(
       "database.directory",
       `database ${path} belongs to the store directory ${String(row["directory"])}, not to ${options.directory}`,
-      { kind: "internal", path, hint: "give the database that belongs to the store directory" },
+      {
+        kind: "internal",
+        path,
+        hint: "have one of the two in another folder: a store's database lies beside it (or name it: kiln serve --db)",
+      },
     );
   }
   if (options.storeID !== undefined && uuid !== options.storeID) {
