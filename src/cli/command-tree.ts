@@ -149,6 +149,7 @@ function unknownCommand(command: Command, word: string): KilnError {
 const usageCodes: Readonly<Record<string, string>> = {
   "commander.unknownOption": "usage.flag",
   "commander.optionMissingArgument": "usage.value",
+  "commander.invalidArgument": "usage.value",
   "commander.unknownCommand": "usage.command",
 };
 
