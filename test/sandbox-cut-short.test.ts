@@ -29,7 +29,8 @@ describe("a sandbox cut short", { concurrency: true }, () => {
           const report = await settled(building, bench.folder, name);
           assert.equal(report.error?.code, "build.cancelled", name);
           assert.deepEqual(report.left, [], name);
-          assert.ok(report.durationMs < moment + 2000, `${name}: ${report.durationMs} ms`);
+          // What docs/security.md promises; a machine with nothing else to do needs a tenth of a second.
+          assert.ok(report.durationMs < moment + 5000, `${name}: ${report.durationMs} ms`);
           await assertGone(bench.folder, [], name);
         }
         await assertUsable(bench);
