@@ -29,7 +29,7 @@ describe("a sandbox cut short", { concurrency: true }, () => {
           const report = await settled(building, bench.folder, name);
           assert.equal(report.error?.code, "build.cancelled", name);
           assert.deepEqual(report.left, [], name);
-          // What docs/security.md promises; a machine with nothing else to do needs a tenth of a second.
+          // A tenth of a second is usual; here all the others are cut short at the same time.
           assert.ok(report.durationMs < moment + 5000, `${name}: ${report.durationMs} ms`);
           await assertGone(bench.folder, [], name);
         }
