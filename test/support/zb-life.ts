@@ -113,7 +113,11 @@ export class LifeSide implements AsyncDisposable {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
     client.kill("SIGINT");
-    return await this.outcome(await client.ended);
+    const ended = await client.ended;
+    // What it says last can be lost where an answer to it meets the end of its connection: then it is said again.
+    await new Promise((resolve) => setTimeout(resolve, 2000));
+    for (const buildID of buildsIn(ended)) await this.client.call("zb.cancelBuild", { buildID });
+    return await this.outcome(ended);
   }
 
   /** Runs zb's client, and kills it when it has not ended after these milliseconds. */
@@ -145,13 +149,11 @@ export class LifeSide implements AsyncDisposable {
   }
 
   async outcome(ended: Ended): Promise<Outcome> {
-    const ids = [...ended.stderr.matchAll(/build ([0-9a-f]{8}-[0-9a-f-]{27})/gi)];
-    const builds = [...new Set(ids.map(([, id]) => id!))];
     return {
       code: ended.code ?? -1,
       stdout: ended.stdout.toString(),
       stderr: ended.stderr,
-      ...(await this.built(builds)),
+      ...(await this.built(buildsIn(ended))),
     };
   }
 
@@ -218,4 +220,10 @@ export class LifeSide implements AsyncDisposable {
 export interface Started {
   kill(signal: NodeJS.Signals): void;
   readonly ended: Promise<Ended>;
+}
+
+/** The builds that the client has named. */
+function buildsIn({ stderr }: Ended): string[] {
+  const ids = [...stderr.matchAll(/build ([0-9a-f]{8}-[0-9a-f-]{27})/gi)];
+  return [...new Set(ids.map(([, id]) => id!))];
 }
