@@ -2,6 +2,7 @@
 import type { StoreClient } from "../rpc/client.ts";
 import type { BuildSummaryMessage, KilnResultMessage } from "../rpc/protocol.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import type { CommandContext } from "./context.ts";
 import { list, nearest, shortID } from "./text.ts";
 
 /** How many builds are looked through. */
@@ -36,10 +37,12 @@ export async function recentBuilds(
 export function oneBuild(
   builds: readonly BuildSummaryMessage[],
   word: string,
+  { kiln }: Pick<CommandContext, "kiln">,
 ): BuildSummaryMessage {
   const [first, ...more] = matching(builds, word);
   if (first === undefined) {
-    const hint = looksLikeID(word) ? "kiln ps -a" : "6 or more characters of its id: kiln ps -a";
+    const listed = kiln("ps -a");
+    const hint = looksLikeID(word) ? listed : `6 or more characters of its id: ${listed}`;
     throw new KilnError("build.unknown", `no build ${word}`, { hint });
   }
   if (more.length > 0) {
@@ -64,11 +67,14 @@ export interface FoundResult {
 export async function findResult(
   client: StoreClient,
   words: readonly [string] | readonly [string, string],
+  context: CommandContext,
 ): Promise<FoundResult> {
   const builds = await recentBuilds(client);
   const [first, second] = words;
-  if (second !== undefined) return await resultOf(client, oneBuild(builds, first), second);
-  if (matching(builds, first).length > 0) return await onlyResult(client, oneBuild(builds, first));
+  if (second !== undefined) return await resultOf(client, oneBuild(builds, first, context), second);
+  if (matching(builds, first).length > 0) {
+    return await onlyResult(client, oneBuild(builds, first, context), context);
+  }
   let reused: FoundResult | undefined;
   const names = new Set<string>();
   for (const build of builds) {
@@ -82,7 +88,7 @@ export async function findResult(
   if (reused !== undefined) return reused;
   const near = nearest(first, [...names]);
   throw new KilnError("result.unknown", `no build or result "${first}" is remembered`, {
-    hint: near === undefined ? "kiln ps -a" : `kiln log ${near}`,
+    hint: context.kiln(near === undefined ? "ps -a" : `log ${near}`),
   });
 }
 
@@ -102,7 +108,11 @@ async function resultOf(
 }
 
 /** The result of a build that has only one, or the only one that went wrong. */
-async function onlyResult(client: StoreClient, build: BuildSummaryMessage): Promise<FoundResult> {
+async function onlyResult(
+  client: StoreClient,
+  build: BuildSummaryMessage,
+  { kiln }: CommandContext,
+): Promise<FoundResult> {
   const { results } = await client.call("kiln.results", { buildID: build.id });
   const withLog = results.filter(({ logSize }) => logSize > 0);
   const wrong = withLog.filter(({ state }) => state === "failed" || state === "error");
@@ -111,7 +121,7 @@ async function onlyResult(client: StoreClient, build: BuildSummaryMessage): Prom
     if (result !== undefined && more.length === 0) return { build, result };
   }
   throw new KilnError("result.ambiguous", `build ${shortID(build.id)} has several logs`, {
-    hint: `kiln log ${shortID(build.id)} NAME, one of ${list(
+    hint: `${kiln(`log ${shortID(build.id)} NAME`)}, one of ${list(
       (withLog.length > 0 ? withLog : results).map(({ name }) => name),
       8,
     )}`,

@@ -3,9 +3,10 @@ import { Command, CommanderError, type Option } from "commander";
 import { KilnError } from "../util/kiln-error.ts";
 import { commandWords, normalizeArguments, Switch } from "./arguments.ts";
 import { configurationFiles, loadConfiguration } from "./configuration.ts";
-import { type CommandContext, say } from "./context.ts";
+import { type CommandContext, say, type Surroundings } from "./context.ts";
 import type { GlobalFlags } from "./settings.ts";
 import { nearest } from "./text.ts";
+import { storeFlags } from "./typed.ts";
 import { versionLines, versionReport } from "./version.ts";
 
 /** A command's work: operands and flags in, exit code out (nothing: 0). */
@@ -21,11 +22,12 @@ interface VersionFlag {
 
 export class CommandTree {
   readonly root: Command;
-  readonly #context: CommandContext;
+  readonly #surroundings: Surroundings;
+  #typed: readonly string[] = [];
   #exitCode = 0;
 
-  constructor(name: string, description: string, context: CommandContext) {
-    this.#context = context;
+  constructor(name: string, description: string, surroundings: Surroundings) {
+    this.#surroundings = surroundings;
     this.root = new Command(name)
       .description(description)
       .exitOverride()
@@ -72,7 +74,12 @@ export class CommandTree {
       if (flags.version === true) return sayVersion();
       const configured = options.unconfigured === true ? flags : await this.#configured(flags);
       const work = await options.load();
-      this.#exitCode = (await work(command.args, configured, this.#context)) ?? 0;
+      const context: CommandContext = {
+        ...this.#surroundings,
+        typed: this.#typed,
+        kiln: (words) => ["kiln", words, ...storeFlags(flags)].join(" "),
+      };
+      this.#exitCode = (await work(command.args, configured, context)) ?? 0;
     });
     return command;
   }
@@ -84,6 +91,7 @@ export class CommandTree {
    */
   async run(args: readonly string[]): Promise<number> {
     this.#exitCode = 0;
+    this.#typed = args;
     try {
       await this.root.parseAsync(normalizeArguments(this.root, args), { from: "user" });
     } catch (error) {
@@ -96,11 +104,11 @@ export class CommandTree {
 
   /** The flags with what the configuration files say. */
   async #configured<F extends GlobalFlags>(flags: F): Promise<F> {
-    const files = configurationFiles(this.#context.env, flags.config ?? []);
+    const files = configurationFiles(this.#surroundings.env, flags.config ?? []);
     const configuration = await loadConfiguration(files);
     const { unused } = configuration;
     if (unused.length > 0)
-      this.#context.note(`warning: configuration without effect: ${unused.join(", ")}`);
+      this.#surroundings.note(`warning: configuration without effect: ${unused.join(", ")}`);
     return { ...flags, configuration };
   }
 

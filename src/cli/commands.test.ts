@@ -27,25 +27,27 @@ function build(id: string, more: Partial<BuildSummaryMessage> = {}): BuildSummar
 
 const ids = ["01a20526-4b87-7ab8-9407-db2c23eb816e", "01a20526-4b88-7ab8-9407-00007ac4b2d9"];
 
+const context = { kiln: (words: string): string => `kiln ${words}` };
+
 describe("a build", () => {
   const builds = ids.map((id) => build(id));
   test("is known by the end of its id, or by its beginning", () => {
-    assert.equal(oneBuild(builds, "23eb816e").id, ids[0]);
-    assert.equal(oneBuild(builds, "01a20526-4b88").id, ids[1]);
+    assert.equal(oneBuild(builds, "23eb816e", context).id, ids[0]);
+    assert.equal(oneBuild(builds, "01a20526-4b88", context).id, ids[1]);
   });
   test("has to be meant alone", () => {
     assert.throws(
-      () => oneBuild(builds, "01a20526"),
+      () => oneBuild(builds, "01a20526", context),
       (e) => hasCode(e, "build.ambiguous"),
     );
   });
   test("is unknown by less than 6 characters, and by others", () => {
     assert.throws(
-      () => oneBuild(builds, "b816e"),
+      () => oneBuild(builds, "b816e", context),
       (e) => hasCode(e, "build.unknown"),
     );
     assert.throws(
-      () => oneBuild(builds, "ffffffff"),
+      () => oneBuild(builds, "ffffffff", context),
       (e) => hasCode(e, "build.unknown"),
     );
   });

@@ -1,12 +1,19 @@
-/** What every command is given: the world it runs in. */
+/** What every command is given: the world it runs in, and how it was called. */
 import type { Interrupts } from "./interrupts.ts";
 import type { Environment } from "./settings.ts";
 
-export interface CommandContext {
+export interface Surroundings {
   readonly env: Environment;
   readonly interrupts: Interrupts;
   /** Says something on standard error, as `kiln: …`. */
   note(line: string): void;
+}
+
+export interface CommandContext extends Surroundings {
+  /** The command line as it was typed, without `kiln`. */
+  readonly typed: readonly string[];
+  /** A command to be typed next: `kiln WORDS`, with the flags that have named the store here. */
+  readonly kiln: (words: string) => string;
 }
 
 /** Writes a result, with its line end, to standard output. */

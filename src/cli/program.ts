@@ -2,7 +2,7 @@
 import { Option } from "commander";
 import { repeated, Switch } from "./arguments.ts";
 import { CommandTree } from "./command-tree.ts";
-import type { CommandContext } from "./context.ts";
+import type { Surroundings } from "./context.ts";
 import { addExamples } from "./examples.ts";
 import { defineBuilding } from "./define/building.ts";
 import { defineCompletion } from "./define/completion.ts";
@@ -13,8 +13,8 @@ import { defineKeys } from "./define/keys.ts";
 import { defineServing } from "./define/serving.ts";
 import { defineStore } from "./define/store.ts";
 
-export function makeProgram(context: CommandContext): CommandTree {
-  const tree = new CommandTree("kiln", "a content-addressed store and build tool", context);
+export function makeProgram(surroundings: Surroundings): CommandTree {
+  const tree = new CommandTree("kiln", "a content-addressed store and build tool", surroundings);
   tree.root
     .addOption(new Option("--store <dir>", "path of the store directory (default: /opt/zb/store)"))
     .addOption(new Option("--store-socket <path>", "path of the store daemon's socket"))

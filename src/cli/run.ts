@@ -1,5 +1,5 @@
 /** Runs a command line, says what went wrong, ends with an exit code. */
-import type { CommandContext } from "./context.ts";
+import type { Surroundings } from "./context.ts";
 import { errorLines, exitCodeOf, ExitWith, toKilnError } from "./errors.ts";
 import { Interrupts } from "./interrupts.ts";
 import { makeProgram } from "./program.ts";
@@ -8,13 +8,13 @@ const interrupts = new Interrupts((code) => process.exit(code)).install();
 
 /** Runs the command line (without node and script) and gives the exit code; never rejects. */
 export async function run(args: readonly string[]): Promise<number> {
-  const context: CommandContext = {
+  const surroundings: Surroundings = {
     env: process.env,
     interrupts,
     note: (line) => process.stderr.write(`kiln: ${line}\n`),
   };
   try {
-    return await makeProgram(context).run(args);
+    return await makeProgram(surroundings).run(args);
   } catch (error) {
     return report(error, args);
   }

@@ -16,6 +16,7 @@ import { keepLinks } from "../commands/root.ts";
 import { reuseWish } from "../reuse.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { list, shortID } from "../text.ts";
+import { typedWith } from "../typed.ts";
 import { findWanted, type Wanted } from "../wanted.ts";
 import type { BuildFlags } from "../commands/build.ts";
 import { sayDifferences } from "./differences.ts";
@@ -110,7 +111,9 @@ export class Run {
     const request = { drvPath: drvPaths, targets, keepFailed, keepGoing, reuse };
     if (flags.detach === true) return await this.#detach(request, connection);
     const retry = (): string | undefined =>
-      keepFailed || flags.check === true ? undefined : retryCommand(operands);
+      keepFailed || flags.check === true
+        ? undefined
+        : typedWith(this.#context.typed, "--keep-failed");
     if (flags.check === true) return await this.#check(request, { connection, wanted });
     const { shown, buildID } = await this.#realize(request, { connection, retry });
     await this.#printPaths(wanted.derivations, buildID, connection);
@@ -174,7 +177,8 @@ export class Run {
     const { buildID } = await connection.client.call("zb.realize", request);
     say(this.#flags.json === true ? JSON.stringify({ buildID }) : buildID);
     const names = list((request.targets ?? []).map(({ name }) => name));
-    this.#context.note(`the daemon builds ${names}; to watch: kiln attach ${shortID(buildID)}`);
+    const watch = this.#context.kiln(`attach ${shortID(buildID)}`);
+    this.#context.note(`the daemon builds ${names}; to watch: ${watch}`);
     return 0;
   }
 
@@ -221,16 +225,4 @@ const nothing: AsyncDisposable = { [Symbol.asyncDispose]: () => Promise.resolve(
 
 function unique(derivations: readonly WantedDerivation[]): WantedDerivation[] {
   return [...new Map(derivations.map((derivation) => [derivation.drvPath, derivation])).values()];
-}
-
-/** The command that keeps what the failed builders leave. */
-function retryCommand(operands: readonly string[]): string {
-  return ["kiln build", ...operands.map(quoted), "--keep-failed"].join(" ");
-}
-
-/** A word that a shell reads as it stands. */
-function quoted(word: string): string {
-  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith("#")
-    ? word
-    : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -56,16 +56,19 @@ export class ShownBuild implements Disposable {
   readonly #kind: Kind;
   readonly #flags: ProgressFlags;
   readonly #connection: StoreConnection;
+  readonly #context: CommandContext;
   readonly #reporter: Reporter;
   readonly #trace: TraceRecorder | undefined;
 
   private constructor(
     flags: ProgressFlags,
     connection: StoreConnection,
+    context: CommandContext,
     shown: { readonly kind: Kind; readonly view: BuildView; readonly reporter: Reporter },
   ) {
     this.#flags = flags;
     this.#connection = connection;
+    this.#context = context;
     this.#kind = shown.kind;
     this.#view = shown.view;
     this.#reporter = shown.reporter;
@@ -85,7 +88,7 @@ export class ShownBuild implements Disposable {
     const view = new BuildView();
     if (kind === "json") {
       const reporter = new JsonReporter(stdout, { logs });
-      return new ShownBuild(flags, connection, { kind, view, reporter });
+      return new ShownBuild(flags, connection, context, { kind, view, reporter });
     }
     const { hello } = connection;
     const { why = false, silentReuse = false, retry = () => undefined } = options;
@@ -100,10 +103,11 @@ export class ShownBuild implements Disposable {
       why,
       silentReuse,
       retry,
+      kiln: context.kiln,
       page: hello?.page,
       realDirectory: hello?.realStoreDirectory,
     });
-    return new ShownBuild(flags, connection, { kind, view, reporter });
+    return new ShownBuild(flags, connection, context, { kind, view, reporter });
   }
 
   /**
@@ -117,7 +121,8 @@ export class ShownBuild implements Disposable {
       this.#trace?.add(event);
       this.#reporter.event(event, this.#view.apply(event));
     };
-    if (hello !== undefined) await followBuild(client, id, onEvent, this.#logs());
+    if (hello !== undefined)
+      await followBuild(client, id, onEvent, { context: this.#context, logs: this.#logs() });
     else await pollBuild(client, { id, targets, storeDir }, onEvent);
     this.#reporter.close();
   }

@@ -21,12 +21,14 @@ export async function attach(
   const settings = settingsFrom(flags, context.env);
   await using connection = await openStore(settings, context, { daemonOnly: true });
   kilnOnly(connection, "list builds");
-  const build = chosen(await recentBuilds(connection.client), operands[0]);
+  const build = chosen(await recentBuilds(connection.client), operands[0], context);
   const stopped = Promise.withResolvers<never>();
   using shown = await ShownBuild.open(flags, connection, context);
   using _handling = context.interrupts.handle((signal) => {
     if (build.endedAt === null && flags.quiet !== true) {
-      shown.note(`build ${shortID(build.id)} goes on; kiln cancel ${shortID(build.id)} ends it`);
+      shown.note(
+        `build ${shortID(build.id)} goes on; ${context.kiln(`cancel ${shortID(build.id)}`)} ends it`,
+      );
     }
     stopped.reject(new ExitWith(exitCodeOfSignal(signal)));
   });
@@ -42,14 +44,15 @@ export async function attach(
 function chosen(
   builds: readonly BuildSummaryMessage[],
   word: string | undefined,
+  context: CommandContext,
 ): BuildSummaryMessage {
-  if (word !== undefined) return oneBuild(builds, word);
+  if (word !== undefined) return oneBuild(builds, word, context);
   const running = builds.filter(({ endedAt }) => endedAt === null);
   const [only, ...more] = running;
   if (only === undefined)
-    throw new KilnError("build.unknown", "no build runs", { hint: "kiln ps -a" });
+    throw new KilnError("build.unknown", "no build runs", { hint: context.kiln("ps -a") });
   if (more.length === 0) return only;
   throw new KilnError("build.ambiguous", `${running.length} builds run`, {
-    hint: `kiln attach ${list(running.map(({ id }) => shortID(id)))}`,
+    hint: `${context.kiln("attach ID")}, one of ${list(running.map(({ id }) => shortID(id)))}`,
   });
 }

@@ -20,7 +20,7 @@ export async function cancel(
   const known = connection.hello === undefined ? [] : await recentBuilds(client);
   // zb's daemon does not list its builds: there an id has to be whole.
   const ids = operands.map((word) =>
-    connection.hello === undefined ? word : oneBuild(known, word).id,
+    connection.hello === undefined ? word : oneBuild(known, word, context).id,
   );
   for (const buildID of ids) {
     await client.call("zb.cancelBuild", { buildID });

@@ -44,18 +44,22 @@ export async function derivationEnv(
       reuse: reuseWish(located.settings),
     });
     running = { client, buildID };
-    const build = await finished(connection, buildID);
+    const build = await finished(connection, buildID, context);
     running = undefined;
     stop.signal.throwIfAborted();
-    if (build.expand === undefined) throw failed(name, build);
+    if (build.expand === undefined) throw failed(name, build, context);
     print(build.expand, flags.json ?? false);
   }
 }
 
 /** The build when it has ended. */
-async function finished(connection: StoreConnection, buildID: string): Promise<BuildMessage> {
+async function finished(
+  connection: StoreConnection,
+  buildID: string,
+  context: CommandContext,
+): Promise<BuildMessage> {
   const { client, hello } = connection;
-  if (hello !== undefined) await followBuild(client, buildID, () => {});
+  if (hello !== undefined) await followBuild(client, buildID, () => {}, { context });
   for (;;) {
     const build = await client.call("zb.getBuild", { buildID });
     if (build.status !== "active") return build;
@@ -63,7 +67,7 @@ async function finished(connection: StoreConnection, buildID: string): Promise<B
   }
 }
 
-function failed(name: string, build: BuildMessage): KilnError {
+function failed(name: string, build: BuildMessage, { kiln }: CommandContext): KilnError {
   const wrong = build.results.find(({ status }) => status === "fail" || status === "error");
   const what =
     wrong === undefined
@@ -71,7 +75,7 @@ function failed(name: string, build: BuildMessage): KilnError {
       : `: ${wrong.drvPath} ${wrong.status === "fail" ? "failed" : "could not be built"}`;
   return new KilnError("build.failed", `the inputs of ${name} could not be built${what}`, {
     kind: "builder",
-    ...(wrong === undefined ? {} : { hint: `kiln log ${shortID(build.id)} ${wrong.drvPath}` }),
+    ...(wrong === undefined ? {} : { hint: kiln(`log ${shortID(build.id)} ${wrong.drvPath}`) }),
   });
 }
 

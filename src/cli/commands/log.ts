@@ -27,20 +27,20 @@ export async function log(
     throw new KilnError("daemon.foreign", "the daemon is zb's, which does not list builds");
   }
   const { client } = connection;
-  let found = await findResult(client, second === undefined ? [first] : [first, second]);
+  let found = await findResult(client, second === undefined ? [first] : [first, second], context);
   if (found.result.state === "waiting") {
-    if (flags.follow !== true) throw noLogYet(found);
+    if (flags.follow !== true) throw noLogYet(found, context);
     context.note(
       `${found.result.name} in build ${shortID(found.build.id)} waits; Ctrl-C stops following only`,
     );
     await begun(client, found);
-    found = await findResult(client, [found.build.id, found.result.drvPath]);
+    found = await findResult(client, [found.build.id, found.result.drvPath], context);
   }
   const { build, result } = found;
-  if (result.state === "skipped") throw noLogHere(found, "skipped");
+  if (result.state === "skipped") throw noLogHere(found, "skipped", context);
   const running = result.status === "active";
   if (result.logSize === 0 && !running) {
-    if (result.state === "reused") throw noLogHere(found, "reused");
+    if (result.state === "reused") throw noLogHere(found, "reused", context);
     context.note(`the builder of ${result.name} wrote nothing`);
     return;
   }
@@ -54,26 +54,30 @@ export async function log(
   await copyLog(client, found, flags.follow === true ? undefined : result.logSize, writer);
   writer.end();
   if (running && flags.follow === true) {
-    const now = await findResult(client, [build.id, result.drvPath]);
+    const now = await findResult(client, [build.id, result.drvPath], context);
     const took = now.result.durationMs === null ? "" : ` in ${duration(now.result.durationMs)}`;
     context.note(`${result.name} ${now.result.state}${took}`);
   }
 }
 
-function noLogHere({ build, result }: FoundResult, how: "reused" | "skipped"): KilnError {
+function noLogHere(
+  { build, result }: FoundResult,
+  how: "reused" | "skipped",
+  { kiln }: CommandContext,
+): KilnError {
   const what = `${result.name} was ${how} in build ${shortID(build.id)}: it has no log there`;
   return new KilnError("log.absent", what, {
     hint:
       how === "reused"
-        ? "the log is with the build that made it: kiln ps -a"
-        : `what failed before has one: kiln log ${shortID(build.id)}`,
+        ? `the log is with the build that made it: ${kiln("ps -a")}`
+        : `what failed before has one: ${kiln(`log ${shortID(build.id)}`)}`,
   });
 }
 
-function noLogYet({ build, result }: FoundResult): KilnError {
+function noLogYet({ build, result }: FoundResult, { kiln }: CommandContext): KilnError {
   const what = `${result.name} waits in build ${shortID(build.id)}: it has no log yet`;
   return new KilnError("log.absent", what, {
-    hint: `kiln log -f ${shortID(build.id)} ${result.name}`,
+    hint: kiln(`log -f ${shortID(build.id)} ${result.name}`),
   });
 }
 

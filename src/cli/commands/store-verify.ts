@@ -4,6 +4,7 @@ import { kilnOnly, openStore } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ProgressLine } from "../progress-line.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
+import { shellWord } from "../typed.ts";
 import { objectsMeant } from "../store-objects.ts";
 import { count, number, size } from "../text.ts";
 import type { DamageMessage } from "../../rpc/protocol.ts";
@@ -25,9 +26,14 @@ export async function storeVerify(
   const { contents = false, repair = false, json = false } = flags;
   const began = new Date();
   const stopped = new AbortController();
-  const rest = contents
-    ? `; go on with: kiln store verify --contents --before ${flags.before === undefined ? began.toISOString() : new Date(flags.before).toISOString()}`
-    : "";
+  /** This command on the same objects, with other flags. */
+  const again = (how: string): string => {
+    const database = flags.db === undefined ? [] : ["--db", flags.db];
+    const words = [...operands, ...database].map(shellWord);
+    return context.kiln(["store verify", how, ...words].join(" "));
+  };
+  const before = new Date(flags.before ?? began).toISOString();
+  const rest = contents ? `; go on with: ${again(`--contents --before ${before}`)}` : "";
   using _handling = context.interrupts.handle((signal) =>
     stopped.abort(new KilnError("verify.stopped", `stopped by ${signal}${rest}`)),
   );
@@ -69,7 +75,7 @@ export async function storeVerify(
   context.note(
     `looked at ${count(checked, "object")}${read}: ${sum}${mended > 0 ? `, ${number(mended)} repaired` : ""}`,
   );
-  if (bad.length > 0 && !repair) context.note("kiln store verify --repair mends what it can");
+  if (bad.length > 0 && !repair) context.note(`${again("--repair")} mends what it can`);
   return bad.length === 0 ? 0 : 1;
 }
 

@@ -151,6 +151,7 @@ async function shown(
     logs: false,
     verbose: false,
     retry: () => "kiln build .#app --keep-failed",
+    kiln: (words) => `kiln ${words}`,
     ...extra,
   });
   tell(story);

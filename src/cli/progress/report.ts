@@ -95,9 +95,14 @@ export function lastLines(result: ResultView, style: Style): string[] {
 
 /** A failure, whole: head, last lines, and where to look next. */
 export function failureBlock(
-  view: BuildView,
   result: ResultView,
-  options: { style: Style; retry: string | undefined; page?: string | undefined },
+  options: {
+    style: Style;
+    /** The command that shows its whole log. */
+    log: string;
+    retry: string | undefined;
+    page?: string | undefined;
+  },
 ): string[] {
   const { style } = options;
   const head = `${style.shape(result.state)} ${style.paint("strong", result.name.padEnd(16))}  ${failureText(result)}`;
@@ -108,8 +113,7 @@ export function failureBlock(
   const fact = (name: string, value: string): void => {
     lines.push(`  ${name.padEnd(11)}  ${value}`);
   };
-  if (result.logSize > 0)
-    fact("log", `kiln log ${shortID(view.buildID)} ${result.name}${logSize(result)}`);
+  if (result.logSize > 0) fact("log", `${options.log}${logSize(result)}`);
   if (options.page !== undefined) fact("page", options.page);
   fact("derivation", result.drvPath);
   const remedy = remedyText(result, options.retry);

@@ -40,6 +40,8 @@ export interface ReporterOptions {
   readonly verbose: boolean;
   /** The command that builds again and keeps the directories of failed builders. */
   readonly retry: () => string | undefined;
+  /** A command to be typed next, for this store. */
+  readonly kiln: (words: string) => string;
   /** Say why things are built (--why); default false. */
   readonly why?: boolean;
   /** Say nothing of a build that found everything there; default false. */
@@ -103,6 +105,11 @@ abstract class TextReporter implements Reporter {
     this.note(`kiln: ${summaryLine(view, style)}`);
   }
 
+  /** The command that shows the whole log of a result. */
+  protected logCommand({ name }: ResultView): string {
+    return this.options.kiln(`log ${shortID(this.options.view.buildID)} ${name}`);
+  }
+
   /** Where to see the build in a browser. */
   protected page(): string | undefined {
     const { page, view } = this.options;
@@ -147,11 +154,11 @@ class TreeReporter extends TextReporter {
 
   #finished(result: ResultView | undefined): void {
     if (result === undefined) return;
-    const { view, style, verbose, retry } = this.options;
+    const { style, verbose, retry } = this.options;
     const { state, name } = result;
     if (isWrong(state)) {
-      for (const line of failureBlock(view, result, { style, retry: retry(), page: this.page() }))
-        this.note(line);
+      const next = { log: this.logCommand(result), retry: retry(), page: this.page() };
+      for (const line of failureBlock(result, { style, ...next })) this.note(line);
     } else if (state === "cancelled") {
       this.note(`${style.shape(state)} ${name.padEnd(32)}  ${failureText(result)}`);
     } else if (state === "built" || state === "substituted") {
@@ -256,8 +263,7 @@ class LineReporter extends TextReporter {
     if (inActions && lines.length > 0) this.note(`::group::log of ${result.name}`);
     for (const line of lines) this.note(`${result.name}| ${line}`);
     if (inActions && lines.length > 0) this.note("::endgroup::");
-    if (result.logSize > 0)
-      this.note(`kiln: log: kiln log ${shortID(view.buildID)} ${result.name}`);
+    if (result.logSize > 0) this.note(`kiln: log: ${this.logCommand(result)}`);
     const page = this.page();
     if (page !== undefined) this.note(`kiln: page: ${page}`);
     this.note(`kiln: derivation: ${result.drvPath}`);

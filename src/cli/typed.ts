@@ -1,0 +1,25 @@
+/** Commands as they are typed, for messages that say what to type next. */
+import type { GlobalFlags } from "./settings.ts";
+
+/** The flags that have named the store, as words of a shell. */
+export function storeFlags({ store, storeSocket, config = [] }: GlobalFlags): string[] {
+  return [
+    ...(store === undefined ? [] : ["--store", shellWord(store)]),
+    ...(storeSocket === undefined ? [] : ["--store-socket", shellWord(storeSocket)]),
+    ...config.flatMap((file) => ["--config", shellWord(file)]),
+  ];
+}
+
+/** The command line that was typed, with one flag more. */
+export function typedWith(typed: readonly string[], flag: string): string {
+  const end = typed.includes("--") ? typed.indexOf("--") : typed.length;
+  const words = [...typed.slice(0, end), flag, ...typed.slice(end)];
+  return ["kiln", ...words.map(shellWord)].join(" ");
+}
+
+/** A word that a shell reads as it stands. */
+export function shellWord(word: string): string {
+  return /^[\w@%+=:,./#-]+$/.test(word) && !word.startsWith("#")
+    ? word
+    : `'${word.replaceAll("'", `'\\''`)}'`;
+}
