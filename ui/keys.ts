@@ -1,5 +1,5 @@
 /** Keys of the page: one letter each, or `g` and a letter. They rest where something is typed, and can be switched off. */
-import { useEffect, useRef } from "react";
+import { useLayoutEffect, useRef } from "react";
 
 export type Keys = Readonly<Record<string, (event: KeyboardEvent) => void>>;
 
@@ -21,7 +21,8 @@ export function setKeysOff(off: boolean): void {
 export function useKeys(keys: Keys): void {
   const current = useRef(keys);
   current.current = keys;
-  useEffect(() => {
+  // Before it is painted: who sees the page can press the key.
+  useLayoutEffect(() => {
     layers.push(current);
     return () => void layers.splice(layers.indexOf(current), 1);
   }, []);
@@ -52,6 +53,6 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.key === "g") {
     prefix = "g ";
-    prefixTimer = setTimeout(() => (prefix = ""), 1000);
+    prefixTimer = setTimeout(() => (prefix = ""), 2000);
   }
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import { duplexPair } from "node:stream";
 import { test, type TestContext } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
@@ -53,6 +54,7 @@ class Held {
   readonly handler = (held: Request): Promise<unknown> => {
     this.requests.push(held);
     this.#came();
+    if (held.signal.aborted) return Promise.reject(new Error("aborted"));
     return new Promise((resolve, reject) => {
       this.#answers.set(held.id ?? held.method, resolve);
       held.signal.addEventListener("abort", () => {
@@ -606,6 +608,50 @@ test("a client that is gone has its requests aborted at once, but all it sent is
   await peer.closed;
 });
 
+test("what a client sent before it went is carried out, although the answers to it fail", async (t) => {
+  const held = new Held();
+  const heard: unknown[] = [];
+  const { wire, peer } = await serve(t, {
+    handler: (asked) => {
+      if (asked.id === "first") return held.handler(asked);
+      heard.push(asked.method);
+      return Promise.resolve();
+    },
+    // The first request alone fills what may be held: the others are read when it has been answered.
+    limits: { heldBytes: 1000, probeInterval: 60_000 },
+  });
+  const text = "a".repeat(1000);
+  wire.send(request("first", "first", { text }));
+  await held.until(1);
+  // Most of it waits in the system, not in the stream.
+  const sent = Array.from({ length: 40 }, (_, i) => `m${i}`);
+  for (const method of sent) wire.send(request(method, undefined, { text }));
+  wire.socket.destroySoon();
+  await once(wire.socket, "close");
+  held.answer("first");
+  await peer.closed;
+  assert.deepEqual(heard, sent);
+});
+
+test("who leaves at once with a last word is heard, each time", async (t) => {
+  let heard = 0;
+  for (let round = 0; round < 200; round++) {
+    const last = Promise.withResolvers<void>();
+    const handler = ({ method }: Request): Promise<unknown> => {
+      if (method === "last") last.resolve();
+      return Promise.resolve("a".repeat(round * 10));
+    };
+    const { wire, peer } = await serve(t, { handler });
+    for (let i = 0; i < 1 + (round % 7); i++) wire.send(request("answer", i));
+    await turns(round % 4);
+    wire.send(request("answer", "x"), request("last"));
+    wire.socket.destroySoon();
+    await peer.closed;
+    if (await Promise.race([last.promise.then(() => true), turns().then(() => false)])) heard++;
+  }
+  assert.equal(heard, 200);
+});
+
 test("a client that goes away while it waits for answers is noticed", async (t) => {
   const held = new Held();
   const { wire, peer } = await serve(t, { handler: held.handler, limits: { probeInterval: 5 } });
@@ -619,7 +665,7 @@ test("a client that goes away while it waits for answers is noticed", async (t) 
   await peer.closed;
 });
 
-test("a client that goes away is noticed although its flood is not read", async (t) => {
+test("a client that goes away is noticed although its flood is not read; what it sent then starts aborted", async (t) => {
   const held = new Held();
   const { wire, peer } = await serve(t, {
     handler: held.handler,
@@ -631,6 +677,7 @@ test("a client that goes away is noticed although its flood is not read", async 
   wire.socket.destroy();
   await aborted(held.first.signal);
   await peer.closed;
+  assert.ok(held.requests.every(({ signal }) => signal.aborted));
 });
 
 test("after a framing fault running requests finish, and nothing says why", async (t) => {

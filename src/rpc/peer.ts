@@ -9,11 +9,11 @@
  *
  * How it ends: when the other side has sent its last message, or a message could not be understood, nothing more is read; running
  * requests finish and are answered; then the connection is closed. When the other side is gone altogether, running requests are
- * aborted.
+ * aborted, and what it had sent before is still read and carried out.
  */
 import type { Duplex } from "node:stream";
 import { ByteReader } from "../util/byte-reader.ts";
-import { KilnError } from "../util/kiln-error.ts";
+import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { Calls } from "./calls.ts";
 import { ErrorCode, methodNotFound, toWireError, type WireError } from "./errors.ts";
 import {
@@ -41,7 +41,8 @@ import {
   type RequestLimits,
 } from "./requests.ts";
 import { StreamSource } from "./stream-source.ts";
-import { MessageWriter, type Chunks } from "./writer.ts";
+import { catchWriteErrors } from "./write-errors.ts";
+import { interrupted, MessageWriter, type Chunks } from "./writer.ts";
 
 /** What a handler is given. */
 export interface Request {
@@ -128,6 +129,9 @@ export class Peer implements AsyncDisposable {
   readonly #clock: NodeJS.Timeout | undefined;
   #isClosing = false;
   #isInExport = false;
+  #hasReadAll = false;
+  /** Why the other side cannot be reached any more. */
+  #gone: KilnError | undefined;
 
   /** Takes over `stream` and begins to read. */
   constructor(stream: Duplex, options: PeerOptions = {}) {
@@ -143,6 +147,7 @@ export class Peer implements AsyncDisposable {
       stallTimeout: this.#limits.stallTimeout,
       onFault: (fault) => this.#onWriteFault(fault),
     });
+    catchWriteErrors(stream, (error) => this.#writer.fail(interrupted(error)));
     this.#requests = new Requests(this.#limits, (request) => void this.#handle(request));
     const shortest = Math.min(this.#limits.messageTimeout, this.#limits.exportTimeout);
     if (shortest !== Infinity) {
@@ -151,7 +156,7 @@ export class Peer implements AsyncDisposable {
     const streamClosed = new Promise<void>((resolve) => {
       if (stream.closed) resolve();
       else stream.once("close", resolve);
-    }).then(() => this.#abandon(interrupted()));
+    }).then(() => this.#onGone(interrupted()));
     this.closed = Promise.all([this.#run(), streamClosed]).then(() => undefined);
   }
 
@@ -227,6 +232,8 @@ export class Peer implements AsyncDisposable {
       if (!this.#isClosing) this.#options.onFault?.(KilnError.from(error, "socket.interrupted"));
     }
     clearInterval(this.#clock);
+    this.#hasReadAll = true;
+    if (this.#gone !== undefined) this.#abandon(this.#gone);
     // Replies came in what was read. Those that we owe can still go out.
     this.#calls.failAll(interrupted());
     // Most often it is gone, and not only done with asking.
@@ -395,11 +402,20 @@ export class Peer implements AsyncDisposable {
   }
 
   #onWriteFault(fault: KilnError): void {
-    if (!this.#isClosing) this.#options.onFault?.(fault);
-    this.destroy(fault);
+    if (!this.#isClosing && this.#gone === undefined) this.#options.onFault?.(fault);
+    if (hasCode(fault, "socket.interrupted")) this.#onGone(fault);
+    else this.destroy(fault);
   }
 
-  /** The other side is gone, or given up. */
+  /** Nothing can be answered any more. What was received is read to its end: it may say to cancel something. */
+  #onGone(fault: KilnError): void {
+    this.#gone ??= fault;
+    if (this.#hasReadAll) return this.#abandon(fault);
+    this.#requests.abortRunning(fault);
+    this.#writer.fail(fault);
+  }
+
+  /** Nothing more is read or carried out. */
   #abandon(fault: KilnError): void {
     this.#isClosing = true;
     this.#source.stop();
@@ -418,10 +434,6 @@ const cancelsNothing: WireError = {
   code: ErrorCode.invalidParams,
   message: `${cancelMethod}: params must name the id to cancel`,
 };
-
-function interrupted(): KilnError {
-  return new KilnError("socket.interrupted", "the connection was interrupted");
-}
 
 function cancelled(): KilnError {
   return new KilnError("request.cancelled", cancelledError.message);

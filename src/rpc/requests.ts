@@ -67,6 +67,7 @@ export class Requests {
   readonly #byID = new Map<string, IncomingRequest>();
   #queued = 0;
   #heldBytes = 0;
+  #abandoned: Error | undefined;
   #changeWaiters: (() => void)[] = [];
 
   /** `start` is called with each request when its turn has come. */
@@ -125,13 +126,19 @@ export class Requests {
     return request;
   }
 
-  /** Aborts what runs and drops what waits: nobody is there for the answers. */
+  /** Nobody is there for the answers: aborts what runs, and from now on what starts, which still does what takes no waiting. */
+  abortRunning(reason: Error): void {
+    this.#abandoned ??= reason;
+    for (const request of this.#running) request.abort(reason);
+  }
+
+  /** Aborts what runs and drops what waits. */
   abortAll(reason: Error): void {
     for (const { queue } of [this.#ordinary, this.#waits, this.#notifications]) {
       for (const request of queue.splice(0)) this.#forget(request);
     }
     this.#queued = 0;
-    for (const request of this.#running) request.abort(reason);
+    this.abortRunning(reason);
     this.#changed();
   }
 
@@ -162,6 +169,7 @@ export class Requests {
   #run(request: IncomingRequest): void {
     request.pool.running++;
     this.#running.add(request);
+    if (this.#abandoned !== undefined) request.abort(this.#abandoned);
     this.#start(request);
   }
 

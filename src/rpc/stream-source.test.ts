@@ -45,6 +45,16 @@ test("an error of the stream is thrown, now and again", async () => {
   await assert.rejects(source.next(), gone);
 });
 
+test("what came before an error is given before it", async () => {
+  const stream = new PassThrough();
+  const source = new StreamSource(stream);
+  const gone = new Error("gone");
+  stream.write("last words");
+  stream.destroy(gone);
+  assert.deepEqual(await source.next(), { done: false, value: Buffer.from("last words") });
+  await assert.rejects(source.next(), gone);
+});
+
 test("a stream that closes without an end was interrupted", async () => {
   const stream = new PassThrough();
   const source = new StreamSource(stream);

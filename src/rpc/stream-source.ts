@@ -1,6 +1,7 @@
 /**
  * The readable half of a stream, chunk by chunk, taken only when asked for: who does not read is not sent more. Unlike a stream's
- * own iterator it leaves the writable half alone at the end, and it can be stopped from outside.
+ * own iterator it leaves the writable half alone at the end, it gives what was received before it tells that the stream has failed,
+ * and it can be stopped from outside.
  */
 import type { Readable } from "node:stream";
 import { KilnError } from "../util/kiln-error.ts";
@@ -48,16 +49,16 @@ export class StreamSource implements AsyncIterable<Buffer>, AsyncIterator<Buffer
     this.#stream.resume();
   }
 
-  /** Not before the one before it is done. @throws the stream's error */
+  /** Not before the one before it is done. @throws the stream's error, after all that came before it */
   async next(): Promise<IteratorResult<Buffer, undefined>> {
     for (;;) {
       if (this.#ended) return { done: true, value: undefined };
-      if (this.#error !== undefined) throw this.#error;
       const chunk: Buffer | null = this.#stream.read();
       if (chunk !== null) {
         this.#waitingSince = undefined;
         return { done: false, value: chunk };
       }
+      if (this.#error !== undefined) throw this.#error;
       this.#waitingSince ??= performance.now();
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

@@ -224,6 +224,7 @@ export class MessageWriter {
   }
 }
 
-function interrupted(cause: unknown): KilnError {
+/** The fault of a connection that the other side has left. */
+export function interrupted(cause?: unknown): KilnError {
   return new KilnError("socket.interrupted", "the connection was interrupted", { cause });
 }

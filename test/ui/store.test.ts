@@ -128,6 +128,7 @@ describe("the pages of the store", { skip: needsBrowser }, () => {
 
   test("the roots are seen by all; who has the token removes one, collects and deletes, each in two steps", async () => {
     const page = await stage.look("/health/");
+    await page.getByRole("heading", { name: "Health", level: 1 }).waitFor();
     await page.keyboard.press("g");
     await page.keyboard.press("r");
     await page.getByRole("heading", { name: "Roots", level: 1 }).waitFor();
