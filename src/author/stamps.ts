@@ -3,8 +3,9 @@
  * run is not read again.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeWholeFile } from "../files/whole-file.ts";
 import { parseHash, type Hash } from "../format/hash.ts";
 import type { WalkedEntry } from "./walk.ts";
 
@@ -58,28 +59,16 @@ export class StampCache {
   }
 
   write(root: string, name: string, { stamp, hash }: StampedHash): void {
-    const file = this.#file(root, name);
-    const temporary = `${file}.${process.pid}`;
     try {
       mkdirSync(this.#folder, { recursive: true });
-      writeFileSync(temporary, `${stamp}\n${hash.sri()}\n`);
-      renameSync(temporary, file);
+      writeWholeFile(this.#file(root, name), `${stamp}\n${hash.sri()}\n`);
     } catch {
       // Next time the tree is read again, that is all.
-      removeIfPossible(temporary);
     }
   }
 
   #file(root: string, name: string): string {
     const key = createHash("sha256").update(`${root}\0${name}`).digest("hex");
     return join(this.#folder, key.slice(0, 32));
-  }
-}
-
-function removeIfPossible(file: string): void {
-  try {
-    rmSync(file, { force: true });
-  } catch {
-    // Then it was not made either.
   }
 }

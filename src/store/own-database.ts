@@ -1,7 +1,8 @@
 /** Which database is a store's own: the store directory and the database know each other's id. */
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { errorCode, fileError } from "../files/file-error.ts";
+import { writeWholeFile } from "../files/whole-file.ts";
 import type { StoreDirectory } from "../format/store-path.ts";
 import { StoreDatabase, type Durability } from "./database/open.ts";
 import type { ObjectFiles } from "./object-files.ts";
@@ -42,16 +43,8 @@ export function readStoreID(file: string): string | undefined {
 
 /** Has the store directory name its database from now on. */
 export function writeStoreID(file: string, id: string): void {
-  const unfinished = `${file}.new`;
   try {
-    const handle = openSync(unfinished, "w", 0o600);
-    try {
-      writeSync(handle, `${id}\n`);
-      fsyncSync(handle);
-    } finally {
-      closeSync(handle);
-    }
-    renameSync(unfinished, file);
+    writeWholeFile(file, `${id}\n`, { mode: 0o600, synced: true });
   } catch (error) {
     throw fileError("write", file, error);
   }

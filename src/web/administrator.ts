@@ -1,9 +1,10 @@
 /** Who may change something through the page: who has the token, and asks from the page itself. */
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { dirname } from "node:path";
 import { errorCode, fileError } from "../files/file-error.ts";
+import { writeWholeFile } from "../files/whole-file.ts";
 import { sha256 } from "../format/hash.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
@@ -16,7 +17,7 @@ export function readToken(path: string): string {
   try {
     mkdirSync(dirname(path), { recursive: true });
     const token = randomBytes(32).toString("base64url");
-    writeFileSync(path, `${token}\n`, { mode: 0o600, flag: "wx" });
+    writeWholeFile(path, `${token}\n`, { mode: 0o600, exclusive: true });
     return token;
   } catch (error) {
     if (errorCode(error) !== "EEXIST") throw fileError("write", path, error);

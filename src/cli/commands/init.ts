@@ -1,6 +1,8 @@
 /** `kiln init`: a folder where the editor knows what build files can say, without installing anything. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { attempt } from "../../files/file-error.ts";
+import { writeWholeFile } from "../../files/whole-file.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { type CommandContext, say } from "../context.ts";
 import type { GlobalFlags } from "../settings.ts";
@@ -48,11 +50,12 @@ export async function init(
   const written: string[] = [];
   const write = (name: string, text: string): void => {
     mkdirSync(dirname(join(folder, name)), { recursive: true });
-    writeFileSync(join(folder, name), text);
+    attempt("write", join(folder, name), () => writeWholeFile(join(folder, name), text));
     written.push(name);
   };
-  rmSync(join(folder, ownFolder, "types"), { recursive: true, force: true });
-  const declarations = copyDeclarations(join(folder, ownFolder, "types"));
+  const types = join(folder, ownFolder, "types");
+  rmSync(types, { recursive: true, force: true });
+  const declarations = attempt("write", types, () => copyDeclarations(types));
   write(`${ownFolder}/kiln-store.d.ts`, `export * from "./types/${declarations}";\n`);
   write(`${ownFolder}/.gitignore`, "*\n");
   const paths = { "kiln-store": [`./${ownFolder}/kiln-store.d.ts`] };
@@ -72,7 +75,16 @@ export async function init(
 
 /** Copies the declarations of what build files import, and those they need; gives the first one's place, as it is imported. */
 function copyDeclarations(target: string): string {
-  const root = declarationsOfKiln();
+  try {
+    return copyFrom(declarationsOfKiln(), target);
+  } catch (error) {
+    // Half of them would tell the editor of mistakes that are none.
+    rmSync(target, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+function copyFrom(root: string, target: string): string {
   const first = join(root, "author/api.d.ts");
   const pending = [first];
   const seen = new Set(pending);

@@ -30,6 +30,20 @@ const manifest = z.object({ dependencies: z.record(z.string(), z.string()).defau
 export async function copyPackage(target: string): Promise<void> {
   const draft = `${target}.new`;
   const old = `${target}.old`;
+  try {
+    fill(draft, target);
+  } catch (error) {
+    rmSync(draft, { recursive: true, force: true });
+    throw error;
+  }
+  rmSync(old, { recursive: true, force: true });
+  if (existsSync(target)) renameSync(target, old);
+  renameSync(draft, target);
+  rmSync(old, { recursive: true, force: true });
+}
+
+/** Makes the copy that is to be at `target`. */
+function fill(draft: string, target: string): void {
   rmSync(draft, { recursive: true, force: true });
   mkdirSync(join(draft, "bin"), { recursive: true, mode: 0o755 });
   copyFolder(join(packageRoot, "dist"), join(draft, "dist"));
@@ -40,10 +54,6 @@ export async function copyPackage(target: string): Promise<void> {
   copyFileSync(process.execPath, join(draft, "bin", "node"));
   chmodSync(join(draft, "bin", "node"), 0o755);
   writeFileSync(join(draft, "bin", "kiln"), launcher(target), { mode: 0o755 });
-  rmSync(old, { recursive: true, force: true });
-  if (existsSync(target)) renameSync(target, old);
-  renameSync(draft, target);
-  rmSync(old, { recursive: true, force: true });
 }
 
 /** One process: signals reach Kiln itself. As the checkout's `bin/kiln`, with little memory for what is young. */

@@ -8,13 +8,12 @@ import {
   mkdirSync,
   readFileSync,
   readlinkSync,
-  renameSync,
   rmSync,
   symlinkSync,
-  writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { writeWholeFile } from "../../files/whole-file.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup } from "../../util/unix-accounts.ts";
 import { copyPackage } from "./package-copy.ts";
@@ -149,10 +148,8 @@ function writeOwn(path: string, content: string, mode: number): StepOutcome {
   if (there === content) return "already";
   if (there !== undefined && !there.includes(mark)) throw taken(path);
   mkdirSync(dirname(path), { recursive: true });
-  const draft = `${path}.kiln-new`;
-  writeFileSync(draft, content, { mode });
-  chmodSync(draft, mode);
-  renameSync(draft, path);
+  writeWholeFile(path, content, { mode });
+  chmodSync(path, mode);
   return "done";
 }
 
