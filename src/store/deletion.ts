@@ -1,6 +1,6 @@
 /** Removing objects: rows first, in one transaction with the intents that say which names have to go, then the names, then the files. */
 import type { StorePath } from "../format/store-path.ts";
-import { hasCode, KilnError } from "../util/kiln-error.ts";
+import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { referrersFirst } from "./database/closure.ts";
 import { notInStore } from "./database/objects.ts";
@@ -48,17 +48,9 @@ export async function takeOut(
   parts: StoreParts,
   choose: () => readonly StorePath[],
 ): Promise<readonly StorePath[]> {
-  let isReserveSpent = false;
-  let doomed: readonly StorePath[];
-  try {
-    doomed = await forget(parts, choose);
-  } catch (error) {
-    if (!hasCode(error, "disk.full") || !parts.reserve.give()) throw error;
-    isReserveSpent = true;
-    doomed = await forget(parts, choose);
-  }
+  const doomed = await parts.reserve.spend(async () => await forget(parts, choose));
   await clearAway(parts, doomed);
-  if (isReserveSpent) void restoreReserve(parts);
+  if (parts.reserve.isSpent) void restoreReserve(parts);
   return doomed;
 }
 

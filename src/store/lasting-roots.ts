@@ -50,9 +50,17 @@ export async function addRoot(parts: StoreParts, wanted: NewRoot): Promise<Root>
   return root;
 }
 
-/** @throws KilnError `root.missing` */
+/**
+ * What a root kept can be collected from now on: so a full disk is no hindrance.
+ *
+ * @throws KilnError `root.missing`
+ */
 export async function removeRoot(parts: StoreParts, name: string): Promise<void> {
-  const isRemoved = await parts.database.durably(() => parts.lastingRoots.remove(name));
+  const { database, lastingRoots, reserve } = parts;
+  const isRemoved = await reserve.spend(
+    async () => await database.durably(() => lastingRoots.remove(name)),
+  );
+  if (reserve.isSpent) reserve.take();
   if (!isRemoved) throw new KilnError("root.missing", `there is no root ${name}`);
 }
 
@@ -66,10 +74,11 @@ export async function findRoots(parts: StoreParts): Promise<readonly Root[]> {
     .map((root) => byName.get(root.name))
     .filter((root, i) => root !== undefined && root.target !== all[i]?.target);
   if (stale.length + moved.length > 0) {
-    await parts.database.durably(() => {
+    const update = (): void => {
       for (const { name } of stale) parts.lastingRoots.remove(name);
       for (const root of moved) if (root !== undefined) parts.lastingRoots.put(root);
-    });
+    };
+    await parts.reserve.spend(async () => await parts.database.durably(update));
   }
   for (const { name } of stale) parts.log("info", `the link ${name} is gone: no root any more`);
   return kept;

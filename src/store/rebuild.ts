@@ -97,6 +97,14 @@ export async function rebuildDatabase(options: RebuildOptions): Promise<Rebuilt>
   }
 }
 
+/** Why a database that is there cannot be opened, where a new one helps. */
+const damages: ReadonlySet<string> = new Set([
+  "database.corrupt",
+  "database.directory",
+  "database.io",
+  "database.lost",
+]);
+
 function refuseSound(database: string, directory: string, storeID: string | undefined): void {
   if (lstatSync(database, { throwIfNoEntry: false }) === undefined) return;
   let fault = "";
@@ -106,8 +114,8 @@ function refuseSound(database: string, directory: string, storeID: string | unde
     if (row !== undefined && textIn(row, "quick_check") !== "ok")
       fault = textIn(row, "quick_check");
   } catch (error) {
-    // Another program's database is not for us to replace.
-    if (hasCode(error, "database.foreign") || hasCode(error, "database.newer")) throw error;
+    // What is not damaged is not for us to replace: another program's database, and one that cannot be looked at now.
+    if (!damages.has(KilnError.from(error).code)) throw error;
     return;
   }
   if (fault !== "") return;
@@ -241,12 +249,17 @@ function write(
   { directory, storeID }: { readonly directory: string; readonly storeID: string | undefined },
   objects: readonly ObjectInfo[],
 ): string {
-  using database = StoreDatabase.open(file, { directory, newID: storeID });
-  const table = new ObjectTable(database);
-  database.transaction(() => table.insert(objects, Date.now() + 1));
-  // All of it in one file.
-  database.sql.exec("pragma wal_checkpoint(truncate)");
-  return database.storeID;
+  try {
+    using database = StoreDatabase.open(file, { directory, newID: storeID });
+    const table = new ObjectTable(database);
+    database.transaction(() => table.insert(objects, Date.now() + 1));
+    // All of it in one file.
+    database.prepare("pragma wal_checkpoint(truncate)").get();
+    return database.storeID;
+  } catch (error) {
+    removeDatabase(file);
+    throw error;
+  }
 }
 
 /** Gives the database's files other names, if there are any. Gives the new name of the main one. */

@@ -19,10 +19,10 @@ export class IntentTable {
   }
 
   /** Records intents; one for the same path is replaced. */
-  record(intents: Iterable<Intent>): void {
-    this.clear(this.#late);
-    this.#late.clear();
-    const rows = Array.from(intents, ({ path, inode }) => [path, inode?.toString() ?? null]);
+  record(intents: readonly Intent[]): void {
+    this.#clearLate();
+    for (const { path } of intents) this.#late.delete(path);
+    const rows = intents.map(({ path, inode }) => [path, inode?.toString() ?? null]);
     this.#database
       .prepare(
         `insert or replace into intents (path, inode, created_at)
@@ -31,17 +31,24 @@ export class IntentTable {
       .run(Date.now(), JSON.stringify(rows));
   }
 
-  clear(paths: Iterable<StorePath>): void {
+  /** @returns how many there were */
+  clear(paths: Iterable<StorePath>): number {
     const list = [...paths];
-    if (list.length === 0) return;
-    this.#database
+    if (list.length === 0) return 0;
+    const { changes } = this.#database
       .prepare("delete from intents where path in (select value from json_each(?))")
       .run(JSON.stringify(list));
+    return Number(changes);
   }
 
   /** Has them cleared when intents are next recorded: for when nothing can be written now. */
   clearLater(paths: Iterable<StorePath>): void {
     for (const path of paths) this.#late.add(path);
+  }
+
+  /** The transaction may fail yet: only what is found cleared is done with. */
+  #clearLate(): void {
+    if (this.clear(this.#late) === 0) this.#late.clear();
   }
 
   /** All that are recorded. */
