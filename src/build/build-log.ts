@@ -9,6 +9,7 @@ import { closeSync, fchmodSync, mkdirSync, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
+import { spaceHint } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { abortable } from "./event-log.ts";
 import type { LogSink } from "./executor.ts";
@@ -193,5 +194,6 @@ function logError(path: string, error: unknown): KilnError {
     kind: "internal",
     path,
     cause: error,
+    ...(full ? { hint: spaceHint } : {}),
   });
 }

@@ -1,5 +1,5 @@
 /** How builds fail, in zb's words for the log and Kiln's for everybody else. */
-import { KilnError } from "../util/kiln-error.ts";
+import { inOneLine, KilnError } from "../util/kiln-error.ts";
 import type { Failure, ResultState } from "./events.ts";
 import type { BuildOutcome } from "./executor.ts";
 import type { Outputs } from "./plan.ts";
@@ -128,7 +128,7 @@ export function shortfallOfError(thrown: unknown, drvPath: string): Shortfall {
   }
   return {
     state: "error",
-    failure: { kind: error.kind, code, message },
+    failure: { kind: error.kind, code, message: inOneLine(error) },
     logLine: `zb internal error: build ${drvPath}: ${message}`,
   };
 }

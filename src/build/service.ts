@@ -253,7 +253,9 @@ export class BuildService implements AsyncDisposable {
       signal?.removeEventListener("abort", cancel);
       signal?.throwIfAborted();
       if (await store.isIntact(path)) return;
-      why = `building ${drvPath} did not make it (kiln log ${id})`;
+      const failed = this.results(id).find(({ failure }) => failure !== null);
+      const reason = failed?.failure == null ? "" : `: ${failed.failure.message}`;
+      why = `building ${drvPath} did not make it (kiln log ${id})${reason}`;
     }
     if (why !== "") throw new KilnError("repair.failed", why, { kind: "builder", path });
     throw new KilnError("repair.source", "no derivation that makes it is in the store", {

@@ -8,6 +8,7 @@
  * Kiln's own. Stacks are shown with --debug only.
  */
 import { EvaluationError } from "../author/evaluation-error.ts";
+import { spaceHint } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 /** Ends the command with an exit code after everything has been said already. */
@@ -51,7 +52,8 @@ export function toKilnError(thrown: unknown): KilnError {
       const verb =
         thrown.syscall === undefined ? "" : `cannot ${verbs[thrown.syscall] ?? thrown.syscall} `;
       const what = where === undefined ? words : `${verb}${where}: ${words}`;
-      return new KilnError(code, what, { kind: "internal", cause: thrown });
+      const hint = code === "disk.full" ? { hint: spaceHint } : {};
+      return new KilnError(code, what, { kind: "internal", cause: thrown, ...hint });
     }
   }
   return KilnError.from(thrown);

@@ -12,6 +12,7 @@ import {
 import { stat } from "node:fs/promises";
 import { once } from "node:events";
 import { dirname } from "node:path";
+import { attempt, fileError } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 /**
@@ -52,8 +53,10 @@ export async function writeOutput(
   }
   const inPlace = await isSpecial(name);
   const target = inPlace ? name : `${name}.${process.pid}.part`;
-  const fd = openSync(target, inPlace ? "w" : "wx", mode);
+  const fd = attempt("make", name, () => openSync(target, inPlace ? "w" : "wx", mode));
   const file = createWriteStream(target, { fd, autoClose: false });
+  let failure: KilnError | undefined;
+  file.on("error", (error) => (failure = fileError("write", name, error)));
   try {
     await writeAll(file, chunks);
     file.end();
@@ -63,7 +66,7 @@ export async function writeOutput(
   } catch (error) {
     file.destroy();
     if (!inPlace) rmSync(target, { force: true });
-    throw error;
+    throw failure ?? error;
   }
 }
 

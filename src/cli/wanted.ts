@@ -300,7 +300,7 @@ export async function checkReports(client: StoreClient): Promise<void> {
   throw new KilnError(
     first.code ?? "import.rejected",
     `the store refused ${first.storePath}: ${first.message ?? "no reason given"}${more}`,
-    { path: first.storePath },
+    { path: first.storePath, ...(first.hint === undefined ? {} : { hint: first.hint }) },
   );
 }
 

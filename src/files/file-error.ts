@@ -15,6 +15,10 @@ const codes: Readonly<Record<string, string>> = {
   ENOMEM: "process.memory",
 };
 
+/** What to do about `disk.full`, on whatever disk it is. */
+export const spaceHint =
+  "make space on that disk and try again; kiln gc --dry-run says what the store can spare";
+
 /**
  * What `fs` threw while trying to `verb` (open, read, remove …) the file at `path`, as a KilnError of kind `internal` with a code
  * `file.…` or `disk.…`, the path a person knows, and the original as its cause.
@@ -23,10 +27,12 @@ export function fileError(verb: string, path: string, thrown: unknown): KilnErro
   if (thrown instanceof KilnError) return thrown;
   const errno = errorCode(thrown);
   if (errno === undefined) return KilnError.from(thrown);
-  return new KilnError(codes[errno] ?? "disk.io", `cannot ${verb} ${path}: ${reason(thrown)}`, {
+  const code = codes[errno] ?? "disk.io";
+  return new KilnError(code, `cannot ${verb} ${path}: ${reason(thrown)}`, {
     kind: "internal",
     path,
     cause: thrown,
+    ...(code === "disk.full" ? { hint: spaceHint } : {}),
   });
 }
 

@@ -1,6 +1,6 @@
 import { statfsSync } from "node:fs";
 import { KilnError } from "../util/kiln-error.ts";
-import { attempt } from "./file-error.ts";
+import { attempt, spaceHint } from "./file-error.ts";
 
 /** Bytes that are free for this process on the file system of `place`. */
 export function freeBytes(place: string): number {
@@ -23,6 +23,6 @@ export function requireSpace(place: string, bytes: number): void {
   throw new KilnError(
     "disk.full",
     `${bytes} bytes do not fit on the disk of ${place}: ${free} are free`,
-    { kind: "internal", path: place },
+    { kind: "internal", path: place, hint: spaceHint },
   );
 }

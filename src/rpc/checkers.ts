@@ -191,6 +191,7 @@ const importReport: z.ZodType<protocol.ImportReportMessage> = z.looseObject({
   status: z.enum(["imported", "present", "rejected"]),
   code: z.string().optional(),
   message: z.string().optional(),
+  hint: z.string().optional(),
 });
 
 const listedObject = z.looseObject({ path: storePath, narSize: z.number() });

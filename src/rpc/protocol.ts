@@ -124,6 +124,8 @@ export interface ImportReportMessage {
   /** Why it was rejected. */
   readonly code?: string | undefined;
   readonly message?: string | undefined;
+  /** What to do about it. */
+  readonly hint?: string | undefined;
 }
 
 /** An object in a list. */

@@ -16,6 +16,7 @@ import {
 import { connect, createServer, type Server as NetServer, type Socket } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { isMainThread } from "node:worker_threads";
+import { spaceHint } from "../files/file-error.ts";
 import { descriptorLimit } from "../util/descriptor-limit.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
@@ -221,6 +222,7 @@ function listenError(error: unknown, path: string): KilnError {
     kind: "internal",
     path,
     cause: error,
+    ...(code === "ENOSPC" ? { hint: spaceHint } : {}),
   });
 }
 

@@ -47,6 +47,8 @@ export interface ImportReport {
   /** Why it was rejected. */
   readonly code?: string;
   readonly message?: string;
+  /** What to do about it. */
+  readonly hint?: string;
 }
 
 /** Reports beyond this many, or of more characters, are dropped, the oldest first. */
@@ -241,8 +243,9 @@ export class Importer implements ExportReceiver, AsyncDisposable {
       this.#add({ storePath, status: outcome?.status === "present" ? "present" : "imported" });
       return;
     }
-    const { code, message } = outcome.error;
-    this.#add({ storePath, status: "rejected", code, message });
+    const { code, message, hint } = outcome.error;
+    const help = hint === undefined ? {} : { hint };
+    this.#add({ storePath, status: "rejected", code, message, ...help });
     if (++this.#logged > mostLogged) return;
     const who = this.#options.user === undefined ? "" : ` from ${this.#options.user}`;
     const more = this.#logged === mostLogged ? " (no more are logged of this connection)" : "";

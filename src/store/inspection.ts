@@ -9,7 +9,7 @@ import { errorCode } from "../files/file-error.ts";
 import { freeze } from "../files/freeze.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import { storePathFor, type StorePath } from "../format/store-path.ts";
-import { hasCode, KilnError } from "../util/kiln-error.ts";
+import { hasCode, inOneLine, KilnError } from "../util/kiln-error.ts";
 import { referrersFirst } from "./database/closure.ts";
 import { isFaultOfObject, lastVerified, noteDamage, noteSound } from "./integrity.ts";
 import { ownerOfObjects } from "./object-files.ts";
@@ -189,7 +189,7 @@ async function mend(parts: StoreParts, info: ObjectInfo, damage: Damage): Promis
     parts.log("warn", `moved ${storePath}, which is damaged, to ${place}`);
     return { ...damage, repair: "quarantined" };
   } catch (error) {
-    return { ...damage, repair: "failed", failure: KilnError.from(error).message };
+    return { ...damage, repair: "failed", failure: inOneLine(error) };
   }
 }
 

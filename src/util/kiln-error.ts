@@ -47,6 +47,12 @@ export class KilnError extends Error {
   }
 }
 
+/** What a fault says in one line, where there is no place for its hint beside it. */
+export function inOneLine(thrown: unknown): string {
+  const { message, hint } = KilnError.from(thrown);
+  return hint === undefined ? message : `${message}: ${hint}`;
+}
+
 /** Whether `thrown` is a KilnError with this code. */
 export function hasCode(thrown: unknown, code: string): thrown is KilnError {
   return thrown instanceof KilnError && thrown.code === code;

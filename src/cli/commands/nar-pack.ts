@@ -2,6 +2,7 @@
 import { closeSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { resolve } from "node:path";
 import { dumpNar } from "../../files/dump.ts";
+import { attempt } from "../../files/file-error.ts";
 import { storePathOf } from "../../format/path-digest.ts";
 import { applyRewrites, type RandomAccess } from "../../format/references/rewrite.ts";
 import { SelfReferenceAnalyzer } from "../../format/references/self-references.ts";
@@ -33,11 +34,11 @@ function packSelfReferring(path: string, output: string): string {
   const before = parseStorePath(resolve(path));
   const analyzer = new SelfReferenceAnalyzer(digestOf(before));
   const unfinished = `${output}.${process.pid}.part`;
-  const file = openSync(unfinished, "wx+");
+  const file = attempt("make", output, () => openSync(unfinished, "wx+"));
   try {
     for (const chunk of dumpNar(path)) {
       analyzer.write(chunk);
-      writeWhole(file, chunk, null);
+      attempt("write", output, () => writeWhole(file, chunk, null));
     }
     const { ca, self, rewrites } = analyzer.finish();
     const after = storePathOf(directoryOf(before), nameOf(before), ca, { self, others: [] });

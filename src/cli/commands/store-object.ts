@@ -100,6 +100,8 @@ async function report(
       context.note(`error: refused ${storePath}: ${message} [${code}]`);
     else context.note(`${status === "imported" ? "imported" : "already there:"} ${storePath}`);
   }
+  const hints = reports.map(({ hint }) => hint).filter((hint) => hint !== undefined);
+  for (const hint of new Set(hints)) context.note(`try   ${hint}`);
   if (reports.some(({ status }) => status === "rejected")) throw new ExitWith(1);
 }
 

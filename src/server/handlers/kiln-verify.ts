@@ -1,5 +1,5 @@
 import type { Damage } from "../../store/inspection.ts";
-import { KilnError } from "../../util/kiln-error.ts";
+import { inOneLine } from "../../util/kiln-error.ts";
 import type { Handler, RequestContext } from "../context.ts";
 import { progressReporter } from "./progress.ts";
 
@@ -22,7 +22,6 @@ async function rebuild(damage: Damage, { builds, store, signal }: RequestContext
     return { ...damage, repair: "repaired" };
   } catch (error) {
     signal.throwIfAborted();
-    const failure = KilnError.from(error).message;
-    return { ...damage, repair: damage.repair ?? "failed", failure };
+    return { ...damage, repair: damage.repair ?? "failed", failure: inOneLine(error) };
   }
 }

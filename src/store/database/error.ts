@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { spaceHint } from "../../files/file-error.ts";
 import { freeBytes } from "../../files/free-bytes.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 
@@ -14,14 +15,19 @@ export function databaseError(thrown: unknown, path: string): KilnError {
   });
 }
 
+const full = ["disk.full", "the disk is full", spaceHint] as const;
+
 /** The hint for a damaged database. */
 export const restore =
   "restore the file from a backup, or make a new one of the objects, which are untouched: kiln store rebuild-db";
 
-function explain(thrown: unknown, path: string): [code: string, text: string, hint?: string] {
+function explain(
+  thrown: unknown,
+  path: string,
+): readonly [code: string, text: string, hint?: string] {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   const { errcode, code } = (thrown ?? {}) as { errcode?: unknown; code?: unknown };
-  if (code === "ENOSPC" || code === "EDQUOT") return ["disk.full", "the disk is full"];
+  if (code === "ENOSPC" || code === "EDQUOT") return full;
   if (code === "EROFS") return ["disk.readOnly", "the file system is read-only"];
   if (typeof errcode !== "number") return ["database.io", message];
   // The low byte of SQLite's extended code is the primary one: https://www.sqlite.org/rescode.html
@@ -31,7 +37,7 @@ function explain(thrown: unknown, path: string): [code: string, text: string, hi
       return ["database.locked", "another program has locked it"];
     case 10:
       // SQLite does not tell why it could not have the memory that it shares by a file.
-      if (isFull(path)) return ["disk.full", "the disk is full"];
+      if (isFull(path)) return full;
       return ["database.io", message];
     case 8:
       return ["database.readOnly", "it cannot be written"];
@@ -39,7 +45,7 @@ function explain(thrown: unknown, path: string): [code: string, text: string, hi
     case 26:
       return ["database.corrupt", `the file is damaged (${message})`, restore];
     case 13:
-      return ["disk.full", "the disk is full"];
+      return full;
     case 19:
       return ["database.constraint", message];
     default:
