@@ -105,7 +105,7 @@ describe("a full disk", { skip: needsWorld }, () => {
     assert.deepEqual(readdirSync(disk.world.path("/opt/build")), []);
     // What could not be written down is, when there is space.
     assert.equal((await importing(client, fresh(10))).at(-1), "imported");
-    await sound(disk);
+    await disk.sound();
     for (const drv of [little, large, log]) assert.equal(await built(client, drv), "success");
     assert.deepEqual(disk.faults(), []);
   });
@@ -219,15 +219,6 @@ describe("a full disk", { skip: needsWorld }, () => {
     assert.deepEqual(disk.faults(), []);
   });
 });
-
-/** Waits until nothing is wrong with the store. */
-async function sound(disk: SmallDisk): Promise<void> {
-  const deadline = performance.now() + 10_000;
-  while (disk.faults().length > 0 && performance.now() < deadline) {
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  assert.deepEqual(disk.faults(), []);
-}
 
 /** Waits for files that are removed in the background. */
 async function spaced(disk: SmallDisk, bytes: number): Promise<void> {

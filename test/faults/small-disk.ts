@@ -1,4 +1,5 @@
-/** A world whose `/opt` is a small disk, with a daemon that has everything on it: objects, database, logs, build directories. */
+/** A world with a small disk, by default at `/opt`, with a daemon that has everything on it: objects, database, logs, build directories. */
+import assert from "node:assert/strict";
 import { once } from "node:events";
 import { copyFileSync, existsSync, mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,24 +14,28 @@ export class SmallDisk implements AsyncDisposable {
   readonly world: World;
   #daemon: Daemon | undefined;
 
-  private constructor(world: World) {
+  readonly #place: string;
+
+  private constructor(world: World, place: string) {
     this.world = world;
+    this.#place = world.path(place);
   }
 
-  static async open(mebibytes: number): Promise<SmallDisk> {
+  /** `place` is made unless it is there; `options` are more of tmpfs's. */
+  static async open(mebibytes: number, place = "/opt", options = ""): Promise<SmallDisk> {
     const world = await World.open();
-    const options = `size=${mebibytes}m`;
+    mkdirSync(world.path(place), { recursive: true });
     const { code, stderr } = await world.run("mount", [
       "-t",
       "tmpfs",
       "-o",
-      options,
+      `size=${mebibytes}m${options}`,
       "kiln",
-      "/opt",
+      place,
     ]);
     if (code !== 0) throw new Error(`a small disk cannot be had: ${stderr}`);
     mkdirSync(world.path("/opt/build"));
-    return new SmallDisk(world);
+    return new SmallDisk(world, place);
   }
 
   get daemon(): Daemon {
@@ -59,13 +64,13 @@ export class SmallDisk implements AsyncDisposable {
     await once(this.daemon.process, "exit");
   }
 
-  /** A command of Kiln's on the disk. */
+  /** A command of Kiln's in the world. */
   async run(...args: string[]): Promise<Ended> {
     return await this.world.run(kilnProgram, args);
   }
 
   get free(): number {
-    const { bavail, bsize } = statfsSync(this.world.path("/opt"));
+    const { bavail, bsize } = statfsSync(this.#place);
     return bavail * bsize;
   }
 
@@ -96,8 +101,19 @@ export class SmallDisk implements AsyncDisposable {
     return audit({ store: this.world.path("/opt/zb/store"), database: copy }).faults;
   }
 
+  /** Waits until nothing is wrong with the store: what could not be written down is, once there is space again. */
+  async sound(tolerated?: RegExp): Promise<void> {
+    const faults = (): string[] =>
+      this.faults().filter((fault) => tolerated === undefined || !tolerated.test(fault));
+    const deadline = performance.now() + 10_000;
+    while (faults().length > 0 && performance.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    assert.deepEqual(faults(), []);
+  }
+
   get #filler(): string {
-    return join(this.world.path("/opt"), "filler");
+    return join(this.#place, "filler");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
