@@ -45,6 +45,9 @@ export class Leader implements Disposable {
 
 const hasProc = process.platform === "linux";
 
+/** So many process ids are looked at one by one rather than in the list of all. */
+const fewIds = 16;
+
 /** The builders under way. What is in the session of one of them is not a part of another build. */
 const leaders = new Set<number>();
 
@@ -57,30 +60,36 @@ interface ProcessStat {
 
 /** /proc as it is now; what is read of a process is read once. */
 class ProcessTable {
-  readonly pids: readonly number[];
   /** The process id given out last. */
   readonly #last: number;
+  #pids: readonly number[] | undefined;
   readonly #stats = new Map<number, ProcessStat | undefined>();
   readonly #environments = new Map<number, Buffer>();
 
   constructor() {
-    const names = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name));
-    const { pid: own, ppid } = process;
-    this.pids = names.map(Number).filter((pid) => pid !== own && pid !== ppid);
     const load = readFileSync("/proc/loadavg", "latin1");
     this.#last = Number(load.slice(load.lastIndexOf(" ")));
   }
 
-  /** Living processes that carry one of the marks. */
-  find(marks: Marks): number[] {
-    return this.pids.filter((pid) => this.#mayBelong(pid, marks) && this.#belongs(pid, marks));
+  get pids(): readonly number[] {
+    return (this.#pids ??= livingProcesses());
   }
 
-  /** A quick look that spares most processes a closer one. */
-  #mayBelong(pid: number, { leader }: Marks): boolean {
-    if (leader === undefined || !leader.isYoung) return true;
-    const isLater = pid >= leader.pid;
-    return this.#last >= leader.pid ? isLater : isLater || pid <= this.#last;
+  /** Living processes that carry one of the marks. */
+  find(marks: Marks): number[] {
+    return this.#candidates(marks).filter((pid) => this.#belongs(pid, marks));
+  }
+
+  /** A quick look that spares most processes a closer one: ids are given out in order, and begin anew after the highest. */
+  #candidates({ leader }: Marks): readonly number[] {
+    if (leader === undefined || !leader.isYoung) return this.pids;
+    const { pid: first } = leader;
+    const count = this.#last - first + 1;
+    if (count > 0 && count <= fewIds) return Array.from({ length: count }, (_, i) => first + i);
+    return this.pids.filter((pid) => {
+      const [isLater, isGivenOut] = [pid >= first, pid <= this.#last];
+      return count > 0 ? isLater && isGivenOut : isLater || isGivenOut;
+    });
   }
 
   #belongs(pid: number, { leader, directory, uid }: Marks): boolean {
@@ -112,6 +121,13 @@ class ProcessTable {
     }
     return environment;
   }
+}
+
+/** All but this one and its parent. */
+function livingProcesses(): number[] {
+  const { pid: own, ppid } = process;
+  const names = readdirSync("/proc").filter((name) => /^[1-9][0-9]*$/.test(name));
+  return names.map(Number).filter((pid) => pid !== own && pid !== ppid);
 }
 
 let next: Promise<ProcessTable> | undefined;
