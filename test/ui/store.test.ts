@@ -226,7 +226,7 @@ describe("all pages", { skip: needsBrowser }, () => {
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "two", level: 1 }).waitFor();
     await page.keyboard.press("l");
-    await page.waitForURL("**/result?*");
+    await page.getByRole("link", { name: "Derivation" }).waitFor();
     const first = await page.getByRole("heading", { level: 1 }).innerText();
     await page.keyboard.press(first === "one" ? "]" : "[");
     const other = first === "one" ? "two" : "one";

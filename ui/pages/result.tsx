@@ -1,7 +1,7 @@
 /** One result: what became of it, why, and its log. */
 import { type ReactElement, useState } from "react";
 import { useLocation } from "wouter";
-import { ApiError, apiUrl, useJson } from "../api.ts";
+import { ApiError, apiUrl, getJson, useJson } from "../api.ts";
 import type {
   BuildDetailMessage,
   ReasonMessage,
@@ -49,15 +49,18 @@ function Result({ data, again }: { data: ResultDetailMessage; again: () => void 
   const isOpen = ["running", "substituting", "waiting"].includes(result.state);
   const now = useNow(1000, isOpen);
   useTitle(`${marks[result.state] ?? ""} ${result.name}`.trim());
-  const siblings = useJson<BuildDetailMessage>(apiUrl(`/builds/${build.id}`)).data?.results ?? [];
-  const step = (by: number): void => {
-    const at = siblings.findIndex((other) => other.drvPath === result.drvPath);
-    const next = siblings[at + by];
+  const step = async (by: number): Promise<void> => {
+    // A daemon that does not answer is told of at the top of the page.
+    const { results } = await getJson<BuildDetailMessage>(apiUrl(`/builds/${build.id}`)).catch(
+      () => ({ results: [] }),
+    );
+    const at = results.findIndex((other) => other.drvPath === result.drvPath);
+    const next = results[at + by];
     if (next !== undefined) navigate(resultHref(build.id, next.drvPath));
   };
   useKeys({
-    "[": () => step(-1),
-    "]": () => step(1),
+    "[": () => void step(-1),
+    "]": () => void step(1),
     l: () => setTab("log"),
     c: () => void navigator.clipboard?.writeText(result.drvPath),
   });
