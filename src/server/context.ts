@@ -53,6 +53,8 @@ export interface RequestContext {
   /** Members of the message beside those of JSON-RPC. */
   readonly extra: Readonly<Record<string, unknown>>;
   readonly signal: AbortSignal;
+  /** @throws KilnError `server.closing` when no builds are begun any more */
+  readonly requireOpen: () => void;
   /** For the operator. */
   readonly log: Log;
 }

@@ -398,6 +398,8 @@ describe("an embedded server", () => {
     const { buildID } = await client.call("zb.realize", params);
     const drained = server.drain();
     await assert.rejects(client.call("zb.realize", params), /server shutting down/);
+    await assert.rejects(client.call("kiln.verify", { repair: true }), /server shutting down/);
+    assert.deepEqual((await client.call("kiln.verify", {})).damaged, []);
     await client.importStream(streamOf(home.derivation("other", ":"))); // other requests go on
     writeFileSync(go, "");
     assert.equal(await finished(client, buildID), "success");

@@ -326,9 +326,6 @@ export class Server implements AsyncDisposable {
     readonly idText?: string | undefined;
   }): Promise<unknown> {
     const { method, params, extra, signal, connection, id, idText } = request;
-    if (this.#draining && (method === "zb.realize" || method === "zb.expand")) {
-      throw new KilnError("server.closing", "server shutting down; not starting new builds");
-    }
     return await dispatch(method, params, {
       store: this.store,
       builds: this.builds,
@@ -338,6 +335,10 @@ export class Server implements AsyncDisposable {
       idText,
       extra,
       signal,
+      requireOpen: () => {
+        if (!this.#draining && this.#closing === undefined) return;
+        throw new KilnError("server.closing", "server shutting down; not starting new builds");
+      },
       log: this.#log,
     });
   }

@@ -4,7 +4,9 @@ import type { Handler } from "../context.ts";
 import { derivationsOfStore } from "./store-paths.ts";
 
 /** Starts a build of derivations and answers with its id; the build goes on by itself. */
-export const realize: Handler<"zb.realize"> = async (params, { store, builds, connection }) => {
+export const realize: Handler<"zb.realize"> = async (params, context) => {
+  const { store, builds, connection } = context;
+  context.requireOpen();
   const drvPaths = derivationsOfStore(store, params.drvPath);
   const user = nameOf(connection.caller);
   const buildID = await builds.realize({
