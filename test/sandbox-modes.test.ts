@@ -98,6 +98,14 @@ test("a path that is named is offered to those that ask, under the name that was
   }
 });
 
+test("a limit that only a sandbox holds is missed in the log and the result of a build without one", async () => {
+  await using session = new Session();
+  await session.serve(["--sandbox=0", "--max-memory=100M", "--max-log-size=1M"]);
+  const { result, log } = await session.build(session.derivation("free", "echo hi; : >$out"));
+  assert.equal(log, "*** Not limited here: memory\nhi\n");
+  assert.equal(result.isolation, "none: --sandbox=false; limits: memory by nothing here");
+});
+
 describe("a build that takes too much", () => {
   const session = new Session();
   before(async () => {
@@ -112,8 +120,11 @@ describe("a build that takes too much", () => {
   });
   after(async () => await session[Symbol.asyncDispose]());
 
-  test("is measured by what the daemon says that measures", () => {
-    assert.match(session.daemon.stderr(), /limits: memory by .+, processes by /);
+  test("is measured by what the daemon and the result say that measures", async () => {
+    const said = /limits: memory by [^n\n].+, processes by [^n\n].+$/m;
+    assert.match(session.daemon.stderr(), said);
+    const { result } = await session.build(session.derivation("modest", ": >$out"));
+    assert.match(result.isolation ?? "", said);
   });
 
   for (const [name, script, code, words] of [

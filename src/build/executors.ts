@@ -16,7 +16,7 @@ export interface ExecutorsOptions {
   /** Finds out how programs are run here. */
   readonly native: () => Promise<Native>;
   /** Runs programs whose derivations ask for it with `__noChroot=1`; default: they are like all others. */
-  readonly unisolated?: Closable | undefined;
+  readonly unisolated?: Native | undefined;
   /** Runs derivations whose system is `builtin`. */
   readonly builtin: Closable;
 }
@@ -68,7 +68,9 @@ export class Executors implements AsyncDisposable {
   async for(derivation: Derivation): Promise<Executor> {
     const { unisolated, builtin } = this.#options;
     if (derivation.system === builtinSystem) return builtin;
-    if (unisolated !== undefined && derivation.env.get("__noChroot") === "1") return unisolated;
+    if (unisolated !== undefined && derivation.env.get("__noChroot") === "1") {
+      return unisolated.executor;
+    }
     return (await this.#found()).executor;
   }
 
@@ -76,7 +78,8 @@ export class Executors implements AsyncDisposable {
   isolationOf(executor: Executor): string | undefined {
     const { unisolated, builtin } = this.#options;
     if (executor === builtin) return undefined;
-    return executor === unisolated ? "none: __noChroot=1" : this.#native?.isolation;
+    const native = executor === unisolated?.executor ? unisolated : this.#native;
+    return native?.isolation;
   }
 
   async #found(): Promise<Native> {
@@ -88,7 +91,7 @@ export class Executors implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { unisolated, builtin } = this.#options;
     const native = await this.#opening?.catch(() => undefined);
-    for (const executor of [native?.executor, unisolated, builtin]) {
+    for (const executor of [native?.executor, unisolated?.executor, builtin]) {
       await executor?.[Symbol.asyncDispose]?.();
     }
   }

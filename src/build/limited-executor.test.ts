@@ -56,6 +56,15 @@ test("an executor with limits is the same executor to look at", () => {
   assert.deepEqual([limited.name, limited.workDirectoryInside], ["fake", "/inside"]);
 });
 
+test("a log begins with the limits that nobody enforces", async () => {
+  let log = "";
+  const inner = executor(async ({ log: sink }) => sink.write(Buffer.from("words\n")));
+  const limited = new LimitedExecutor(inner, { logSize: 6 }, ["memory", "processes"]);
+  const task = taskWith((text) => (log += text));
+  await limited.run(task, new AbortController().signal);
+  assert.equal(log, "*** Not limited here: memory, processes\nwords\n");
+});
+
 test("a log is kept up to its limit, and the build ended", async () => {
   let log = "";
   const limited = new LimitedExecutor(

@@ -30,15 +30,21 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
   readonly workDirectoryInside?: string;
   readonly #executor: Executor & Partial<AsyncDisposable>;
   readonly #limits: BuildLimits;
+  readonly #unheld: readonly string[];
 
-  /** Disposing of this disposes of `executor`. */
-  constructor(executor: Executor & Partial<AsyncDisposable>, limits: BuildLimits) {
+  /** Disposing of this disposes of `executor`. `unheld` are limits that were asked for and that nobody enforces: each log begins with that. */
+  constructor(
+    executor: Executor & Partial<AsyncDisposable>,
+    limits: BuildLimits,
+    unheld: readonly string[] = [],
+  ) {
     this.name = executor.name;
     if (executor.workDirectoryInside !== undefined) {
       this.workDirectoryInside = executor.workDirectoryInside;
     }
     this.#executor = executor;
     this.#limits = limits;
+    this.#unheld = unheld;
   }
 
   warm(): void {
@@ -47,6 +53,9 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
 
   /** Rejects with `limit.…`, of kind `builder`, when the build runs into one. */
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
+    if (this.#unheld.length > 0) {
+      task.log.write(Buffer.from(`*** Not limited here: ${this.#unheld.join(", ")}\n`));
+    }
     using watch = new Watch(task.log, this.#limits);
     const stop = AbortSignal.any([signal, watch.signal]);
     const outcome = await this.#executor.run({ ...task, log: watch }, stop);

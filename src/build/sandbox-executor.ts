@@ -27,6 +27,7 @@ import type { ResolvedPath } from "./sandbox/layout.ts";
 import { endSandboxes, unmountBelow } from "./sandbox/leftovers.ts";
 import {
   describeLimits,
+  unheldLimits,
   limitBehind,
   processLimits,
   type SandboxLimits,
@@ -112,6 +113,12 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
         ([name, limit]) => limit !== undefined && line.startsWith(name),
       ),
     );
+  }
+
+  /** Limits that were asked for and that nothing enforces. */
+  get unheldLimits(): readonly string[] {
+    const { limits = {}, support } = this.#options;
+    return unheldLimits(limits, this.#hierarchies, support.tools.prlimit !== undefined);
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {

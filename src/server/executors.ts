@@ -7,7 +7,7 @@ import { type BuildLimits, LimitedExecutor } from "../build/limited-executor.ts"
 import { ProcessExecutor } from "../build/process-executor.ts";
 import { SandboxExecutor } from "../build/sandbox-executor.ts";
 import { endSandboxes } from "../build/sandbox/leftovers.ts";
-import type { SandboxLimits } from "../build/sandbox/limits.ts";
+import { type SandboxLimits, unheldLimits } from "../build/sandbox/limits.ts";
 import { checkSandboxPaths, type SandboxPath } from "../build/sandbox/paths.ts";
 import {
   describeSupport,
@@ -33,23 +33,31 @@ export async function openExecutors(
   const mode = sandboxModeOf(options);
   const limits = options.limits ?? {};
   const paths = checkSandboxPaths(options.sandboxPaths ?? new Map(), store.directory);
-  const plain = limited(plainExecutor(store), limits);
+  const unlimited = unheldLimits(limits, {}, false);
+  const plain = limited(plainExecutor(store), limits, unlimited);
+  const unisolated = (why: string): Native => ({
+    executor: plain,
+    isolation: `none: ${why}${andLimits(unlimited.map((limit) => `${limit} by nothing here`))}`,
+  });
   const without = (why: string): Native => {
-    if (limits.memory !== undefined || limits.processes !== undefined) {
-      log("warn", "memory and processes are limited in sandboxes only");
-    }
-    return { executor: plain, isolation: `none: ${why}` };
+    if (unlimited.length > 0) log("warn", "memory and processes are limited in sandboxes only");
+    return unisolated(why);
   };
   const executors = new Executors({
     builtin: limited(new BuiltinExecutor(), limits),
-    unisolated: mode === "relaxed" ? plain : undefined,
+    unisolated: mode === "relaxed" ? unisolated("__noChroot=1") : undefined,
     native: async () => {
       if (mode === "false") return without("--sandbox=false");
       const support = await probeSandbox({ directory: store.temporaryDirectory });
       if (support.available) {
         const sandbox = await sandboxExecutor(store, options, { support, paths, log });
-        if (sandbox.limitedBy.length > 0) log("info", `limits: ${sandbox.limitedBy.join(", ")}`);
-        return { executor: limited(sandbox, limits), isolation: describeSupport(support) };
+        const { limitedBy, unheldLimits: unheld } = sandbox;
+        if (limitedBy.length > 0)
+          log(unheld.length > 0 ? "warn" : "info", `limits: ${limitedBy.join(", ")}`);
+        return {
+          executor: limited(sandbox, limits, unheld),
+          isolation: describeSupport(support) + andLimits(limitedBy),
+        };
       }
       if (mode !== "auto" || store.directory !== store.realDirectory) {
         throw unavailable(support, store);
@@ -112,6 +120,14 @@ async function sandboxExecutor(
 function limited<E extends BuiltinExecutor | ProcessExecutor | SandboxExecutor>(
   executor: E,
   limits: BuildLimits & SandboxLimits,
+  unheld: readonly string[] = [],
 ): E | LimitedExecutor {
-  return Object.keys(limits).length === 0 ? executor : new LimitedExecutor(executor, limits);
+  return Object.keys(limits).length === 0
+    ? executor
+    : new LimitedExecutor(executor, limits, unheld);
+}
+
+/** What holds each limit, behind how builders are isolated. */
+function andLimits(lines: readonly string[]): string {
+  return lines.length === 0 ? "" : `; limits: ${lines.join(", ")}`;
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../util/temp.ts";
+import { hasCode } from "../../util/kiln-error.ts";
 import { BuildGroup, ownGroups } from "./control-groups.ts";
 
 test("of version 1 there is a hierarchy for each set of controllers", () => {
@@ -62,4 +63,25 @@ test("a group of version 2 is limited in all that counts, and tells what it ran 
 test("without a limit there is no group", () => {
   const hierarchy = { version: 1, directory: "/nowhere" } as const;
   assert.deepEqual(BuildGroup.make("x", {}, { memory: hierarchy, pids: hierarchy }).doors, []);
+});
+
+test("a build is not run when a limit of it cannot be set", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-groups-");
+  const hierarchy = { version: 2, directory: folder.path } as const;
+  const limits = { memory: 1000, processes: 5 };
+  const make = (): BuildGroup =>
+    BuildGroup.make("one", limits, { memory: hierarchy, pids: hierarchy });
+  // The kernel makes these files with the folder; here there are none.
+  assert.throws(
+    make,
+    (error) => hasCode(error, "limit.unset") && /memory\.max/.test(error.message),
+  );
+  assert.deepEqual(readdirSync(folder.path), []);
+  mkdirSync(join(folder.path, "one"));
+  writeFileSync(join(folder.path, "one", "memory.max"), "");
+  // That swap is not counted, and groups are not ended whole, is no reason.
+  assert.throws(make, (error) => hasCode(error, "limit.unset") && /pids\.max/.test(error.message));
+  // What is there, and does not take the limit, is.
+  mkdirSync(join(folder.path, "one", "memory.swap.max"));
+  assert.throws(make, (error) => hasCode(error, "limit.unset") && /swap\.max/.test(error.message));
 });

@@ -6,7 +6,8 @@
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
-import { errorCode } from "../../files/file-error.ts";
+import { errorCode, fileError } from "../../files/file-error.ts";
+import { KilnError } from "../../util/kiln-error.ts";
 
 /** What a build's processes may use together: bytes, and processes and threads. */
 interface GroupLimits {
@@ -94,23 +95,33 @@ export class BuildGroup implements AsyncDisposable {
     this.#groups = groups;
   }
 
-  /** Makes groups for those of the limits that there is a hierarchy for. */
+  /**
+   * Makes groups for those of the limits that there is a hierarchy for.
+   *
+   * @throws KilnError `limit.unset` when a limit cannot be set: a build is not run without one that was asked for
+   */
   static make(name: string, limits: GroupLimits, hierarchies: Hierarchies): BuildGroup {
     const wanted = [
       ["memory", limits.memory],
       ["pids", limits.processes],
     ] as const;
-    const groups = wanted.flatMap(([controller, limit]) => {
-      const hierarchy = hierarchies[controller];
-      if (limit === undefined || hierarchy === undefined) return [];
-      const directory = join(hierarchy.directory, name);
-      make(directory);
-      for (const [file, value] of settings(controller, hierarchy.version, limit)) {
-        write(join(directory, file), value);
+    const groups: MadeGroup[] = [];
+    try {
+      for (const [controller, limit] of wanted) {
+        const hierarchy = hierarchies[controller];
+        if (limit === undefined || hierarchy === undefined) continue;
+        const directory = join(hierarchy.directory, name);
+        make(directory);
+        groups.push({ controller, version: hierarchy.version, directory });
+        for (const setting of settings(controller, hierarchy.version, limit)) {
+          set(directory, setting);
+        }
       }
-      return [{ controller, version: hierarchy.version, directory }];
-    });
-    return new BuildGroup(groups);
+      return new BuildGroup(groups);
+    } catch (error) {
+      for (const { directory } of groups) remove(directory);
+      throw unset(error);
+    }
   }
 
   /** Files that a process writes "0" into to enter. */
@@ -152,20 +163,48 @@ export function sweepGroups(hierarchies: Hierarchies): void {
   }
 }
 
-function settings(controller: Controller, version: 1 | 2, limit: number): [string, string][] {
-  if (controller === "pids") return [["pids.max", String(limit)]];
+/** A file of a group and what is to be in it. Where `optional`, the kernel may not have it. */
+interface Setting {
+  readonly file: string;
+  readonly value: string;
+  readonly optional?: boolean;
+}
+
+function settings(controller: Controller, version: 1 | 2, limit: number): readonly Setting[] {
+  const value = String(limit);
+  if (controller === "pids") return [{ file: "pids.max", value }];
   if (version === 1) {
     return [
-      ["memory.limit_in_bytes", String(limit)],
+      { file: "memory.limit_in_bytes", value },
       // Memory and swap together; absent where swap is not counted.
-      ["memory.memsw.limit_in_bytes", String(limit)],
+      { file: "memory.memsw.limit_in_bytes", value, optional: true },
     ];
   }
   return [
-    ["memory.max", String(limit)],
-    ["memory.swap.max", "0"],
-    ["memory.oom.group", "1"],
+    { file: "memory.max", value },
+    { file: "memory.swap.max", value: "0", optional: true },
+    { file: "memory.oom.group", value: "1", optional: true },
   ];
+}
+
+function set(directory: string, { file, value, optional = false }: Setting): void {
+  const path = join(directory, file);
+  try {
+    // Never make one: on a directory of another file system that would look like success.
+    writeFileSync(path, value, { flag: "r+" });
+  } catch (error) {
+    if (optional && errorCode(error) === "ENOENT") return;
+    throw fileError("write", path, error);
+  }
+}
+
+function unset(error: unknown): KilnError {
+  const { message } = KilnError.from(error);
+  return new KilnError("limit.unset", `the build's limits cannot be set: ${message}`, {
+    kind: "internal",
+    hint: "kiln doctor says what enforces limits here",
+    cause: error,
+  });
 }
 
 /** Gives groups below `directory` this controller. A group that has processes of its own cannot: they are moved down first. */
@@ -188,8 +227,8 @@ function canMake({ version, directory }: Hierarchy, controller: Controller): boo
   const trial = join(directory, `${groupPrefix}trial-${process.pid}`);
   try {
     make(trial);
-    const [[file, value] = ["", ""]] = settings(controller, version, 1 << 30);
-    return write(join(trial, file), value);
+    for (const setting of settings(controller, version, 1 << 30)) set(trial, setting);
+    return true;
   } catch {
     return false;
   } finally {
@@ -201,7 +240,7 @@ function make(directory: string): void {
   try {
     mkdirSync(directory);
   } catch (error) {
-    if (errorCode(error) !== "EEXIST") throw error;
+    if (errorCode(error) !== "EEXIST") throw fileError("make", directory, error);
   }
 }
 

@@ -43,6 +43,20 @@ export function limitBehind(
   return undefined;
 }
 
+/** Those of the limits of memory and processes that nothing here can enforce. */
+export function unheldLimits(
+  limits: Pick<SandboxLimits, "memory" | "processes">,
+  hierarchies: Hierarchies,
+  hasPrlimit: boolean,
+): string[] {
+  if (hasPrlimit) return [];
+  const { memory, processes } = limits;
+  return [
+    ...(memory !== undefined && hierarchies.memory === undefined ? ["memory"] : []),
+    ...(processes !== undefined && hierarchies.pids === undefined ? ["processes"] : []),
+  ];
+}
+
 /** Says what enforces each limit: `memory by control group v1`. */
 export function describeLimits(hierarchies: Hierarchies, hasPrlimit: boolean): string[] {
   const by = (controller: Controller): string => {
