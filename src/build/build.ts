@@ -8,6 +8,7 @@ import type { EquivalenceClass } from "../store/database/realizations.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
+import { outputsOf } from "./early-outputs.ts";
 import { EventLog } from "./event-log.ts";
 import { type BuildEvent, type BuildState, type BuildTarget, wireStatus } from "./events.ts";
 import type { BuildUser, Executor } from "./executor.ts";
@@ -133,7 +134,7 @@ export class Build {
       this.#report.planned(plan);
       this.#warmUp(plan);
       await carryOutPlan(this.#settle(plan), {
-        carryOut: (planned) => carryOut(planned, this, this.#shop),
+        carryOut: (planned, early) => this.#carryOut(planned, early),
         onSkipped: (planned) => this.skip(this.result(planned)),
         replan: () => this.#replan(),
         keepGoing: this.request.keepGoing,
@@ -149,6 +150,14 @@ export class Build {
       this.#kept.dispose();
       this.events.end();
     }
+  }
+
+  #carryOut(planned: PlannedDerivation, early: (outputs: Outputs) => void): Promise<Ended> {
+    const ended = carryOut(planned, this, this.#shop, (infos) => {
+      this.choices.early.add(planned.node.drvPath, infos, ended);
+      early(outputsOf(infos));
+    });
+    return ended;
   }
 
   /** The result of a derivation, made when it is first asked for. */

@@ -11,6 +11,7 @@ import {
 } from "../store/database/realizations.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { RealizationSnapshot } from "./choose-realization.ts";
+import { EarlyOutputs } from "./early-outputs.ts";
 import type { Facts, Outputs } from "./plan.ts";
 
 /** For each path the classes that produced it; undefined stands for a source. */
@@ -20,6 +21,7 @@ export class Choices implements Facts {
   readonly done: Map<StorePath, { readonly drvHash: Hash; readonly outputs: Outputs }> = new Map();
   readonly chosen: Map<EquivalenceClass, StorePath | null> = new Map();
   readonly made: Set<EquivalenceClass> = new Set();
+  readonly early: EarlyOutputs = new EarlyOutputs();
   readonly #snapshot: RealizationSnapshot;
   /** References of what was chosen, looked up once: every closure is walked again for each derivation above it. */
   readonly #references = new Map<EquivalenceClass, readonly ReferenceClass[]>();
@@ -28,9 +30,9 @@ export class Choices implements Facts {
     this.#snapshot = snapshot;
   }
 
-  /** The path of an output of a derivation that is done. */
+  /** The path of an output of a derivation that is done, or nearly so. */
   outputOf(drvPath: StorePath, output: string): StorePath | undefined {
-    return this.done.get(drvPath)?.outputs.get(output);
+    return this.done.get(drvPath)?.outputs.get(output) ?? this.early.outputOf(drvPath, output);
   }
 
   /** The classes that are being built have no path until the result is disposed of. */

@@ -21,6 +21,7 @@ import { lastLines, logPath } from "./build-log.ts";
 import { realizationsOf } from "./choices.ts";
 import { chooseRealizations } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
+import { type Infos, outputsOf } from "./early-outputs.ts";
 import { builderEnvironment } from "./environment.ts";
 import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor } from "./expansion.ts";
@@ -40,9 +41,14 @@ import type { Ended } from "./scheduler.ts";
 import { builtinSystem } from "./system.ts";
 import type { Workshop } from "./workshop.ts";
 
-/** Reuses or builds one derivation whose inputs are there. */
-export function carryOut(planned: PlannedDerivation, build: Build, shop: Workshop): Promise<Ended> {
-  return new Job(planned, build, shop).run();
+/** Reuses or builds one derivation whose inputs are there. `onPlaced` is told of its outputs if they can be used before it has ended. */
+export function carryOut(
+  planned: PlannedDerivation,
+  build: Build,
+  shop: Workshop,
+  onPlaced: (infos: Infos) => void,
+): Promise<Ended> {
+  return new Job(planned, build, shop, onPlaced).run();
 }
 
 /** Thrown within a job to end it with this. */
@@ -63,12 +69,19 @@ class Job {
   readonly #derivation: Derivation;
   readonly #result: Result;
   readonly #signal: AbortSignal;
+  readonly #onPlaced: (infos: Infos) => void;
   /** Where the build directory was left to look at. */
   #keptAt: string | undefined;
   #recordedAt = 0;
 
-  constructor(planned: PlannedDerivation, build: Build, shop: Workshop) {
+  constructor(
+    planned: PlannedDerivation,
+    build: Build,
+    shop: Workshop,
+    onPlaced: (infos: Infos) => void,
+  ) {
     this.#planned = planned;
+    this.#onPlaced = onPlaced;
     this.#build = build;
     this.#shop = shop;
     this.#drvPath = planned.node.drvPath;
@@ -84,6 +97,7 @@ class Job {
       );
       this.#result.drvHash = drvHash;
       using _locks = await this.#lock(drvHash);
+      if (this.#needsSettledInputs(drvHash)) await this.#settleInputs();
       const reused = this.#planned.isCheck ? undefined : this.#reuse(drvHash);
       return reused ?? (await this.#make(drvHash));
     } catch (error) {
@@ -109,6 +123,20 @@ class Job {
     held.use(await derivationLocks.lock(this.#drvPath, this.#signal));
     held.use(await derivationLocks.lock(drvHash.base16(), this.#signal));
     return held.move();
+  }
+
+  /** What was made of it before can only be judged when all is known of its inputs. */
+  #needsSettledInputs(drvHash: Hash): boolean {
+    const { inputDerivations } = this.#derivation;
+    if (!this.#build.choices.early.areAmong(inputDerivations.keys())) return false;
+    if (fixedOutput(this.#derivation) !== undefined) return true;
+    const { snapshot } = this.#build;
+    return this.#classes(drvHash).some((one) => snapshot.candidates(one).length > 0);
+  }
+
+  /** Waits for inputs that were used early to be objects. */
+  async #settleInputs(): Promise<void> {
+    await this.#build.choices.early.settled(this.#derivation.inputDerivations.keys());
   }
 
   /** What is there already, be it that another build made it while this one waited. */
@@ -166,7 +194,7 @@ class Job {
     using _kept = this.#shop.store.protect(inputs);
     const user = held?.user;
     const infos = await this.#runBuilder(executor, inputs, { user, place, lock, drvHash });
-    const outputs = this.#outputsOf(infos);
+    const outputs = outputsOf(infos);
     if (this.#planned.isCheck) return this.#compare(outputs);
     this.#build.built(this.#result, { drvHash, outputs, endedAt: this.#recordedAt });
     return { outputs };
@@ -186,8 +214,10 @@ class Job {
 
   /** Closure of all inputs. */
   #inputs(): StorePath[] {
-    const { store } = this.#shop;
-    return store.closure([...this.#derivation.inputSources, ...this.#inputOutputs()]);
+    const { inputSources, inputDerivations } = this.#derivation;
+    const { early } = this.#build.choices;
+    const paths = [...inputSources, ...this.#inputOutputs()];
+    return early.closure(this.#shop.store, paths, inputDerivations.keys());
   }
 
   /** The outputs of input derivations that this one uses. */
@@ -226,6 +256,7 @@ class Job {
       using _turn = await this.#shop.registrations.acquire(this.#signal);
       held.place[Symbol.dispose]();
       this.#build.phase(this.#result, "register");
+      await this.#settleInputs();
       return await this.#register(outputs, inputs, held);
     } catch (error) {
       this.#result.builderEndedAt ??= this.#shop.clock.now();
@@ -331,6 +362,9 @@ class Job {
       buffers,
       signal: this.#signal,
       recorder: (found) => this.#record(drvHash, found),
+      onPlaced: (found) => {
+        if (!this.#planned.isCheck) this.#onPlaced(found);
+      },
     });
     for (const info of added) this.#build.added(info);
     return infos;
@@ -360,7 +394,7 @@ class Job {
       choices.producersOfInputs(this.#derivation),
     ).map((realization) => signRealization(realization, signingKeys));
     choices.check(found);
-    const outputs = this.#outputsOf(infos);
+    const outputs = outputsOf(infos);
     return () => {
       const endedAt = clock.now();
       this.#recordedAt = endedAt;
@@ -368,10 +402,6 @@ class Job {
       const row = { ...this.#result.toRow(), state: "built", endedAt, outputs };
       table.saveResult(this.#build.id, row);
     };
-  }
-
-  #outputsOf(infos: ReadonlyMap<string, ObjectInfo>): Outputs {
-    return new Map(Array.from(infos, ([name, info]) => [name, info.storePath]));
   }
 
   async #fail(shortfall: Shortfall): Promise<void> {

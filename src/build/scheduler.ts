@@ -9,8 +9,14 @@ import type { Outputs, Plan, PlannedDerivation } from "./plan.ts";
 export type Ended = { readonly outputs: Outputs } | "failed";
 
 export interface SchedulerOptions {
-  /** Reuses or builds one derivation. Must not reject. */
-  readonly carryOut: (planned: PlannedDerivation) => Promise<Ended>;
+  /**
+   * Reuses or builds one derivation. Must not reject. It calls `early` when its outputs can be used, if that is before it has ended; what
+   * waits for them is begun then, and has to see for itself how it ends.
+   */
+  readonly carryOut: (
+    planned: PlannedDerivation,
+    early: (outputs: Outputs) => void,
+  ) => Promise<Ended>;
   /** Called for each derivation that is not begun, because of a failure or of `signal`. */
   readonly onSkipped: (planned: PlannedDerivation) => void;
   /** Makes a new plan when an output has turned out to be another than was assumed. */
@@ -113,7 +119,9 @@ class Scheduler {
     const { drvPath } = planned.node;
     let ended: Ended = "failed";
     try {
-      ended = await this.#options.carryOut(planned);
+      ended = await this.#options.carryOut(planned, (outputs) => {
+        if (!isOtherThanAssumed(planned, outputs)) this.#beginEarly(drvPath);
+      });
     } catch (error) {
       this.#fault ??= { error };
       this.#isStopped = true;
@@ -135,10 +143,24 @@ class Scheduler {
     }
   }
 
-  /** Whoever waits for this one waits for one less. */
   #end(drvPath: StorePath, progress: Progress): void {
     this.#progress.set(drvPath, progress);
     this.#open.delete(drvPath);
+    this.#release(drvPath);
+  }
+
+  #beginEarly(drvPath: StorePath): void {
+    this.#release(drvPath);
+    try {
+      this.#goOn();
+    } catch (error) {
+      this.#fault ??= { error };
+      this.#stop();
+    }
+  }
+
+  /** Whoever waits for this one waits for one less. */
+  #release(drvPath: StorePath): void {
     const waiting = this.#waiting.get(drvPath) ?? [];
     this.#waiting.delete(drvPath);
     for (const dependent of waiting) {

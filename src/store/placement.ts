@@ -35,6 +35,8 @@ export interface PlaceOptions {
   readonly together?: boolean;
   /** Written in the transaction that makes them objects; in one of its own where all of them are objects already. */
   readonly alongside?: (() => void) | undefined;
+  /** Called when all of them are in place, before their names are on disk. They may have to go again. */
+  readonly onPlaced?: (() => void) | undefined;
 }
 
 /**
@@ -47,7 +49,7 @@ export async function place(
   parts: StoreParts,
   batch: readonly Candidate[],
   origin: Origin,
-  { together = false, alongside }: PlaceOptions = {},
+  { together = false, alongside, onPlaced }: PlaceOptions = {},
 ): Promise<Placed[]> {
   const outcomes: Outcomes = new Map();
   using kept = new DisposableStack();
@@ -61,7 +63,7 @@ export async function place(
     else outcomes.set(candidate, refusal);
   }
   if (together) refuseRest(batch, accepted, outcomes);
-  const how = { outcomes, together, alongside };
+  const how = { outcomes, together, alongside, onPlaced };
   const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
@@ -141,9 +143,9 @@ async function admit(
 async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside">,
+  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside" | "onPlaced">,
 ): Promise<readonly Candidate[]> {
-  const { outcomes, together, alongside } = how;
+  const { outcomes, together, alongside, onPlaced } = how;
   if (accepted.length === 0) {
     const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
     if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
@@ -153,6 +155,7 @@ async function placeAccepted(
   try {
     await Promise.all([parts.syncer.trees(accepted), recordIntents(parts, accepted)]);
     await moveIn(parts, accepted, { moved, outcomes, together });
+    onPlaced?.();
     await parts.syncer.names();
     await commit(parts, accepted, moved, alongside);
     return moved;

@@ -79,6 +79,8 @@ export interface Publication {
 export interface PublishOptions {
   /** Writes more to the database, in the transaction that makes the tree an object. */
   readonly alongside?: (() => void) | undefined;
+  /** Called when what is to be an object lies at its place, and is not one yet: that may still fail. */
+  readonly onPlaced?: (() => void) | undefined;
 }
 
 export class Store implements AsyncDisposable {
@@ -418,14 +420,14 @@ export class Store implements AsyncDisposable {
 
   async #publishLocked(
     list: readonly Publication[],
-    { alongside }: PublishOptions,
+    options: PublishOptions,
   ): Promise<("added" | "present")[]> {
     const candidates: Candidate[] = [];
     for (const { tree, info } of list) {
       await freeze(tree, ownerOfObjects());
       candidates.push({ tree, info, entries: countEntries(tree) });
     }
-    const placed = await place(this.#parts, candidates, "build", { together: true, alongside });
+    const placed = await place(this.#parts, candidates, "build", { together: true, ...options });
     return placed.map(statusOf);
   }
 }

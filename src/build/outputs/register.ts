@@ -54,6 +54,7 @@ export interface Registered {
  * Makes objects of all outputs of a derivation. The trees are used up.
  *
  * @param options.lock that of a fixed output's path, held by the caller
+ * @param options.onPlaced called when new floating outputs lie where they belong, before they are objects
  * @throws KilnError of kind `builder` for what can be no object or not the right one; what publishing throws
  */
 export async function registerOutputs(
@@ -63,6 +64,7 @@ export async function registerOutputs(
     readonly store: Store;
     readonly lock: Disposable | undefined;
     readonly recorder: Recorder;
+    readonly onPlaced?: (infos: ReadonlyMap<string, ObjectInfo>) => void;
   },
 ): Promise<Registered> {
   try {
@@ -88,9 +90,10 @@ async function register(
     readonly store: Store;
     readonly lock: Disposable | undefined;
     readonly recorder: Recorder;
+    readonly onPlaced?: (infos: ReadonlyMap<string, ObjectInfo>) => void;
   },
 ): Promise<Registered> {
-  const { store, lock, recorder } = options;
+  const { store, lock, recorder, onPlaced } = options;
   const [only] = made;
   const declared = derivation.outputs.get(defaultOutput);
   if (only !== undefined && declared?.type === "fixed") {
@@ -101,7 +104,10 @@ async function register(
   }
   const finished = await finishFloatingOutputs(made, options);
   const infos = new Map(Array.from(finished, ([name, { info }]) => [name, info]));
-  const statuses = await store.publishAll([...finished.values()], { alongside: recorder(infos) });
+  const statuses = await store.publishAll([...finished.values()], {
+    alongside: recorder(infos),
+    onPlaced: () => onPlaced?.(infos),
+  });
   return { infos, added: [...infos.values()].filter((_, i) => statuses[i] === "added") };
 }
 
