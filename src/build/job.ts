@@ -100,7 +100,12 @@ class Job {
       if (this.#needsSettledInputs(drvHash)) await this.#settleInputs();
       const reused = this.#planned.isCheck ? undefined : this.#reuse(drvHash);
       return reused ?? (await this.#make(drvHash));
-    } catch (error) {
+    } catch (thrown) {
+      // An input that got lost explains whatever went wrong.
+      const error = await this.#settleInputs().then(
+        () => thrown,
+        (lost: unknown) => lost,
+      );
       const isBegun = this.#result.state !== "waiting";
       if (!isBegun && this.#signal.aborted) {
         this.#build.skip(this.#result);
