@@ -56,8 +56,8 @@ for (const isBegun of [true, false]) {
     const { store } = bench;
     const { chain: made, begun, goOn } = await chain(bench);
     const publish = store.publishAll.bind(store);
-    store.publishAll = async (list, options = {}) => {
-      const { onPlaced, alongside } = options;
+    store.publishAll = async (list, options) => {
+      const { onPlaced, alongside } = options ?? {};
       const full = new KilnError("disk.full", "no space is left", { kind: "internal" });
       const isFirst = list.some(({ info }) => info.storePath.endsWith("-first"));
       if (!isFirst) return await publish(list, options);
