@@ -9,6 +9,7 @@
 import { statSync } from "node:fs";
 import { parseArgs } from "node:util";
 import type { StorePath } from "../src/format/store-path.ts";
+import { isBrief, many } from "../test/support/brief.ts";
 import { kilnProgram, needsWorld } from "../test/support/world.ts";
 import { middle } from "./job.ts";
 import { Bench } from "./peer.ts";
@@ -16,7 +17,7 @@ import { registerObjects } from "./registered.ts";
 
 const { values } = parseArgs({ options: { objects: { type: "string", default: "1000000" } } });
 if (needsWorld !== false) throw new Error(needsWorld);
-const count = Number(values.objects);
+const count = many(Number(values.objects));
 
 await using bench = await Bench.open("kiln");
 await bench.start();
@@ -82,5 +83,5 @@ async function time(work: () => Promise<unknown>): Promise<number> {
 function line(what: string, value: number, most: number): void {
   const text = value >= 100 ? Math.round(value) : value.toPrecision(3);
   console.log(`| ${what} | ${text} ms | ${most} ms | ${value <= most ? "met" : "MISSED"} |`);
-  if (value > most) process.exitCode = 1;
+  if (value > most && !isBrief) process.exitCode = 1;
 }

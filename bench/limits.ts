@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { makeFolder } from "./folders.ts";
+import { many } from "../test/support/brief.ts";
 import { middle } from "./job.ts";
 
 export interface Limit {
@@ -55,22 +56,22 @@ function hashing(): Limit {
   const block = randomBytes(1024 * 1024);
   const hash = createHash("sha256");
   const time = seconds(() => {
-    for (let count = 0; count < 256; count++) hash.update(block);
+    for (let count = 0; count < many(256); count++) hash.update(block);
   });
-  return { what: "SHA-256, one thread", value: (256 * 1.048576) / time, unit: "MB/s" };
+  return { what: "SHA-256, one thread", value: (many(256) * 1.048576) / time, unit: "MB/s" };
 }
 
 function writing(folder: string): Limit[] {
   const block = randomBytes(1024 * 1024);
   const file = openSync(join(folder, "large"), "w");
   const large = seconds(() => {
-    for (let count = 0; count < 512; count++) writeSync(file, block);
+    for (let count = 0; count < many(512); count++) writeSync(file, block);
     fsyncSync(file);
   });
   closeSync(file);
   const small = block.subarray(0, 4096);
   const files = seconds(() => {
-    for (let count = 0; count < 2000; count++) {
+    for (let count = 0; count < many(2000); count++) {
       const one = openSync(join(folder, `f${count}`), "wx");
       writeSync(one, small);
       closeSync(one);
@@ -78,16 +79,16 @@ function writing(folder: string): Limit[] {
   });
   const synced = openSync(join(folder, "synced"), "w");
   const syncs = seconds(() => {
-    for (let count = 0; count < 50; count++) {
+    for (let count = 0; count < many(50); count++) {
       writeSync(synced, small);
       fsyncSync(synced);
     }
   });
   closeSync(synced);
   return [
-    { what: "512 MiB written and synced", value: (512 * 1.048576) / large, unit: "MB/s" },
-    { what: "files of 4 KiB created", value: 2000 / files, unit: "files/s" },
-    { what: "fsync after 4 KiB", value: (syncs / 50) * 1000, unit: "ms" },
+    { what: "512 MiB written and synced", value: (many(512) * 1.048576) / large, unit: "MB/s" },
+    { what: "files of 4 KiB created", value: many(2000) / files, unit: "files/s" },
+    { what: "fsync after 4 KiB", value: (syncs / many(50)) * 1000, unit: "ms" },
   ];
 }
 
@@ -97,11 +98,11 @@ function database(folder: string): Limit {
   const insert = sql.prepare("insert into t (b) values (?)");
   const time = seconds(() => {
     sql.exec("begin");
-    for (let count = 0; count < 50_000; count++) insert.run(`row ${count}`);
+    for (let count = 0; count < many(50_000); count++) insert.run(`row ${count}`);
     sql.exec("commit");
   });
   sql.close();
-  return { what: "SQLite rows inserted", value: 50_000 / time, unit: "rows/s" };
+  return { what: "SQLite rows inserted", value: many(50_000) / time, unit: "rows/s" };
 }
 
 /**
@@ -109,7 +110,7 @@ function database(folder: string): Limit {
  * its builders from Node can build more of them.
  */
 async function building(folder: string): Promise<Limit> {
-  const count = 200;
+  const count = many(200);
   let next = 0;
   const lane = async (): Promise<void> => {
     while (next < count) {
@@ -125,7 +126,7 @@ async function building(folder: string): Promise<Limit> {
 
 function starting(): Limit {
   const time = seconds(() => {
-    for (let count = 0; count < 100; count++) spawnSync("/bin/true");
+    for (let count = 0; count < many(100); count++) spawnSync("/bin/true");
   });
-  return { what: "fork and exec from Node", value: 100 / time, unit: "per s" };
+  return { what: "fork and exec from Node", value: many(100) / time, unit: "per s" };
 }

@@ -1,4 +1,5 @@
 /** What Kiln must reach in each row, beside its peers or by itself, and whether it does. */
+import { isBrief } from "../test/support/brief.ts";
 import type { Unit } from "./job.ts";
 import type { Limit } from "./limits.ts";
 
@@ -69,7 +70,7 @@ export interface Verdict {
 
 /** Whether the row has met its target, and by how much it has not. */
 export function judge(row: Row, limits: readonly Limit[]): Verdict {
-  const bounds = boundsOf(row.what);
+  const bounds = isBrief ? undefined : boundsOf(row.what);
   if (bounds === undefined) return { needed: undefined, text: "", met: undefined };
   const isLess = lessIsBetter(row.unit);
   const values: number[] = [];

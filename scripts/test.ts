@@ -3,13 +3,14 @@
 //   node scripts/test.ts vectors         the conformance vectors alone (KILN_VECTORS=DIR takes them from elsewhere)
 //   node scripts/test.ts FILE…           these files
 // The tests of each folder of src/ share one process, which is much faster; those in test/ get a process each; two processes at a time.
-// Those in test/timed/, which measure, run alone.
+// Those in test/timed/, which measure, run alone. With KILN_BRIEF=1 it is the first of the files only.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isBrief } from "../test/support/brief.ts";
 
 /** A process that takes longer hangs, and is ended with all it has started. */
 const limit = 5 * 60_000;
@@ -17,12 +18,13 @@ const limit = 5 * 60_000;
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 const asked = process.argv.slice(2);
 const all = [...globSync("src/**/*.test.ts"), ...globSync("test/**/*.test.ts")].toSorted();
-const files =
+const chosen =
   asked.length === 0
     ? all
     : asked[0] === "vectors"
       ? all.filter((file) => file.startsWith("test/vectors/"))
       : asked;
+const files = isBrief ? chosen.slice(0, 1) : chosen;
 const unknown = files.filter((file) => !all.includes(file));
 if (files.length === 0 || unknown.length > 0) {
   console.error(`no such test file: ${unknown.join(", ") || asked.join(" ")}`);

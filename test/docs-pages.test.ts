@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../src/util/temp.ts";
-import { root } from "./support/document.ts";
+import { blocksRunBy, commandsOf, root } from "./support/document.ts";
 
 /** Milliseconds for npm and typedoc. */
 const limit = 240_000;
@@ -54,8 +54,11 @@ test("every link of the pages leads somewhere", async () => {
   assert.deepEqual(broken, []);
 });
 
-test("npm run docs makes the pages and the API's", { timeout: 2 * limit }, (t) => {
-  const { ok, said } = run("npm", ["run", "docs"]);
+const [command = "", ...others] = blocksRunBy(import.meta.url).flatMap(commandsOf);
+
+test(`${command} makes the pages and the API's`, { timeout: 2 * limit }, (t) => {
+  assert.deepEqual(others, []);
+  const { ok, said } = run("sh", ["-c", command]);
   if (!ok && noRegistry.test(said)) {
     t.skip("no registry can be reached");
     return;

@@ -1,47 +1,45 @@
-// The package as other projects get it: packed, installed into an empty folder as docs/library.md says, used from JavaScript and
-// TypeScript.
+// The package as other projects get it: from a registry, installed into an empty folder as the documents say, used from JavaScript
+// and TypeScript.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { removeTree } from "../src/files/remove-tree.ts";
-import { readDocument } from "./support/document.ts";
+import { blocksRunBy, readDocument, root } from "./support/document.ts";
+import { needsPackages, npmCache, packKiln, registryProgram } from "./support/registry.ts";
 
-const root = fileURLToPath(new URL("..", import.meta.url));
 /** Milliseconds for each program; together they stay below the time that a test file has. */
 const limit = 60_000;
 const program = (file: string): string => join(root, "examples/embedding", file);
 const name = "kiln-store";
-const document = readDocument("docs/library.md");
-/** The first block in that language that the document has. */
-const firstBlock = (language: string): string =>
-  new RegExp(String.raw`^\`\`\`${language}\n(.*?)^\`\`\``, "ms").exec(document)?.[1] ?? "";
+/** In docs/installing.md and in docs/library.md. */
+const [installed, added, ...others] = blocksRunBy(import.meta.url);
+/** The tsconfig.json that docs/library.md shows. */
+const [, settings = ""] = /^```json\n(.*?)^```/ms.exec(readDocument("docs/library.md")) ?? [];
 
-/** What is read of package.json and of an entry of a lock. */
-interface Manifest {
-  readonly dependencies?: Record<string, string>;
-  readonly devDependencies?: Record<string, string>;
-  readonly optionalDependencies?: Record<string, string>;
-  readonly resolved?: string;
-}
-
-describe("the package", { timeout: 240_000 }, () => {
+describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), "kiln-package-"));
   /** The project that it is installed into; has nothing else. */
   const project = join(home, "project");
   /** What is in the package. */
   let packed: string[] = [];
+  let registry: ChildProcess;
+  let address = "";
 
-  /** Runs a program in the project and gives what it wrote; it must succeed, and soon: a registry may be slow. */
-  function run(command: string, args: readonly string[], cwd = project): Buffer {
-    const { PATH = "", HOME } = process.env;
-    const path = `${dirname(process.execPath)}:${PATH}`;
-    const env = { PATH: path, HOME, TMPDIR: home, ZB_STORE_DIR: join(home, "cli/store") };
+  /** Runs a program in the project and gives what it wrote; it must succeed, and soon. */
+  function run(command: string, args: readonly string[]): Buffer {
+    const env = {
+      PATH: `${dirname(process.execPath)}:${process.env["PATH"]}`,
+      HOME: home,
+      TMPDIR: home,
+      ZB_STORE_DIR: join(home, "cli/store"),
+      npm_config_registry: address,
+    };
     const limits = { timeout: limit, killSignal: "SIGKILL", maxBuffer: 1 << 28 } as const;
-    const ended = spawnSync(command, args, { cwd, env, ...limits });
+    const ended = spawnSync(command, args, { cwd: project, env, ...limits });
     const late = ended.signal === "SIGKILL" ? ` did not end within ${limit / 1000} s` : "";
     assert.equal(
       ended.status,
@@ -51,65 +49,27 @@ describe("the package", { timeout: 240_000 }, () => {
     return ended.stdout;
   }
 
-  /**
-   * A lock for what the project depends on, with the versions that the checkout has: npm has their archives from installing the
-   * checkout, and needs to ask no registry.
-   */
-  function lockOf(manifest: Manifest, archive: string): object {
-    const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
-      packages: Record<string, Manifest>;
-    };
-    const { devDependencies: _, ...own } = packages[""] ?? {};
-    packages[`node_modules/${name}`] = { ...own, resolved: archive };
-    const needed = new Map<string, Manifest>();
-    const need = ({ dependencies, devDependencies, optionalDependencies }: Manifest): void => {
-      const names = { ...dependencies, ...devDependencies, ...optionalDependencies };
-      for (const place of Object.keys(names).map((each) => `node_modules/${each}`)) {
-        const found = packages[place];
-        if (found === undefined || needed.has(place)) continue;
-        needed.set(place, found);
-        need(found);
-        for (const [inside, manifest] of Object.entries(packages)) {
-          if (inside.startsWith(`${place}/`)) needed.set(inside, manifest);
-        }
-      }
-    };
-    need(manifest);
-    return { lockfileVersion: 3, packages: { "": manifest, ...Object.fromEntries(needed) } };
-  }
-
-  /** Does what a line of the document says. What it installs is only written down, the package as the archive. */
-  function follow(line: string, archive: string): void {
-    const [command = "", ...words] = line.replace(/\s+#.*$/, "").split(" ");
-    if (words[0] !== "install") return void run(command, words);
-    const kind = words.includes("--save-dev") ? "devDependencies" : "dependencies";
-    const names = words.slice(1).filter((word) => !word.startsWith("-"));
-    run(command, [
-      "pkg",
-      "set",
-      ...names.map((each) => `${kind}.${each}=${each === name ? archive : "*"}`),
-    ]);
-  }
-
-  before(() => {
+  before(async () => {
     mkdirSync(project);
     // What prepares the package (npm run build) came before the tests.
-    const said = run(
-      "npm",
-      ["pack", "--ignore-scripts", "--json", "--pack-destination", home],
-      root,
-    );
-    const [pack] = JSON.parse(said.toString()) as { filename: string; files: { path: string }[] }[];
-    packed = pack?.files.map(({ path }) => path) ?? [];
-    const archive = `file:../${pack?.filename}`;
-    for (const line of firstBlock("sh").trim().split("\n")) follow(line, archive);
-    const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8")) as Manifest;
-    const lock = lockOf(manifest, archive);
-    writeFileSync(join(project, "package-lock.json"), JSON.stringify(lock));
-    const quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"];
-    run("npm", ["ci", ...quiet, "--fetch-timeout=10000", "--fetch-retries=1"]);
+    const archive = packKiln(home);
+    const list = run("tar", ["--list", "--file", archive]).toString().trim().split("\n");
+    packed = list.map((file) => file.replace(/^package\//, ""));
+    registry = spawn(process.execPath, [registryProgram, archive, npmCache]);
+    const [said] = (await once(registry.stdout!, "data")) as [Buffer];
+    address = said.toString().trim();
+    run("sh", ["-ec", added!.commands]);
   });
-  after(async () => await removeTree(home));
+  after(async () => {
+    registry.stdin!.end();
+    await removeTree(home);
+  });
+
+  test("is installed as two documents say, and no others", () => {
+    assert.match(installed?.commands ?? "", /^npm install .*\nnpx kiln build\n$/);
+    assert.match(added?.commands ?? "", /^npm init/);
+    assert.deepEqual(others, []);
+  });
 
   test("has what it needs, and none of the tests", () => {
     for (const file of [
@@ -171,7 +131,7 @@ describe("the package", { timeout: 240_000 }, () => {
     cpSync(program("shout.ts"), join(project, "shout.ts"));
     const testing = 'import { evaluate } from "kiln-store/testing";\nvoid evaluate;\n';
     writeFileSync(join(project, "testing.ts"), testing);
-    writeFileSync(join(project, "tsconfig.json"), firstBlock("json"));
+    writeFileSync(join(project, "tsconfig.json"), settings);
     run("npx", ["--no", "tsc"]);
     run("npx", ["--no", "tsc", "--skipLibCheck", "false", "--exactOptionalPropertyTypes"]);
   });
@@ -195,10 +155,10 @@ describe("the package", { timeout: 240_000 }, () => {
   });
 
   test("brings the command, with which npx builds a build file of the project", () => {
-    cpSync(join(root, "examples/hello"), join(project, "hello"), { recursive: true });
-    const kiln = (...words: string[]): string => run("npx", ["--no", "kiln", ...words]).toString();
-    assert.match(kiln("version"), /^kiln \d/);
-    const output = kiln("build", "hello", "--quiet").trimEnd();
+    cpSync(join(root, "examples/hello"), project, { recursive: true });
+    assert.match(run("npx", ["--no", "kiln", "version"]).toString(), /^kiln \d/);
+    const said = run("sh", ["-ec", installed!.commands]).toString();
+    const output = said.trimEnd().split("\n").at(-1) ?? "";
     const text = readFileSync(join(root, "examples/hello/hello.txt"), "utf8");
     assert.equal(readFileSync(output, "utf8"), text);
   });

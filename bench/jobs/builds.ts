@@ -1,4 +1,5 @@
 /** Building, as a client sees it. */
+import { many } from "../../test/support/brief.ts";
 import type { Derivation } from "../../src/format/derivation/derivation.ts";
 import { inputPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
@@ -9,29 +10,31 @@ import type { Nix } from "../nix.ts";
 import { randomObject } from "../objects.ts";
 import { sandboxed } from "../peer.ts";
 
+const [wide, long, leaves, sleepers] = [many(100), many(30), many(5000), many(64)];
+
 /** Small builds: many at once, and one after the other. */
 export const builds: Job = {
   name: "builds",
   async run(bench) {
     const client = await bench.client();
     const tag = fresh("b");
-    const many = Array.from({ length: 100 }, (_, index) =>
+    const all = Array.from({ length: wide }, (_, index) =>
       shell(`${tag}-${index}`, `echo ${tag}${index} > $out`),
     );
-    const paths = await put(bench, client, many);
+    const paths = await put(bench, client, all);
     const first = await seconds(() => build(client, paths));
     const again = await seconds(() => build(client, paths));
-    const links = await put(bench, client, chainOf(30));
+    const links = await put(bench, client, chainOf(long));
     const linked = await seconds(() => build(client, links.slice(-1)));
     return figures(first, again, linked);
   },
   async nix(nix) {
     const tag = fresh("b");
-    const many = `builtins.genList (n: make "\${toString n}" "echo ${tag}\${toString n} > $out") 100`;
-    const paths = await instantiate(nix, tag, many);
+    const all = `builtins.genList (n: make "\${toString n}" "echo ${tag}\${toString n} > $out") ${wide}`;
+    const paths = await instantiate(nix, tag, all);
     const first = await seconds(() => nix.run("nix-store", ["--realise", ...paths]));
     const again = await seconds(() => nix.run("nix-store", ["--realise", ...paths]));
-    const chain = `[ (builtins.foldl' (before: n: make "chain-\${toString n}" "echo ${tag} \${toString n} \${before} > $out") "" (builtins.genList (n: n) 30)) ]`;
+    const chain = `[ (builtins.foldl' (before: n: make "chain-\${toString n}" "echo ${tag} \${toString n} \${before} > $out") "" (builtins.genList (n: n) ${long})) ]`;
     const links = await instantiate(nix, tag, chain);
     const linked = await seconds(() => nix.run("nix-store", ["--realise", ...links]));
     return figures(first, again, linked);
@@ -40,9 +43,9 @@ export const builds: Job = {
 
 function figures(first: number, again: number, linked: number): Figure[] {
   return [
-    { what: "realise 100 derivations", value: 100 / first, unit: "builds/s" },
+    { what: "realise 100 derivations", value: wide / first, unit: "builds/s" },
     { what: "realise them again", value: again, unit: "s" },
-    { what: "chain of builds, per build", value: (linked / 30) * 1000, unit: "ms" },
+    { what: "chain of builds, per build", value: (linked / long) * 1000, unit: "ms" },
   ];
 }
 
@@ -62,10 +65,10 @@ export const sandboxedBuilds: Job = {
     const timeOf = async (flags: readonly string[]): Promise<number> => {
       await bench.start(flags);
       const client = await bench.client();
-      const objects = Array.from({ length: 100 }, () => randomObject(fresh("input"), 1000));
+      const objects = Array.from({ length: many(100) }, () => randomObject(fresh("input"), 1000));
       await send(bench, client, objects);
       const inputSources = objects.map(({ path }) => path).toSorted(compareBytes);
-      const some = Array.from({ length: 5 }, () => ({
+      const some = Array.from({ length: many(5) }, () => ({
         ...shell(fresh("inputs"), "echo > $out"),
         inputSources,
       }));
@@ -78,12 +81,12 @@ export const sandboxedBuilds: Job = {
     const plain = await timeOf([]);
     const isolated = await timeOf(sandboxed);
     const client = await bench.client();
-    const links = await put(bench, client, chainOf(20));
+    const links = await put(bench, client, chainOf(many(20)));
     const linked = await seconds(() => build(client, links.slice(-1)));
     return [
       {
         what: "chain of builds in the sandbox, per build",
-        value: (linked / 20) * 1000,
+        value: (linked / many(20)) * 1000,
         unit: "ms",
       },
       {
@@ -118,13 +121,13 @@ export const outputs: Job = {
     const large = await put(bench, client, [
       shell(
         `${tag}-large`,
-        `echo ${tag} > $out; dd if=/dev/urandom bs=1M count=1 of=r 2>/dev/null; i=0; while [ $i -lt 512 ]; do cat r; i=$((i+1)); done >> $out`,
+        `echo ${tag} > $out; dd if=/dev/urandom bs=1M count=1 of=r 2>/dev/null; i=0; while [ $i -lt ${many(512)} ]; do cat r; i=$((i+1)); done >> $out`,
       ),
     ]);
     const nothing = await put(bench, client, [
       shell(
         `${tag}-none`,
-        `echo ${tag} > x; dd if=/dev/urandom bs=1M count=1 of=r 2>/dev/null; i=0; while [ $i -lt 512 ]; do cat r; i=$((i+1)); done >> x; echo > $out`,
+        `echo ${tag} > x; dd if=/dev/urandom bs=1M count=1 of=r 2>/dev/null; i=0; while [ $i -lt ${many(512)} ]; do cat r; i=$((i+1)); done >> x; echo > $out`,
       ),
     ]);
     const withOutput = await seconds(() => build(client, large));
@@ -132,13 +135,13 @@ export const outputs: Job = {
     const files = await put(bench, client, [
       shell(
         `${tag}-files`,
-        `mkdir $out; i=0; while [ $i -lt 5000 ]; do echo ${tag} $i > $out/$i; i=$((i+1)); done`,
+        `mkdir $out; i=0; while [ $i -lt ${leaves} ]; do echo ${tag} $i > $out/$i; i=$((i+1)); done`,
       ),
     ]);
     const noFiles = await put(bench, client, [
       shell(
         `${tag}-nofiles`,
-        `mkdir d; i=0; while [ $i -lt 5000 ]; do echo ${tag} $i > d/$i; i=$((i+1)); done; echo > $out`,
+        `mkdir d; i=0; while [ $i -lt ${leaves} ]; do echo ${tag} $i > d/$i; i=$((i+1)); done; echo > $out`,
       ),
     ]);
     const withFiles = await seconds(() => build(client, files));
@@ -146,12 +149,12 @@ export const outputs: Job = {
     return [
       {
         what: "after a builder that wrote 512 MiB",
-        value: (512 * 1.048576) / Math.max(0.001, withOutput - without),
+        value: (many(512) * 1.048576) / Math.max(0.001, withOutput - without),
         unit: "MB/s",
       },
       {
         what: "after a builder that wrote 5,000 files",
-        value: 5000 / Math.max(0.001, withFiles - withoutFiles),
+        value: leaves / Math.max(0.001, withFiles - withoutFiles),
         unit: "files/s",
       },
     ];
@@ -168,14 +171,14 @@ export const sleeping: Job = {
       await bench.start([`--jobs=${jobs}`].filter(() => bench.name === "kiln"));
       const client = await bench.client();
       const tag = fresh("s");
-      const all = Array.from({ length: 64 }, (_, index) =>
+      const all = Array.from({ length: sleepers }, (_, index) =>
         shell(`${tag}-${index}`, `sleep 0.25; echo ${tag} ${index} > $out`),
       );
       const paths = await put(bench, client, all);
       const time = await seconds(() => build(client, paths));
       figures.push({
         what: `64 sleeping builds, ${jobs} jobs: speed-up`,
-        value: (64 * 0.25) / time,
+        value: (sleepers * 0.25) / time,
         unit: "x",
       });
     }

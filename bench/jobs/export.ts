@@ -1,7 +1,10 @@
 /** Objects out. */
+import { many } from "../../test/support/brief.ts";
 import { type Figure, type Job, MB, receive, seconds, send } from "../job.ts";
 import { closure } from "../objects.ts";
 import { largeObject, smallObjects } from "./import.ts";
+
+const count = many(1000);
 
 /** One that is far larger than what fits into any buffer. */
 export const exportLarge: Job = {
@@ -25,19 +28,19 @@ export const exportLarge: Job = {
 export const exportSmall: Job = {
   name: "export 1,000 objects of 4 KiB",
   async run(bench) {
-    const objects = smallObjects(1000);
+    const objects = smallObjects(count);
     const client = await bench.client();
     await send(bench, client, objects);
     const paths = objects.map(({ path }) => path);
     const time = await seconds(() => receive(client, paths));
-    return [{ what: "export small objects", value: 1000 / time, unit: "objects/s" }];
+    return [{ what: "export small objects", value: count / time, unit: "objects/s" }];
   },
   async nix(nix) {
-    const objects = smallObjects(1000);
+    const objects = smallObjects(count);
     await nix.import(objects);
     const paths = objects.map(({ path }) => path);
     const time = await seconds(() => nix.export(paths));
-    return [{ what: "export small objects", value: 1000 / time, unit: "objects/s" }];
+    return [{ what: "export small objects", value: count / time, unit: "objects/s" }];
   },
 };
 
@@ -50,24 +53,24 @@ export const exportClosures: Job = {
     const client = await bench.client();
     const figures: Figure[] = [];
     for (const shape of shapes) {
-      const objects = closure(shape, 1000);
+      const objects = closure(shape, count);
       await send(bench, client, objects);
       const time = await seconds(() => receive(client, [objects.at(-1)!.path]));
-      figures.push({ what: `export a closure, ${shape}`, value: 1000 / time, unit: "objects/s" });
+      figures.push({ what: `export a closure, ${shape}`, value: count / time, unit: "objects/s" });
     }
     return figures;
   },
   async nix(nix) {
     const figures: Figure[] = [];
     for (const shape of shapes) {
-      const objects = closure(shape, 1000);
+      const objects = closure(shape, count);
       await nix.import(objects);
       const time = await seconds(async () => {
         const query = ["--query", "--requisites", objects.at(-1)!.path];
         const { stdout } = await nix.run("nix-store", query);
         await nix.export(stdout.toString().trim().split("\n") as (typeof objects)[0]["path"][]);
       });
-      figures.push({ what: `export a closure, ${shape}`, value: 1000 / time, unit: "objects/s" });
+      figures.push({ what: `export a closure, ${shape}`, value: count / time, unit: "objects/s" });
     }
     return figures;
   },

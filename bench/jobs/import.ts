@@ -1,6 +1,11 @@
 /** Objects in. */
+import { many } from "../../test/support/brief.ts";
 import { type Figure, fresh, type Job, MB, seconds, send } from "../job.ts";
 import { type Packed, randomObject } from "../objects.ts";
+
+const count = many(1000);
+const eighth = many(125);
+const files = many(2000);
 
 /** One that is far larger than what fits into any buffer; what it takes of memory, too. */
 export const importLarge: Job = {
@@ -25,7 +30,7 @@ export const importLarge: Job = {
 export const importSmall: Job = {
   name: "import 1,000 objects of 4 KiB",
   async run(bench) {
-    const objects = smallObjects(1000);
+    const objects = smallObjects(count);
     const client = await bench.client();
     const alone = await seconds(() => send(bench, client, objects));
     const lists = eightLists();
@@ -36,7 +41,7 @@ export const importSmall: Job = {
     return small(alone, together);
   },
   async nix(nix) {
-    const objects = smallObjects(1000);
+    const objects = smallObjects(count);
     const alone = await seconds(() => nix.import(objects));
     const lists = eightLists();
     const together = await seconds(() => Promise.all(lists.map((list) => nix.import(list))));
@@ -51,35 +56,39 @@ export const importTree: Job = {
     const object = largeTree();
     const client = await bench.client();
     const time = await seconds(() => send(bench, client, [object]));
-    return [{ what: "import a tree", value: 2000 / time, unit: "files/s" }];
+    return [{ what: "import a tree", value: files / time, unit: "files/s" }];
   },
   async nix(nix) {
     const object = largeTree();
     const time = await seconds(() => nix.import([object]));
-    return [{ what: "import a tree", value: 2000 / time, unit: "files/s" }];
+    return [{ what: "import a tree", value: files / time, unit: "files/s" }];
   },
 };
 
 export function largeObject(): Packed {
-  return randomObject(fresh("large"), 512 * 1024 * 1024);
+  return randomObject(fresh("large"), many(512) * 1024 * 1024);
 }
 
 export function largeTree(): Packed {
-  const sizes = Array.from({ length: 2000 }, () => 2000);
+  const sizes = Array.from({ length: files }, () => 2000);
   return randomObject(fresh("tree"), sizes);
 }
 
-export function smallObjects(count: number): Packed[] {
-  return Array.from({ length: count }, () => randomObject(fresh("small"), 4096));
+export function smallObjects(length: number): Packed[] {
+  return Array.from({ length }, () => randomObject(fresh("small"), 4096));
 }
 
 function eightLists(): Packed[][] {
-  return Array.from({ length: 8 }, () => smallObjects(125));
+  return Array.from({ length: 8 }, () => smallObjects(eighth));
 }
 
 function small(alone: number, together: number): Figure[] {
   return [
-    { what: "import small objects, one stream", value: 1000 / alone, unit: "objects/s" },
-    { what: "import small objects, 8 connections", value: 1000 / together, unit: "objects/s" },
+    { what: "import small objects, one stream", value: count / alone, unit: "objects/s" },
+    {
+      what: "import small objects, 8 connections",
+      value: (8 * eighth) / together,
+      unit: "objects/s",
+    },
   ];
 }

@@ -1,4 +1,5 @@
 /** What everybody else waits for an answer while somebody keeps the daemon busy. */
+import { many } from "../../test/support/brief.ts";
 import { Worker } from "node:worker_threads";
 import { shell } from "../../test/support/derivations.ts";
 import { build, type Figure, fresh, type Job, put, receive, send } from "../job.ts";
@@ -13,11 +14,11 @@ export const others: Job = {
     if (bench.name !== "kiln") return [];
     const client = await bench.client();
     const large = largeObject();
-    const small = smallObjects(1000);
+    const small = smallObjects(many(1000));
     const tree = largeTree();
-    const chain = closure("chain", 1000);
+    const chain = closure("chain", many(1000));
     const tag = fresh("others");
-    const derivations = Array.from({ length: 30 }, (_, index) =>
+    const derivations = Array.from({ length: many(30) }, (_, index) =>
       shell(`${tag}-${index}`, `echo ${tag} ${index} > $out`),
     );
     const works: readonly (readonly [name: string, work: () => Promise<unknown>])[] = [

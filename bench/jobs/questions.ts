@@ -1,4 +1,5 @@
 /** Asking what the store has. */
+import { many } from "../../test/support/brief.ts";
 import { fresh, type Job, seconds, send } from "../job.ts";
 import { randomObject } from "../objects.ts";
 
@@ -11,7 +12,7 @@ export const questions: Job = {
     await send(bench, client, objects);
     const ask = async (index: number): Promise<unknown> =>
       await client.call("zb.info", { path: objects[index % 200]!.path });
-    const count = 3000;
+    const count = many(3000);
     const singly = await seconds(async () => {
       for (let index = 0; index < count; index++) await ask(index);
     });

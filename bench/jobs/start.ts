@@ -1,4 +1,5 @@
 /** The daemon itself. */
+import { many } from "../../test/support/brief.ts";
 import { setTimeout as delay } from "node:timers/promises";
 import { shell } from "../../test/support/derivations.ts";
 import { build, type Figure, fresh, type Job, middle, put, seconds } from "../job.ts";
@@ -26,7 +27,7 @@ export const largeStore: Job = {
     const figures: Figure[] = [];
     for (const [count, times] of [
       [0, "no"],
-      [100_000, "100,000"],
+      [many(100_000), "100,000"],
     ] as const) {
       await bench.stop();
       registerObjects(bench.database, count);
@@ -47,16 +48,16 @@ export const largeStore: Job = {
 
 async function startTime(bench: Bench): Promise<number> {
   const times: number[] = [];
-  for (let round = 0; round < 5; round++) times.push(await bench.start());
+  for (let round = 0; round < many(5); round++) times.push(await bench.start());
   return middle(times);
 }
 
 async function twentyBuilds(bench: Bench): Promise<number> {
   const client = await bench.client();
   const times: number[] = [];
-  for (let round = 0; round < 4; round++) {
+  for (let round = 0; round < many(4); round++) {
     const tag = fresh("twenty");
-    const all = Array.from({ length: 20 }, (_, n) =>
+    const all = Array.from({ length: many(20) }, (_, n) =>
       shell(`${tag}-${n}`, `echo ${tag}${n} > $out`),
     );
     const paths = await put(bench, client, all);

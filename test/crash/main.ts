@@ -7,13 +7,14 @@
  * time, or when something was lost, half made or left behind.
  */
 import { parseArgs } from "node:util";
+import { isBrief, many } from "../support/brief.ts";
 import { randomFrom } from "../support/random.ts";
 import { killLoop } from "./kill-loop.ts";
 
 const { values } = parseArgs({
   options: { kills: { type: "string", default: "300" }, seed: { type: "string" } },
 });
-const kills = Number(values.kills);
+const kills = many(Number(values.kills));
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 console.log(`${kills} kills, seed ${seed}`);
 const { during, done, interrupted, audited, starts, work, faults } = await killLoop({
@@ -31,4 +32,5 @@ console.log(
 );
 console.log(`of that own work: median ${at(work, 0.5)}, longest ${at(work, 1)}`);
 for (const fault of faults) console.error(fault);
-if (faults.length > 0 || Math.min(...Object.values(during)) < kills / 6) process.exitCode = 1;
+const rarest = Math.min(...Object.values(during));
+if (faults.length > 0 || (!isBrief && rarest < kills / 6)) process.exitCode = 1;

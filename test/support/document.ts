@@ -1,10 +1,11 @@
 /**
  * What the documents say for the shell: blocks that are run by a test, each as the comment before it tells.
  *
- *   <!-- not run: REASON -->    is only read
+ *   <!-- run by FILE -->        is run by that test, or by .ci/run
  *   <!-- goes on: TEXT -->      one command that stays, as a daemon does; it is ready when it has written TEXT
  *   <!-- needs PROGRAM -->      is run where this program is, like the real zb
  *   <!-- exit 1 -->             the last command ends so
+ *   <!-- briefly -->            is run with KILN_BRIEF=1 (see brief.ts)
  *   <!-- run                    commands that readers do not see
  *   … -->
  *   <!-- file PATH -->          the block, of whatever language, is that file, in a folder that is there
@@ -13,7 +14,7 @@
  * then; `…` stands for anything, alone in a line for any lines; times and ids of builds may differ.
  */
 import { globSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const root: string = fileURLToPath(new URL("../..", import.meta.url));
@@ -25,9 +26,11 @@ export interface Block {
   readonly commands: string;
   /** What has to be shown; undefined where the document does not say. */
   readonly shown: readonly string[] | undefined;
-  readonly notRun: string | undefined;
+  /** The file that runs it in the place of docs-run.test.ts. */
+  readonly runBy: string | undefined;
   readonly goesOn: string | undefined;
   readonly needs: string | undefined;
+  readonly isBrief: boolean;
   readonly exit: number;
 }
 
@@ -53,9 +56,10 @@ export function blocksOf(text: string): Block[] {
     const line = text.slice(0, match.index).split("\n").length;
     const marks = {
       line,
-      notRun: /^not run: (.+)$/.exec(mark)?.[1],
+      runBy: /^run by (\S+)$/.exec(mark)?.[1],
       goesOn: /^goes on: (.+)$/.exec(mark)?.[1],
       needs: /^needs (\S+)$/.exec(mark)?.[1],
+      isBrief: mark === "briefly",
       exit: Number(/^exit (\d+)$/.exec(mark)?.[1] ?? 0),
     };
     if (file !== undefined) {
@@ -82,10 +86,26 @@ function isTyped(line: string): boolean {
 
 /** Comments before blocks for the shell that say nothing known: a mistyped mark would be a block that is run otherwise than meant. */
 export function unknownMarks(text: string): string[] {
-  const known = /^(?:not run: .+|goes on: .+|needs \S+|exit \d+|file \S+)$/;
+  const known = /^(?:run by \S+|goes on: .+|needs \S+|exit \d+|briefly|file \S+)$/;
   return [...text.matchAll(/^<!-- (.*?) -->\n+```\w+\n/gm)].flatMap(([, mark = ""]) =>
     known.test(mark) ? [] : [mark],
   );
+}
+
+/** The blocks that are marked as run by the test at this URL (its `import.meta.url`), which has to run them all. */
+export function blocksRunBy(test: string): readonly Block[] {
+  const file = relative(root, fileURLToPath(test));
+  return documents.flatMap((document) =>
+    blocksOf(readDocument(document)).filter(({ runBy }) => runBy === file),
+  );
+}
+
+/** The commands of a block, without comments and what joins them. */
+export function commandsOf({ commands }: Block): string[] {
+  return commands
+    .split("\n")
+    .flatMap((line) => line.replace(/\s+#.*$/, "").split(" && "))
+    .filter(Boolean);
 }
 
 /** Whether lines on the terminal are what the document shows. */

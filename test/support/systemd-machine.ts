@@ -32,10 +32,11 @@ const needless = [
   "systemd-udevd",
 ];
 
-/** Puts the machine together in $1, and becomes its init. Only /out is shared. */
+/** Puts the machine together in $1, and becomes its init. Only /out and the folders that follow are shared. */
 const boot = `
 set -e
 R=$1/root
+O=$1
 mkdir "$1/disk" "$R" && mount -t tmpfs tmpfs "$1/disk" && mkdir "$1/disk/up" "$1/disk/work"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$1/disk/up,workdir=$1/disk/work" "$R"
 mount -t proc proc "$R/proc" && mount -t sysfs sysfs "$R/sys"
@@ -44,13 +45,15 @@ for d in run opt dev; do mount -t tmpfs -o mode=755 tmpfs "$R/$d"; done
 mount -t tmpfs tmpfs "$R/tmp"
 for d in null zero full random urandom tty; do touch "$R/dev/$d"; mount --bind "/dev/$d" "$R/dev/$d"; done
 mkdir "$R/dev/pts" "$R/dev/shm" "$R/out" "$R/old" && ln -s /proc/self/fd "$R/dev/fd"
-mount --bind "$1" "$R/out"
-mkdir -p "$R${root}" && mount --bind "${root}" "$R${root}"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$R/dev/pts" && ln -s pts/ptmx "$R/dev/ptmx"
+mount --bind "$O" "$R/out"
+shift
+for d in "$@"; do mkdir -p "$R$d" && mount --bind "$d" "$R$d"; done
 units=$R/etc/systemd/system
 rm -rf "$units" && mkdir -p "$units/multi-user.target.wants"
 ln -s /lib/systemd/system/multi-user.target "$units/default.target"
 for unit in ${needless.join(" ")}; do ln -s /dev/null "$units/$unit.service"; done
-cp "$1/test.service" "$units/" && ln -s ../test.service "$units/multi-user.target.wants/test.service"
+cp "$O/test.service" "$units/" && ln -s ../test.service "$units/multi-user.target.wants/test.service"
 cd "$R" && pivot_root . old && umount -l /old
 exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin ${systemd} --system --show-status=no >/out/boot.log 2>&1
 `;
@@ -79,8 +82,14 @@ export const needsSystemd: string | false = (() => {
   return tried.status === 0 ? false : `systemd cannot be booted here: ${tried.stderr.trim()}`;
 })();
 
-/** Boots the machine, runs a bash script in it that finds `kiln`, and gives the lines that it has written. */
-export async function onSystemdMachine(script: string): Promise<string[]> {
+/**
+ * Boots the machine, runs a bash script in it that finds `kiln`, and gives the lines that it has written. `folders`: what the machine
+ * has beside the checkout of what may be mounted here.
+ */
+export async function onSystemdMachine(
+  script: string,
+  folders: readonly string[] = [],
+): Promise<string[]> {
   await using folder = await temporaryDirectory(tmpdir(), "kiln-systemd-");
   writeFileSync(join(folder.path, "test.service"), unit);
   writeFileSync(
@@ -100,6 +109,8 @@ export async function onSystemdMachine(script: string): Promise<string[]> {
       boot,
       "sh",
       folder.path,
+      root,
+      ...folders,
     ],
     { stdio: "inherit", timeout: limit },
   );
