@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { globSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const stamp = "dist/ui/inputs.sha256";
@@ -15,7 +16,16 @@ export async function buildPage(): Promise<void> {
   // Loaded late: it takes longer than to see that there is nothing to do.
   const { build } = await import("vite");
   await build({ configFile: join(root, "ui/vite.config.ts"), logLevel: "warn" });
+  compress();
   writeFileSync(join(root, stamp), now);
+}
+
+/** Puts beside each file of text what browsers get that take it packed. */
+function compress(): void {
+  for (const file of globSync("dist/ui/static/*.{js,css,svg}", { cwd: root })) {
+    const path = join(root, file);
+    writeFileSync(`${path}.gz`, gzipSync(readFileSync(path), { level: 9 }));
+  }
 }
 
 /** A digest of all that the page is made of. */

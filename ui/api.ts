@@ -1,5 +1,5 @@
 /** The page's way to the daemon: the HTTP API and nothing else. */
-import { useEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useState } from "react";
 import type { ErrorMessage } from "../src/web/api/messages.ts";
 
 export type * from "../src/web/api/messages.ts";
@@ -95,7 +95,8 @@ export interface Asked<T> {
 export function useJson<T>(url: string | null): Asked<T> {
   const [state, setState] = useState<{ url: string | null; data?: T; error?: Error }>({ url });
   const [count, setCount] = useState(0);
-  useEffect(() => {
+  // Not after the page has been drawn, which can take a while: the answer may be here already.
+  useLayoutEffect(() => {
     if (url === null) return undefined;
     const abort = new AbortController();
     getJson<T>(url, abort.signal).then(

@@ -1,12 +1,30 @@
 // How the page is built: static files that need nothing but their own origin.
 import { fileURLToPath } from "node:url";
-import react from "@vitejs/plugin-react";
-import { defineConfig, type UserConfig } from "vite";
+import { defineConfig, type Plugin, type UserConfig } from "vite";
+
+/** Names the fonts in the shell: else browsers ask for them when the first text is there, which is then drawn twice. */
+const preloadFonts: Plugin = {
+  name: "preload-fonts",
+  transformIndexHtml: (_html, { bundle = {} }) =>
+    Object.keys(bundle)
+      .filter((name) => name.endsWith(".woff2"))
+      .map((name) => ({
+        tag: "link",
+        attrs: {
+          rel: "preload",
+          as: "font",
+          type: "font/woff2",
+          href: `/${name}`,
+          crossorigin: true,
+        },
+        injectTo: "head",
+      })),
+};
 
 const config: UserConfig = defineConfig({
   root: fileURLToPath(new URL(".", import.meta.url)),
   base: "/",
-  plugins: [react()],
+  plugins: [preloadFonts],
   build: {
     outDir: fileURLToPath(new URL("../dist/ui", import.meta.url)),
     assetsDir: "static",

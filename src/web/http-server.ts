@@ -248,9 +248,10 @@ function addStaticFiles(app: FastifyInstance): void {
     prefix: "/static/",
     index: false,
     cacheControl: false,
+    preCompressed: true,
     setHeaders: (response, path) => {
       // Most names tell what is in the file.
-      const isForGood = /-[\w-]{8}\.\w+$/.test(path);
+      const isForGood = /-[\w-]{8}\.\w+(?:\.gz)?$/.test(path);
       const howLong = isForGood ? "max-age=31536000, immutable" : "max-age=3600";
       response.header("cache-control", `public, ${howLong}`);
     },

@@ -3,6 +3,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { parseStorePath, isDerivationPath, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { WebContext } from "./context.ts";
+import { preloadHeader } from "./first-questions.ts";
 import { escapeHtml, shell } from "./page.ts";
 import { rawLog } from "./raw-log.ts";
 import { gone, recordOf, sendBytes } from "./reply.ts";
@@ -28,7 +29,9 @@ export function addPageRoutes(app: FastifyInstance, { server }: WebContext): voi
     const inspected = server.builds.records.inspect(request.params.id);
     if (inspected === undefined)
       return sendShell(reply, 404, searchForm("There is no such build."));
-    const logs = inspected.results.map(
+    // Most results of a large build were there, and have no log: the page comes sooner without them.
+    const ran = inspected.results.filter(({ builderStartedAt }) => builderStartedAt !== undefined);
+    const logs = ran.map(
       ({ drvPath, name }) =>
         `<li><a href="/build/${request.params.id}/log?drvPath=${encodeURIComponent(drvPath)}">log of ${escapeHtml(name)}</a>`,
     );
@@ -57,6 +60,8 @@ export function addPageRoutes(app: FastifyInstance, { server }: WebContext): voi
 
 /** The page's shell, for an address that shows something only if that is there. */
 export function sendShell(reply: FastifyReply, status: number, noScript: string): FastifyReply {
+  const preload = status === 200 ? preloadHeader(reply.request.url) : undefined;
+  if (preload !== undefined) reply.header("link", preload);
   return reply
     .code(status)
     .type("text/html; charset=utf-8")

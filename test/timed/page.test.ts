@@ -84,7 +84,7 @@ describe("with a slow processor, the page", { skip }, () => {
       "shows the folded graph of 1,000 derivations",
       2000,
       () => `/build/${wideID}/`,
-      (page: Page) => page.locator(".react-flow__node").first().waitFor(),
+      (page: Page) => page.locator("#graph .node").first().waitFor(),
     ],
     [
       "opens a log of 1,000,000 lines at any of them",

@@ -4,16 +4,13 @@ import { globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { gzipSync } from "node:zlib";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pages = join(root, "dist/ui");
 
-/** Bytes of the page's files of this name as they are packed; `**` of their hash. */
-function packed(pattern: string): number {
-  const files = globSync(`static/${pattern}`, { cwd: pages });
-  assert.ok(files.length > 0, `no ${pattern}: node scripts/build.ts --clean makes the page`);
-  return Math.max(...files.map((file) => gzipSync(readFileSync(join(pages, file))).length));
+/** Bytes of a file of the page as browsers get it. */
+function packed(name: string): number {
+  return readFileSync(join(pages, "static", `${name}.gz`)).length;
 }
 
 describe("the page's files", () => {
@@ -21,8 +18,8 @@ describe("the page's files", () => {
   const loaded = [...shell.matchAll(/(?:src|href)="\/static\/([^"]+\.(js|css))"/g)];
 
   for (const [kind, most] of [
-    ["js", 110_000],
-    ["css", 12_000],
+    ["js", 45_000],
+    ["css", 7_000],
   ] as const) {
     test(`take at most ${most / 1000} kB of ${kind} to begin with`, () => {
       const names = loaded.filter(([, , ending]) => ending === kind).map(([, name = ""]) => name);
@@ -31,12 +28,6 @@ describe("the page's files", () => {
       assert.ok(size <= most, `${names.join(" ")}: ${size} bytes packed`);
     });
   }
-
-  test("take at most 70 kB more for a graph, whose layout is loaded only with one", () => {
-    const size = packed("graph-*.js") + packed("layout-*.js");
-    assert.ok(size <= 70_000, `${size} bytes packed`);
-    for (const [, name = ""] of loaded) assert.doesNotMatch(name, /elk|graph|layout/);
-  });
 
   test("have two fonts of their own, and nothing from elsewhere", () => {
     const fonts = globSync("static/*.woff2", { cwd: pages }).map((file) => basename(file));

@@ -107,7 +107,7 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     for (const look of looks.filter((_, i) => i === 0 || i === 3)) {
       const other = await stage.look(`/build/${id}/`, look);
       await other.locator("#graph").scrollIntoViewIfNeeded();
-      await other.locator(".react-flow__node").first().waitFor();
+      await other.locator("#graph .node").first().waitFor();
       await checkAccess(other);
       await other.context().close();
     }
@@ -155,17 +155,17 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     const id = await stage.built([...middles, top]);
     const page = await stage.look(`/build/${id}/`);
     const begun = performance.now();
-    await page.locator(".react-flow__node").first().waitFor();
+    await page.locator("#graph .node").first().waitFor();
     const took = performance.now() - begun;
     assert.ok(took < 6000, `drawn after ${took} ms`);
-    const nodes = await page.locator(".react-flow__node").count();
+    const nodes = await page.locator("#graph .node").count();
     assert.ok(nodes >= 10 && nodes <= 160, `${nodes} nodes`);
     await page
       .getByText("1,000, of which 990 folded")
       .or(page.getByText("1000, of which 990 folded"))
       .waitFor();
     await page.getByText("990 reused").nth(1).waitFor();
-    await page.locator(".react-flow__node", { hasText: "top" }).click();
+    await page.locator("#graph .node", { hasText: "top" }).click();
     await page.getByRole("heading", { name: "top", level: 1 }).waitFor();
     await page.context().close();
     stage.checkComplaints();
@@ -176,11 +176,11 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     const b = stage.derivation("second", "echo 2 > $out", { inputs: [derivationPath(a)] });
     const id = await stage.built([a, b]);
     const page = await stage.look(`/build/${id}/`);
-    const node = (name: string) => page.locator(".react-flow__node", { hasText: name });
+    const node = (name: string) => page.locator("#graph .node", { hasText: name });
     await node("first").waitFor();
     await node("first").focus();
     await page.keyboard.press("ArrowRight");
-    const label = await page.evaluate<string>("document.activeElement?.getAttribute('aria-label')");
+    const label = await page.evaluate<string>("document.activeElement?.textContent");
     assert.match(label, /^second, built, .*needs 1$/);
     const names = await page.locator("#results .name").allInnerTexts();
     assert.deepEqual(names, ["first", "second"]);
@@ -217,7 +217,7 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     await page.getByRole("link", { name: "Derivation" }).click();
     await page.getByRole("heading", { name: "tabs-app", level: 1 }).waitFor();
     await page.goto(stage.url(`/build/${id}/?view=graph`));
-    await page.locator(".react-flow__node", { hasText: "tabs-lib" }).waitFor();
+    await page.locator("#graph .node", { hasText: "tabs-lib" }).waitFor();
     await page.context().close();
     stage.checkComplaints();
   });

@@ -103,7 +103,7 @@ describe("the pages of the store", { skip: needsBrowser }, () => {
     await page.getByRole("button", { name: "References 1" }).click();
     await page.locator(".related").getByRole("link", { name: "lib.drv" }).waitFor();
     await page.keyboard.press("v");
-    await page.locator(".react-flow__node", { hasText: "lib.drv" }).waitFor();
+    await page.locator(".graph-box .node", { hasText: "lib.drv" }).waitFor();
     await checkAccess(page);
     await page.getByRole("button", { name: "What needs it" }).click();
     await page.getByText(/^1 object\b/).waitFor();

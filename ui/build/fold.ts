@@ -2,6 +2,8 @@
  * Which derivations of a build are drawn. A drawing of a thousand is of no use to anybody: targets, what failed or runs, the critical path
  * and their neighbours are shown, the rest is folded, by state and by depth.
  */
+import { depthsOf } from "../graph/depths.ts";
+import type { Edge } from "../graph/layout.ts";
 import type { LiveResult } from "./live-build.ts";
 
 export interface FoldedNode {
@@ -14,16 +16,15 @@ export interface FoldedNode {
 
 export interface FoldedGraph {
   readonly nodes: readonly FoldedNode[];
-  /** From input to what needs it. */
-  readonly edges: readonly { readonly from: string; readonly to: string }[];
+  readonly edges: readonly Edge[];
   /** Derivations that are not drawn by themselves. */
   readonly folded: number;
 }
 
 export interface FoldOptions {
   readonly critical: ReadonlySet<string>;
-  /** Folds that were opened. */
-  readonly opened: ReadonlySet<string>;
+  /** How many derivations were taken out of a fold. */
+  readonly opened: ReadonlyMap<string, number>;
   /** The most that is drawn by itself. */
   readonly limit: number;
 }
@@ -40,16 +41,26 @@ export function fold(
   results: ReadonlyMap<string, LiveResult>,
   { critical, opened, limit }: FoldOptions,
 ): FoldedGraph {
-  const depths = depthsOf(results);
+  const depths = depthsOf(results.keys(), (id) =>
+    (results.get(id)?.inputs ?? []).filter((input) => results.has(input)),
+  );
   const shown = chosen(results, critical, limit);
   const groupOf = new Map<string, string>();
   const groups = new Map<string, LiveResult[]>();
+  const left = new Map(opened);
   for (const result of results.values()) {
     const { drvPath, state } = result;
     const fold = `${state} ${depths.get(drvPath) ?? 0}`;
-    const id = shown.has(drvPath) || opened.has(fold) ? drvPath : fold;
+    let id = drvPath;
+    if (!shown.has(drvPath)) {
+      const room = left.get(fold) ?? 0;
+      if (room > 0) left.set(fold, room - 1);
+      else id = fold;
+    }
     groupOf.set(drvPath, id);
-    groups.set(id, [...(groups.get(id) ?? []), result]);
+    const members = groups.get(id);
+    if (members === undefined) groups.set(id, [result]);
+    else members.push(result);
   }
   const nodes = Array.from(groups, ([id, members]) => ({
     id,
@@ -58,7 +69,7 @@ export function fold(
     isFolded: members.length > 1,
     state: members[0]?.state ?? "waiting",
   }));
-  const edges = new Map<string, { from: string; to: string }>();
+  const edges = new Map<string, Edge>();
   for (const { drvPath, inputs } of results.values()) {
     const to = groupOf.get(drvPath);
     for (const input of inputs) {
@@ -93,29 +104,4 @@ function chosen(
     }
   }
   return shown;
-}
-
-/** The longest way from something without inputs. */
-function depthsOf(results: ReadonlyMap<string, LiveResult>): Map<string, number> {
-  const depths = new Map<string, number>();
-  const visit = (start: string): void => {
-    const stack = [start];
-    while (stack.length > 0) {
-      const drvPath = stack.at(-1) ?? "";
-      const inputs = (results.get(drvPath)?.inputs ?? []).filter((input) => results.has(input));
-      const missing = inputs.filter((input) => !depths.has(input));
-      if (missing.length > 0 && !depths.has(drvPath)) {
-        // In a cycle, which there should not be, the deepest one counts as known.
-        const fresh = missing.filter((input) => !stack.includes(input));
-        if (fresh.length > 0) {
-          stack.push(...fresh);
-          continue;
-        }
-      }
-      stack.pop();
-      depths.set(drvPath, Math.max(0, ...inputs.map((input) => (depths.get(input) ?? 0) + 1)));
-    }
-  };
-  for (const drvPath of results.keys()) if (!depths.has(drvPath)) visit(drvPath);
-  return depths;
 }

@@ -1,14 +1,5 @@
 /** One build: what it is for, how far it is, what failed, and when it will be over. */
-import {
-  lazy,
-  type ReactElement,
-  type ReactNode,
-  Suspense,
-  useCallback,
-  useEffect,
-  useRef,
-  useState,
-} from "react";
+import { type ReactElement, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { ApiError, apiUrl, postJson, useAdministrator, useJson } from "../api.ts";
 import type { BuildDetailMessage, ResultDetailMessage } from "../api.ts";
@@ -20,6 +11,7 @@ import {
   type LiveBuild,
   type LiveResult,
 } from "../build/live-build.ts";
+import { Graph } from "../build/graph.tsx";
 import { Results } from "../build/results.tsx";
 import { Timeline } from "../build/timeline.tsx";
 import { clock, duration, elapsed, shortID } from "../format.ts";
@@ -32,8 +24,6 @@ import { doneOf, StateBadge, StateBar, StateCounts, StateIcon, totalOf } from ".
 import { targetsText } from "./builds.tsx";
 import { NotFoundPage } from "./not-found.tsx";
 import { marks } from "./result.tsx";
-
-const Graph = lazy(async () => await import("../build/graph.tsx"));
 
 /** Milliseconds in which events are gathered before they are shown. */
 const pace = 100;
@@ -356,9 +346,7 @@ function GraphPanel(props: {
     >
       <div ref={box}>
         {isSeen && size > 0 ? (
-          <Suspense fallback={<div className="graph-box" />}>
-            <Graph build={build} critical={critical} now={now} onFolded={setFolded} />
-          </Suspense>
+          <Graph build={build} critical={critical} now={now} onFolded={setFolded} />
         ) : (
           <div className="graph-box" />
         )}

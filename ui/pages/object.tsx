@@ -1,5 +1,5 @@
 /** One store object: what it is, what it needs, what needs it, and what is in it. */
-import { lazy, type ReactElement, Suspense, useEffect, useState } from "react";
+import { type ReactElement, useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { ApiError, apiUrl, postJson, useAdministrator, useJson } from "../api.ts";
 import type { ObjectMessage, RelatedObjectsMessage, RootsMessage } from "../api.ts";
@@ -7,6 +7,7 @@ import { ago, bytes, nameOfPath, plural, shortID } from "../format.ts";
 import { useNow, useTitle } from "../hooks.ts";
 import { useKeys } from "../keys.ts";
 import { Files } from "../store/files.tsx";
+import { ReferenceGraph } from "../store/reference-graph.tsx";
 import {
   Crumbs,
   derivationHref,
@@ -20,8 +21,6 @@ import {
   Segments,
 } from "../parts/bits.tsx";
 import { NotFoundPage } from "./not-found.tsx";
-
-const ReferenceGraph = lazy(async () => await import("../store/reference-graph.tsx"));
 
 type Tab = "files" | "references" | "referrers" | "graph";
 
@@ -123,11 +122,7 @@ function StoreObject({ object }: { object: ObjectMessage }): ReactElement {
       {tab === "files" && <Files path={path} />}
       {tab === "references" && <Related path={path} of="references" />}
       {tab === "referrers" && <Related path={path} of="referrers" />}
-      {tab === "graph" && (
-        <Suspense fallback={<Loading />}>
-          <ReferenceGraph path={path} />
-        </Suspense>
-      )}
+      {tab === "graph" && <ReferenceGraph path={path} />}
     </>
   );
 }

@@ -1,71 +1,48 @@
 /** What an object needs, or what needs it, as a drawing of the largest of these. */
-import "@xyflow/react/dist/base.css";
-import {
-  Background,
-  Controls,
-  Handle,
-  type Node,
-  type NodeProps,
-  Position,
-  ReactFlow,
-} from "@xyflow/react";
-import { type ReactElement, useEffect, useState } from "react";
-import { useLocation } from "wouter";
+import { type ReactElement, useMemo, useState } from "react";
 import { apiUrl, useJson } from "../api.ts";
 import type { ClosureMessage } from "../api.ts";
-import { layout, type Place } from "../build/layout.ts";
 import { bytes, number, plural } from "../format.ts";
+import { type DrawnNode, Drawing } from "../graph/drawing.tsx";
 import { Fault, Loading, objectHref, Panel, Segments } from "../parts/bits.tsx";
 
 /** Objects that are drawn. */
 const limit = 60;
 
-type ObjectNode = Node<
-  { readonly name: string; readonly size: number; readonly isFirst: boolean },
-  "object"
->;
-
-const nodeTypes = { object: DrawnObject };
-
-export default function ReferenceGraph({ path }: { path: string }): ReactElement {
+export function ReferenceGraph({ path }: { path: string }): ReactElement {
   const [of, setOf] = useState<"references" | "referrers">("references");
   const url = apiUrl("/objects/closure", { path, limit, referrers: of === "referrers" });
   const { data, error } = useJson<ClosureMessage>(url);
-  const [places, setPlaces] = useState<ReadonlyMap<string, Place>>();
-  const [, navigate] = useLocation();
-  const edges = (data?.nodes ?? []).flatMap((node) =>
-    node.references.map((to) => ({ from: to, to: node.path })),
+  const nodes = useMemo(() => new Map(data?.nodes.map((node) => [node.path, node])), [data]);
+  const ids = useMemo(() => [...nodes.keys()], [nodes]);
+  const edges = useMemo(
+    () =>
+      Array.from(nodes.values(), (node) =>
+        node.references
+          .filter((from) => from !== node.path && nodes.has(from))
+          .map((from) => ({ from, to: node.path })),
+      ).flat(),
+    [nodes],
   );
-  useEffect(() => {
-    setPlaces(undefined);
-    if (data === undefined) return undefined;
-    let isCurrent = true;
-    const place = async (): Promise<void> => {
-      const found = await layout(
-        data.nodes.map((node) => node.path),
-        edges,
-      );
-      if (isCurrent) setPlaces(found);
+  const draw = (id: string): DrawnNode => {
+    const { name = id, narSize = 0, references = [] } = nodes.get(id) ?? {};
+    return {
+      className: `n-object${id === path ? " critical" : ""}`,
+      to: objectHref(id),
+      content: (
+        <span className="label">
+          <b>
+            {name}
+            <span className="visually-hidden">, </span>
+          </b>
+          <span>
+            {bytes(narSize)}
+            <span className="visually-hidden">{`, refers to ${references.length}`}</span>
+          </span>
+        </span>
+      ),
     };
-    void place();
-    return () => {
-      isCurrent = false;
-    };
-    // oxlint-disable-next-line react/exhaustive-deps
-  }, [data]);
-  const nodes: ObjectNode[] = (data?.nodes ?? []).flatMap((node) => {
-    const position = places?.get(node.path);
-    if (position === undefined) return [];
-    return [
-      {
-        id: node.path,
-        type: "object" as const,
-        position,
-        ariaLabel: `${node.name}, ${bytes(node.narSize)}, refers to ${node.references.length}`,
-        data: { name: node.name, size: node.narSize, isFirst: node.path === path },
-      },
-    ];
-  });
+  };
   return (
     <Panel
       title="Graph"
@@ -92,49 +69,16 @@ export default function ReferenceGraph({ path }: { path: string }): ReactElement
     >
       {error !== undefined && <Fault error={error} />}
       {data === undefined && error === undefined && <Loading />}
-      <div className="graph-box">
-        {places !== undefined && (
-          <ReactFlow
-            nodes={nodes}
-            edges={edges.map(({ from, to }) => ({
-              id: `${from} ${to}`,
-              source: from,
-              target: to,
-              focusable: false,
-            }))}
-            nodeTypes={nodeTypes}
-            onNodeClick={(_event, node) => navigate(objectHref(node.id))}
-            nodesDraggable={false}
-            nodesConnectable={false}
-            edgesFocusable={false}
-            elementsSelectable={false}
-            fitView
-            fitViewOptions={{ maxZoom: 1, padding: 0.1 }}
-            minZoom={0.1}
-            maxZoom={1.5}
-            zoomOnScroll={false}
-            preventScrolling={false}
-            proOptions={{ hideAttribution: true }}
-            aria-label="Graph of references; the lists of references and referrers say the same"
-          >
-            <Background gap={24} size={1} />
-            <Controls showInteractive={false} position="bottom-right" />
-          </ReactFlow>
-        )}
-      </div>
+      {data === undefined ? (
+        <div className="graph-box" />
+      ) : (
+        <Drawing
+          label="Graph of references; the lists of references and referrers say the same"
+          ids={ids}
+          edges={edges}
+          draw={draw}
+        />
+      )}
     </Panel>
-  );
-}
-
-function DrawnObject({ data }: NodeProps<ObjectNode>): ReactElement {
-  return (
-    <div className={`node n-object${data.isFirst ? " critical" : ""}`}>
-      <Handle type="target" position={Position.Left} isConnectable={false} />
-      <span className="label">
-        <b>{data.name}</b>
-        <span>{bytes(data.size)}</span>
-      </span>
-      <Handle type="source" position={Position.Right} isConnectable={false} />
-    </div>
   );
 }
