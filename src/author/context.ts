@@ -24,8 +24,8 @@ export interface Context {
   readonly warn: (text: string) => void;
 }
 
-/** The system of this machine, in zb's words. */
-export function hostSystem(): System {
+/** The system of this machine, as build files name it: on macOS without the vendor, which the daemon names. */
+function machineSystem(): System {
   const cpu = { x64: "x86_64", arm64: "aarch64", ia32: "i686" }[process.arch as string];
   const os = { darwin: "macos", win32: "windows" }[process.platform as string];
   return `${cpu ?? process.arch}-${os ?? process.platform}`;
@@ -33,7 +33,7 @@ export function hostSystem(): System {
 
 let current: Context = {
   storeDirectory: defaultStoreDirectory,
-  system: hostSystem(),
+  system: machineSystem(),
   env: new Map(),
   cacheDirectory: undefined,
   clock: systemClock,

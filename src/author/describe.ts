@@ -2,10 +2,10 @@
  * From the options of `derivation()` to a derivation: what is checked, what goes into env beside the user's own entries, and what
  * becomes an input. The same description gives the same bytes as zb's front end.
  */
+import { sortedSet } from "../util/byte-string.ts";
 import {
   outputPathOf,
   sortedMap,
-  sortedSet,
   type Derivation,
   type DerivationOutput,
 } from "../format/derivation/derivation.ts";

@@ -10,7 +10,8 @@ import { pathToFileURL } from "node:url";
 import { parseStoreDirectory } from "../format/store-path.ts";
 import { configure, context } from "./context.ts";
 import { describeFailure } from "./failure.ts";
-import { errorCode, Fault } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
+import { Fault } from "./fault.ts";
 import { installGuards } from "./guards.ts";
 import { installHooks, type LoadedModules } from "./hooks.ts";
 import type { StoreItem } from "./item.ts";
@@ -124,7 +125,7 @@ function write(descriptor: number, bytes: Buffer): void {
       at += writeSync(descriptor, bytes, at);
     } catch (error) {
       // The client is gone.
-      if (errorCode(error) === "EPIPE") return abandoned();
+      if (codeOf(error) === "EPIPE") return abandoned();
       throw error;
     }
   }

@@ -1,7 +1,8 @@
 /** From whatever an evaluation threw to what the user is told: message, place, line, and the frames that are the user's. */
 import { KilnError } from "../util/kiln-error.ts";
 import * as api from "./api.ts";
-import { errorCode, Fault, lowerFirst, nearest, show } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
+import { Fault, lowerFirst, nearest, show } from "./fault.ts";
 import type { Failure, Frame } from "./messages.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { isBeyondStripping, lineAt, placeOfSyntaxError } from "./syntax.ts";
@@ -32,7 +33,7 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
     const message = thrown.stack ?? thrown.message;
     return { ...base, code: "internal", kind: "internal", message };
   }
-  const denied = errorCode(thrown) === "ERR_ACCESS_DENIED";
+  const denied = codeOf(thrown) === "ERR_ACCESS_DENIED";
   return withLine(
     {
       ...base,

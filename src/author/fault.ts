@@ -39,12 +39,6 @@ export function show(value: unknown): string {
   return typeof value === "symbol" ? "a symbol" : "an object";
 }
 
-/** The system's or Node's name for an error: `ENOENT`, `ERR_MODULE_NOT_FOUND`. */
-export function errorCode(thrown: unknown): string | undefined {
-  if (!(thrown instanceof Error) || !("code" in thrown)) return undefined;
-  return typeof thrown.code === "string" ? thrown.code : undefined;
-}
-
 /** `text` with its first letter small, as Kiln's own messages have it, unless that belongs to a name. */
 export function lowerFirst(text: string): string {
   return /^[A-Z][a-z]+\b/.test(text) ? text.charAt(0).toLowerCase() + text.slice(1) : text;

@@ -1,7 +1,7 @@
 /** What `.gitignore` files leave out, read without git and without a repository. */
 import { existsSync, readFileSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
-import { errorCode } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
 import { globExpression } from "./glob.ts";
 
 interface Rule {
@@ -88,7 +88,7 @@ function readRules(file: string): Rule[] {
   try {
     return parseRules(readFileSync(file, "utf8"));
   } catch (error) {
-    if (["ENOENT", "EISDIR", "ENOTDIR"].includes(errorCode(error) ?? "")) return [];
+    if (["ENOENT", "EISDIR", "ENOTDIR"].includes(codeOf(error) ?? "")) return [];
     throw error;
   }
 }

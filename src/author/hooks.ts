@@ -3,7 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { errorCode, Fault, lowerFirst, show } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
+import { Fault, lowerFirst, show } from "./fault.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { placeInSource } from "./syntax.ts";
 
@@ -102,7 +103,7 @@ function explained(error: unknown, importer: Importer | undefined): unknown {
   const place = placeOfImport(importer);
   const { specifier, parent } = importer;
   const options = { cause: error, place };
-  switch (errorCode(error)) {
+  switch (codeOf(error)) {
     case "ERR_MODULE_NOT_FOUND":
     case "ERR_UNSUPPORTED_DIR_IMPORT":
       return new Fault("author.import", `there is no module ${show(specifier)}`, {

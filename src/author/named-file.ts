@@ -4,7 +4,8 @@ import { basename, dirname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bytesToString } from "../util/byte-string.ts";
 import { context } from "./context.ts";
-import { errorCode, Fault, nearest, show } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
+import { Fault, nearest, show } from "./fault.ts";
 import { callerPlace, type Place } from "./place.ts";
 import { wrong } from "./strings.ts";
 
@@ -50,7 +51,7 @@ export function readTextFile(
   try {
     return { text: bytesToString(readFileSync(named.file)), named };
   } catch (error) {
-    const reason = errorCode(error) === "EISDIR" ? "it is a folder" : String(error);
+    const reason = codeOf(error) === "EISDIR" ? "it is a folder" : String(error);
     throw wrong(named, reason);
   }
 }
@@ -70,7 +71,7 @@ function isThere(file: string): boolean {
   try {
     return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
   } catch (error) {
-    if (errorCode(error) === "ENOTDIR") return false;
+    if (codeOf(error) === "ENOTDIR") return false;
     throw error;
   }
 }

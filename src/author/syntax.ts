@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import module from "node:module";
 import vm from "node:vm";
-import { errorCode } from "./fault.ts";
+import { codeOf } from "../util/code-of.ts";
 import { fileName, type Place } from "./place.ts";
 
 /** The place of the character that `find` gives the offset of; the file's beginning when that is negative. */
@@ -38,7 +38,7 @@ export function placeOfSyntaxError(
 
 /** Whether the text at the place is TypeScript that cannot just be left out. */
 export function isBeyondStripping(error: Error, place: Place | undefined): boolean {
-  if (errorCode(error) === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") return true;
+  if (codeOf(error) === "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") return true;
   const line = place && lineAt(place);
   return (
     line !== undefined &&

@@ -10,9 +10,6 @@ import type { ExtractLimits } from "./builtins/extract/limits.ts";
 import type { FetchOptions } from "./builtins/fetch-url.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 
-/** The system of derivations that {@link BuiltinExecutor} runs. */
-export const builtinSystem = "builtin";
-
 export interface BuiltinExecutorOptions {
   /** Proxies, search path and certificates come from here; default: the environment of this process. */
   readonly environment?: Readonly<Record<string, string | undefined>>;

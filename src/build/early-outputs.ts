@@ -2,7 +2,7 @@
  * Outputs that lie where they belong and are still being brought to disk. Builders that need them begin meanwhile, and nothing else does:
  * what such a builder makes is registered, told and written down when its inputs are objects. A crash before that loses both.
  */
-import { sortedSet } from "../format/derivation/derivation.ts";
+import { sortedSet } from "../util/byte-string.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { Store } from "../store/store.ts";

@@ -1,4 +1,5 @@
 /** A store in a temporary folder with a build service on it, and small derivations for it. */
+import { sortedSet } from "../util/byte-string.ts";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,7 +10,6 @@ import {
   type Derivation,
   type DerivationOutput,
   sortedMap,
-  sortedSet,
 } from "../format/derivation/derivation.ts";
 import { inputPlaceholder, ownPlaceholder } from "../format/derivation/placeholders.ts";
 import { derivationObject } from "../format/derivation/print.ts";

@@ -2,7 +2,7 @@
  * What a store knows about an object: its size and hash as a NAR, what it refers to, and its content address. Written as lines
  * of text (the part of Nix's .narinfo that is about the object itself), as JSON for the wire, or as the trailer of an export.
  */
-import { compareBytes } from "../util/byte-string.ts";
+import { compareBytes, sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import {
   parseContentAddress,
@@ -184,10 +184,6 @@ function parseReferences(path: StorePath, text: string): StorePath[] {
     .split(/[\t\n\v\f\r \u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/)
     .filter((name) => name !== "");
   return sortedSet(names.map((name) => storePathFor(directory, name)));
-}
-
-function sortedSet(paths: readonly StorePath[]): StorePath[] {
-  return [...new Set(paths)].toSorted(compareBytes);
 }
 
 /** What `parse` returns; its KilnError tells where it happened. */

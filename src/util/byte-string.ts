@@ -40,6 +40,22 @@ export function compareBytes(a: string, b: string): number {
   return a.length - b.length;
 }
 
+/** These texts in byte order, each once. */
+export function sortedSet<T extends string>(texts: Iterable<T>): T[] {
+  const list = [...texts];
+  return isSorted(list) ? list : [...new Set(list)].toSorted(compareBytes);
+}
+
+/** Whether each text is greater than the one before it: finding that out is much cheaper than sorting. */
+export function isSorted(texts: Iterable<string>): boolean {
+  let previous: string | undefined;
+  for (const text of texts) {
+    if (previous !== undefined && compareBytes(previous, text) >= 0) return false;
+    previous = text;
+  }
+  return true;
+}
+
 function isHighSurrogate(unit: number): boolean {
   return unit >= 0xd800 && unit < 0xdc00;
 }

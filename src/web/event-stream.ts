@@ -16,7 +16,7 @@ const retryAfter = 1000;
 
 /**
  * The text of the messages that `events` gives, as bytes to be sent. It reads only as fast as it is read; `events` gets a signal that
- * aborts when the reader is gone.
+ * aborts when the reader is gone. What they throw before that breaks the stream off: a reader takes an end for an end.
  */
 export function eventStream(
   events: (signal: AbortSignal) => AsyncIterable<ServerSentEvent>,
@@ -41,7 +41,7 @@ async function* textOf(
 ): AsyncGenerator<string, void, undefined> {
   yield `retry: ${retryAfter}\n\n`;
   const iterator = events[Symbol.asyncIterator]();
-  let next = settled(iterator);
+  let next = nextOf(iterator, signal);
   try {
     for (;;) {
       const result = await soon(next, signal);
@@ -51,7 +51,7 @@ async function* textOf(
       }
       if (result === "gone" || result.done === true) return;
       yield format(result.value);
-      next = settled(iterator);
+      next = nextOf(iterator, signal);
     }
   } finally {
     await iterator.return?.();
@@ -59,12 +59,14 @@ async function* textOf(
 }
 
 /** What the iterator gives next; what it throws because the reader is gone is its end. */
-async function settled(
+async function nextOf(
   iterator: AsyncIterator<ServerSentEvent>,
+  signal: AbortSignal,
 ): Promise<IteratorResult<ServerSentEvent, unknown>> {
   try {
     return await iterator.next();
-  } catch {
+  } catch (error) {
+    if (!signal.aborted) throw error;
     return { done: true, value: undefined };
   }
 }

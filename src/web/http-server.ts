@@ -153,7 +153,7 @@ function makeApp(context: WebContext, rules: HostRules, log: Log): FastifyInstan
     }
     throw new KilnError("http.notFound", `there is no ${pathOf(request)}`);
   });
-  for (const route of routes) addRoute(app, route, context);
+  for (const route of routes) addRoute(app, route, { ...context, log });
   const document = JSON.stringify(openApiDocument(routes));
   app.get("/api/v1/openapi.json", async (_request, reply) =>
     reply.type("application/json").send(document),
@@ -201,7 +201,10 @@ async function checkMethod(request: FastifyRequest, reply: FastifyReply): Promis
   await reply.code(405).type("text/plain; charset=utf-8").send("Method Not Allowed\n");
 }
 
-function addRoute(app: FastifyInstance, route: Route, context: WebContext): void {
+/** What routes need, and who is told of what goes wrong while an answer is under way. */
+type RouteContext = WebContext & { readonly log: Log };
+
+function addRoute(app: FastifyInstance, route: Route, context: RouteContext): void {
   app.route({
     method: route.method,
     url: fastifyPath(route),
@@ -231,9 +234,12 @@ function addRoute(app: FastifyInstance, route: Route, context: WebContext): void
 function sendEvents(
   reply: FastifyReply,
   source: EventSource,
-  { metrics }: WebContext,
+  { metrics, log }: RouteContext,
 ): FastifyReply {
   const stream = eventStream(source);
+  stream.once("error", (error) => {
+    log("error", `page: ${pathOf(reply.request)}: ${KilnError.from(error).message}`);
+  });
   stream.once("close", metrics.streaming());
   // Buffers on the way would keep the news back.
   reply.header("x-accel-buffering", "no");

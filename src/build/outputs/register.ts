@@ -5,11 +5,12 @@
  * rewritten to the final paths, which follow from the content. So an output that mentions another one must wait for the path of
  * that one, and outputs that mention each other in a circle can have no paths.
  */
+import { sortedSet } from "../../util/byte-string.ts";
 import { lstatSync } from "node:fs";
 import { dumpNar, hashTree } from "../../files/dump.ts";
 import { inSlices } from "../../files/slices.ts";
 import type { ContentAddress } from "../../format/content-address.ts";
-import { defaultOutput, type Derivation, sortedSet } from "../../format/derivation/derivation.ts";
+import { defaultOutput, type Derivation } from "../../format/derivation/derivation.ts";
 import type { ObjectInfo } from "../../format/object-info.ts";
 import { storePathOf } from "../../format/path-digest.ts";
 import {

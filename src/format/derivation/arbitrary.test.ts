@@ -2,17 +2,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
-import { bytesToString, compareBytes } from "../../util/byte-string.ts";
+import { bytesToString, compareBytes, sortedSet } from "../../util/byte-string.ts";
 import type { ContentAddressMethod } from "../content-address.ts";
 import { hashBytes, type HashType } from "../hash.ts";
 import { defaultStoreDirectory, storePathFor, type StorePath } from "../store-path.ts";
-import {
-  isOutputName,
-  sortedMap,
-  sortedSet,
-  type Derivation,
-  type DerivationOutput,
-} from "./derivation.ts";
+import { isOutputName, sortedMap, type Derivation, type DerivationOutput } from "./derivation.ts";
 
 const texts: fc.Arbitrary<string> = fc.oneof(
   fc.string(),

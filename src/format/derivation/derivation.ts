@@ -1,5 +1,5 @@
 /** What a derivation is, as a value; its text is in parse.ts and print.ts. */
-import { compareBytes } from "../../util/byte-string.ts";
+import { compareBytes, isSorted } from "../../util/byte-string.ts";
 import type { ContentAddress, ContentAddressMethod } from "../content-address.ts";
 import type { HashType } from "../hash.ts";
 import { noReferences, outputObjectName, storePathOf } from "../path-digest.ts";
@@ -65,24 +65,7 @@ export function outputPathOf(
 /** A map of these entries in byte order of their keys; of two with one key the later counts. */
 export function sortedMap<K extends string, V>(entries: Iterable<readonly [K, V]>): Map<K, V> {
   const map = new Map(entries);
-  // Most come in order, and finding that out is much cheaper than sorting.
   return isSorted(map.keys()) ? map : new Map([...map].toSorted(byKey));
-}
-
-/** These texts in byte order, each once. */
-export function sortedSet<T extends string>(texts: Iterable<T>): T[] {
-  const list = [...texts];
-  return isSorted(list) ? list : [...new Set(list)].toSorted(compareBytes);
-}
-
-/** Whether each text is greater than the one before it. */
-function isSorted(texts: Iterable<string>): boolean {
-  let previous: string | undefined;
-  for (const text of texts) {
-    if (previous !== undefined && compareBytes(previous, text) >= 0) return false;
-    previous = text;
-  }
-  return true;
 }
 
 function byKey(a: readonly [string, unknown], b: readonly [string, unknown]): number {

@@ -2,6 +2,7 @@
  * The hash by which a derivation's results are known: derivations with equal hashes make the same thing, whatever the
  * derivations of their inputs were.
  */
+import { sortedSet } from "../../util/byte-string.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { sha256, type Hash } from "../hash.ts";
 import { outputObjectName } from "../path-digest.ts";
@@ -12,7 +13,7 @@ import {
   storePathFor,
   type StorePath,
 } from "../store-path.ts";
-import { defaultOutput, outputPathOf, sortedSet, type Derivation } from "./derivation.ts";
+import { defaultOutput, outputPathOf, type Derivation } from "./derivation.ts";
 import { expandDerivation, inputPlaceholder } from "./placeholders.ts";
 import { derivationText, printMethod } from "./print.ts";
 

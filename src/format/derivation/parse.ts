@@ -1,4 +1,5 @@
 /** From a derivation's text to the {@link Derivation}. */
+import { sortedSet } from "../../util/byte-string.ts";
 import { Buffer } from "node:buffer";
 import { KilnError } from "../../util/kiln-error.ts";
 import type { ContentAddressMethod } from "../content-address.ts";
@@ -9,7 +10,6 @@ import {
   isOutputName,
   outputPathOf,
   sortedMap,
-  sortedSet,
   type Derivation,
   type DerivationOutput,
 } from "./derivation.ts";

@@ -1,6 +1,6 @@
 /** From a {@link Derivation} to its text, and to the store object that holds the text. */
 import type { Buffer } from "node:buffer";
-import { stringToBytes } from "../../util/byte-string.ts";
+import { sortedSet, stringToBytes } from "../../util/byte-string.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import type { ContentAddress, ContentAddressMethod } from "../content-address.ts";
 import { hashBytes } from "../hash.ts";
@@ -11,7 +11,6 @@ import {
   isOutputName,
   outputPathOf,
   sortedMap,
-  sortedSet,
   type Derivation,
   type DerivationOutput,
 } from "./derivation.ts";

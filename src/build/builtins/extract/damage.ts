@@ -1,11 +1,12 @@
 /** The faults of compressed data. */
 import { KilnError } from "../../../util/kiln-error.ts";
-import { builderFault, errorCode, reasonOf } from "../fault.ts";
+import { codeOf } from "../../../util/code-of.ts";
+import { builderFault, reasonOf } from "../fault.ts";
 
 /** What a decompressor throws, in words; faults of other kinds stay what they are. */
 export function explained(format: string, error: unknown): unknown {
   if (error instanceof KilnError) return error;
-  const code = errorCode(error) ?? "";
+  const code = codeOf(error) ?? "";
   if (code === "Z_BUF_ERROR") return truncatedData(format, error);
   // The last is that of decompression that was allowed a certain number of bytes.
   const isDamage = /^Z_|^ZSTD_|^ERR_BUFFER_TOO_LARGE$/.test(code);

@@ -1,6 +1,7 @@
 /** The archive itself: a file in a store object. */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
-import { builderFault, errorCode, quote } from "../fault.ts";
+import { codeOf } from "../../../util/code-of.ts";
+import { builderFault, quote } from "../fault.ts";
 
 const reasons: ReadonlyMap<string | undefined, string> = new Map([
   ["ENOENT", "there is no such file"],
@@ -64,7 +65,7 @@ function open(place: string, directory: boolean, path: string): number {
   try {
     return openSync(place, directory ? flags | constants.O_DIRECTORY : flags);
   } catch (error) {
-    const reason = reasons.get(errorCode(error));
+    const reason = reasons.get(codeOf(error));
     throw reason === undefined ? error : unusable(path, reason, error);
   }
 }

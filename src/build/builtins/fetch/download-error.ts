@@ -1,6 +1,7 @@
 /** What can go wrong with a download, sorted by whether it is worth another try. */
 import { KilnError } from "../../../util/kiln-error.ts";
-import { builderFault, errorCode } from "../fault.ts";
+import { codeOf } from "../../../util/code-of.ts";
+import { builderFault } from "../fault.ts";
 
 export class DownloadError extends KilnError {
   /** Whether the same may work a little later. */
@@ -46,7 +47,7 @@ export function networkError(shown: string, thrown: unknown): KilnError {
   // Hosts with several addresses fail with a bundle of errors.
   const bundled: unknown = thrown instanceof AggregateError ? thrown.errors[0] : undefined;
   const first = bundled ?? thrown;
-  const code = errorCode(first) ?? "";
+  const code = codeOf(first) ?? "";
   const text = first instanceof Error ? first.message : String(first);
   if (certificates.test(code)) {
     return builderFault("fetch.certificate", `${shown}: ${text} (${code})`, thrown);
