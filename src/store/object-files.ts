@@ -23,9 +23,13 @@ import type { FreezeOptions } from "../files/freeze.ts";
 import { removeTree } from "../files/remove-tree.ts";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { Moment } from "../util/moment.ts";
 
 /** `message` is for the operator. */
 export type Log = (level: "info" | "warn" | "error", message: string) => void;
+
+/** Milliseconds that what a predecessor left is left alone, unless somebody waits for it to go. */
+const sweepDelay = 500;
 
 export class ObjectFiles {
   /** The physical store directory. */
@@ -38,6 +42,8 @@ export class ObjectFiles {
   readonly #log: Log;
   /** The removals under way, one after the other. */
   #removals: Promise<void> = Promise.resolve();
+  /** When what a predecessor left goes. */
+  #sweep: Moment | undefined;
 
   private constructor(root: string, log: Log) {
     const own = join(root, ".kiln");
@@ -119,7 +125,10 @@ export class ObjectFiles {
     this.#removals = this.#removeAfter(this.#removals, tree);
   }
 
-  /** Begins to remove all that a process before this one left unfinished. The time this takes does not depend on how much it is. */
+  /**
+   * Has all removed that a process before this one left unfinished. The time this takes does not depend on how much it is; the removal
+   * itself waits a moment, in which whoever opens the store comes to its work.
+   */
   discardLeftovers(): void {
     for (const name of readdirSync(this.tmp)) {
       const away = join(this.#trash, uuid7());
@@ -129,11 +138,16 @@ export class ObjectFiles {
         this.#log("warn", `cannot clear ${join(this.tmp, name)}: ${KilnError.from(error).message}`);
       }
     }
-    for (const name of readdirSync(this.#trash)) this.discard(join(this.#trash, name));
+    const left = readdirSync(this.#trash);
+    if (left.length === 0) return;
+    this.#sweep = new Moment(sweepDelay);
+    this.#removals = this.#sweep.come;
+    for (const name of left) this.discard(join(this.#trash, name));
   }
 
   /** Resolves when nothing is being removed any more. */
   async settled(): Promise<void> {
+    this.#sweep?.hurry();
     let last: Promise<void> | undefined;
     while (last !== this.#removals) {
       last = this.#removals;

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { fileError } from "../../files/file-error.ts";
 import { removeTree } from "../../files/remove-tree.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { Moment } from "../../util/moment.ts";
 import { Slot } from "./slot.ts";
 
 /** A slot in use; disposing of it cleans it and gives it back. */
@@ -19,6 +20,7 @@ export class SlotPool implements AsyncDisposable {
   readonly #free: Slot[] = [];
   readonly #inUse = new Set<number>();
   readonly #removals = new Set<Promise<void>>();
+  readonly #sweep = new Moment(500);
 
   /** `directory`: private to this daemon, on the store's file system and mount. */
   constructor(directory: string, log: (text: string) => void) {
@@ -26,11 +28,11 @@ export class SlotPool implements AsyncDisposable {
     this.#trash = join(directory, "trash");
     this.#log = log;
     mkdirSync(this.#trash, { recursive: true, mode: 0o700 });
-    // What an earlier daemon left, and had not come to remove yet.
-    for (const name of readdirSync(this.#trash)) this.#remove(join(this.#trash, name));
+    // What an earlier daemon left: that of this one is to come to its work before.
     for (const name of readdirSync(directory)) {
-      if (name !== "trash") this.discard(join(directory, name));
+      if (name !== "trash") renameSync(join(directory, name), join(this.#trash, randomUUID()));
     }
+    for (const name of readdirSync(this.#trash)) this.#remove(join(this.#trash, name), this.#sweep);
     mkdirSync(this.#directory, { mode: 0o700 });
   }
 
@@ -42,6 +44,7 @@ export class SlotPool implements AsyncDisposable {
 
   /** Removes everything; no slot is in use any more. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#sweep.hurry();
     for (const { directory } of this.#free.splice(0)) this.discard(directory);
     await Promise.all(this.#removals);
   }
@@ -53,8 +56,9 @@ export class SlotPool implements AsyncDisposable {
     this.#remove(trash);
   }
 
-  #remove(path: string): void {
-    const removal = removeTree(path)
+  #remove(path: string, moment?: Moment): void {
+    const removal = (moment?.come ?? Promise.resolve())
+      .then(async () => await removeTree(path))
       .catch((error: unknown) =>
         this.#log(`cannot remove ${path}: ${KilnError.from(error).message}`),
       )
