@@ -6,6 +6,7 @@ import {
   constants,
   fchmodSync,
   fchownSync,
+  fstatSync,
   futimesSync,
   lchownSync,
   mkdirSync,
@@ -51,8 +52,9 @@ export class TreeWriter implements NarSink, Disposable {
   readonly #frozen: FreezeOptions | undefined;
   #fd: number | undefined;
   #name = "";
-  #executable = false;
+  #mode = 0;
   #entries = 0;
+  #inode: number | undefined;
 
   /**
    * @param root where the tree will be; nothing may be there, the directory it lies in must exist
@@ -68,6 +70,11 @@ export class TreeWriter implements NarSink, Disposable {
   /** The number of files, directories and symlinks created so far. */
   get entries(): number {
     return this.#entries;
+  }
+
+  /** The inode number of a root that is a file, written frozen; undefined when it is not known. */
+  get inode(): number | undefined {
+    return this.#inode;
   }
 
   directory(name: string): void {
@@ -97,11 +104,13 @@ export class TreeWriter implements NarSink, Disposable {
   file(name: string, executable: boolean): void {
     this.#name = this.#newEntry(name);
     const path = this.#stack.top.at(this.#name);
-    const mode = executable ? 0o700 : 0o600;
+    const isFrozen = this.#frozen !== undefined;
+    // What can be written by this descriptor does not depend on the mode.
+    const mode = isFrozen ? (executable ? 0o555 : 0o444) : executable ? 0o700 : 0o600;
     const fd = this.#do("create", this.#name, () => openSync(path, createFlags, mode));
     this.#fd = fd;
-    this.#executable = executable;
-    if (this.#frozen !== undefined) return;
+    this.#mode = mode;
+    if (isFrozen) return;
     // The umask may have taken the one bit of the mode that counts.
     if (executable) this.#do("create", this.#name, () => fchmodSync(fd, mode));
   }
@@ -121,8 +130,11 @@ export class TreeWriter implements NarSink, Disposable {
       const { owner } = this.#frozen;
       this.#do("freeze", this.#name, () => {
         if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-        fchmodSync(fd, this.#executable ? 0o555 : 0o444);
+        const { mode, ino } = fstatSync(fd);
+        // The umask may have taken bits.
+        if ((mode & 0o7777) !== this.#mode) fchmodSync(fd, this.#mode);
         futimesSync(fd, 0, 0);
+        if (this.#stack.depth === 0) this.#inode = ino;
       });
     }
     this.#fd = undefined;

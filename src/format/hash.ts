@@ -157,8 +157,9 @@ export function sha256(...chunks: readonly (string | Uint8Array)[]): Hash {
  */
 export function compressHash(bytes: Uint8Array, size: number): Buffer {
   const folded = Buffer.alloc(size);
-  for (const [i, byte] of bytes.entries()) {
-    folded[i % size] = (folded[i % size] ?? 0) ^ byte;
+  folded.set(bytes.subarray(0, size));
+  for (let i = size; i < bytes.length; i++) {
+    folded[i % size] = (folded[i % size] ?? 0) ^ (bytes[i] ?? 0);
   }
   return folded;
 }

@@ -71,6 +71,11 @@ export class Arrival implements NarSink {
     return this.#entries;
   }
 
+  /** The inode number of the tree where it is a single file and was written; undefined when it has to be looked up. */
+  get inode(): number | undefined {
+    return this.#writer?.inode;
+  }
+
   /**
    * Takes bytes of the NAR.
    *

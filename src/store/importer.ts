@@ -173,10 +173,10 @@ export class Importer implements ExportReceiver, AsyncDisposable {
 
   async #judge(arrival: Arrival, trailer: ExportTrailer): Promise<Received> {
     const { storePath } = trailer;
-    const { tree, entries } = arrival;
+    const { tree, entries, inode } = arrival;
     try {
       const info = await this.#check(arrival, trailer);
-      return { storePath, candidate: { tree, entries, info } };
+      return { storePath, candidate: { tree, entries, inode, info } };
     } catch (error) {
       this.#parts.files.discard(tree);
       return { storePath, error: KilnError.from(error) };

@@ -25,6 +25,9 @@ import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Moment } from "../util/moment.ts";
 
+/** How a rename fails when something has the new name that it cannot replace. */
+const inTheWay: ReadonlySet<string> = new Set(["EEXIST", "ENOTEMPTY", "EISDIR", "ENOTDIR"]);
+
 /** `message` is for the operator. */
 export type Log = (level: "info" | "warn" | "error", message: string) => void;
 
@@ -91,12 +94,20 @@ export class ObjectFiles {
   }
 
   /**
-   * Gives a frozen tree the object's name. Nothing may have that name.
+   * Gives a frozen tree the object's name. What has that name already is damaged, or not known to the database: to clients it does
+   * not exist, and it goes.
    *
    * @returns whether the root folder's metadata had to be touched, and so must be synced again
    */
   moveIn(tree: string, path: StorePath): boolean {
-    return moveTree(tree, this.pathOf(path));
+    try {
+      return moveTree(tree, this.pathOf(path));
+    } catch (error) {
+      // Only a file takes the place of a file by itself.
+      if (!inTheWay.has(errorCode(error) ?? "")) throw error;
+      this.moveOut(path);
+      return moveTree(tree, this.pathOf(path));
+    }
   }
 
   /** Takes what has the object's name out of the store directory. It is removed in the background. */

@@ -21,6 +21,8 @@ import type { WrittenTree } from "./syncer.ts";
 /** A tree that is about to become an object: checked against `info` and frozen. */
 export interface Candidate extends WrittenTree {
   readonly info: ObjectInfo;
+  /** The tree's inode number, when it is known. */
+  readonly inode?: number | undefined;
 }
 
 export type Placed =
@@ -171,9 +173,10 @@ async function placeAccepted(
 }
 
 async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
-  const intents: Intent[] = accepted.map(({ tree, info }) => ({
+  const intents: Intent[] = accepted.map(({ tree, info, inode }) => ({
     path: info.storePath,
-    inode: lstatSync(tree, { bigint: true }).ino,
+    // A larger number was rounded.
+    inode: Number.isSafeInteger(inode) ? BigInt(inode ?? 0) : lstatSync(tree, { bigint: true }).ino,
   }));
   await parts.database.durably(() => parts.intents.record(intents));
 }
@@ -199,8 +202,6 @@ async function moveIn(
       const absent = info.references.find((reference) => failed.has(reference));
       if (absent !== undefined) throw missingReference(storePath, absent);
       if (tree !== parts.files.pathOf(storePath)) {
-        // What is there is damaged, or not known to the database: to clients it does not exist.
-        if (parts.files.has(storePath)) parts.files.moveOut(storePath);
         const isTouched = parts.files.moveIn(tree, storePath);
         if (isTouched) await parts.syncer.folder(parts.files.pathOf(storePath));
       }

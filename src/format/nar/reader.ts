@@ -72,6 +72,10 @@ const stringKinds: { readonly [state: number]: "name" | "target" } = {
 };
 const limits = { token: maxTokenLength, name: maxNameLength, target: maxTargetLength };
 
+/** Bytes of the longest frame. */
+const maxFrame = wordSize + maxTargetLength + wordSize;
+const noBytes = Buffer.alloc(0);
+
 /** The expectations that are a single word, with the word and what follows it. */
 const words: { readonly [state: number]: { frame: Buffer; next: number } } = {
   [expecting.magic]: { frame: tokens.magic, next: expecting.open },
@@ -91,8 +95,8 @@ export class NarReader {
   #state: number = expecting.magic;
   /** Where in the NAR the next frame, or the rest of the contents, begins. */
   #position = 0;
-  /** The beginning of a frame that the last chunk cut. */
-  readonly #held = Buffer.allocUnsafe(wordSize + maxTargetLength + wordSize);
+  /** The beginning of a frame that the last chunk cut. Most NARs are small and come uncut: they need no room for it. */
+  #held: Buffer = noBytes;
   #heldLength = 0;
   /** Bytes of contents or padding still to come. */
   #remaining = 0;
@@ -135,6 +139,7 @@ export class NarReader {
       else {
         const size = this.#frameSize(chunk, at, chunk.length);
         if (size === 0 || at + size > chunk.length) {
+          if (this.#held.length === 0) this.#held = Buffer.allocUnsafe(maxFrame);
           this.#heldLength = chunk.copy(this.#held, 0, at);
           at = chunk.length;
         } else {

@@ -11,7 +11,7 @@ import { databaseError } from "./error.ts";
 import type { Connection } from "./open.ts";
 
 /** A checkpoint begins after this many changed rows, each commit counting for a few more. */
-const checkpointAfter = 1000;
+const checkpointAfter = 4000;
 const commitCounts = 4;
 
 /** Plain JavaScript: a worker's file would have another name after the build. */
