@@ -46,7 +46,7 @@ export interface ExportReceiver {
 
 /** Bytes as they come, with a way to give back what was not needed. util/byte-reader.ts is one. */
 export interface ByteReaderLike {
-  /** The next bytes, or undefined at the end. */
+  /** The next bytes, or undefined at the end. Those before are not used any more by then. */
   chunk(): Promise<Buffer | undefined>;
   /** Puts bytes in front of those to come. */
   unread(rest: Buffer): void;
@@ -146,14 +146,12 @@ class HeldBytes {
   }
 
   async #gather(length: number): Promise<Buffer> {
-    const parts: Buffer[] = [];
-    for (let missing = length; missing > 0;) {
+    const gathered = Buffer.allocUnsafe(length);
+    for (let at = 0; at < length;) {
       if (this.#held.length === 0) await this.#more();
-      const part = this.#take(missing);
-      parts.push(part);
-      missing -= part.length;
+      at += this.#take(length - at).copy(gathered, at);
     }
-    return Buffer.concat(parts);
+    return gathered;
   }
 
   async #more(): Promise<void> {

@@ -4,7 +4,7 @@
  * A daemon listens on a socket; a program that embeds the server can serve any stream, also an in-memory one, or call the methods
  * directly. Either way requests take the same road through `handlers/`.
  */
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -18,6 +18,7 @@ import { Peer } from "../rpc/peer.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { PassingChunks } from "../util/passing-chunks.ts";
 import { callerAt, denied, embedder, nameOf, type Caller, type Door } from "./access.ts";
 import type { Connection, Exporter } from "./context.ts";
 import { openExecutors } from "./executors.ts";
@@ -153,7 +154,8 @@ export class Server implements AsyncDisposable {
         await this.#answer({ method, params, id, idText, extra, signal, connection }),
       receiveExport: async (body) => {
         if (caller.role === "reader") throw denied("an import", caller.role);
-        await importer.read(body);
+        // In memory, who has written a chunk may still have it.
+        await importer.read(stream instanceof Socket ? new PassingChunks(body) : body);
       },
       // A client that goes away without a word is none of a daemon's worries.
       onFault: (fault) =>

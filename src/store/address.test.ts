@@ -20,6 +20,7 @@ import {
   exported,
   narOf,
 } from "./store.test.support.ts";
+import { DigestThread } from "./digest-thread.ts";
 import { Syncer } from "./syncer.ts";
 import { SelfReferenceAnalyzer } from "../format/references/self-references.ts";
 import { storePathOf } from "../format/path-digest.ts";
@@ -49,7 +50,8 @@ for (const { id, note = "", in: given, ok, out } of cases.filter(
     await using folder = await temporaryDirectory(tmpdir(), "kiln-address-");
     const check = async (): Promise<string> => {
       const tree = join(folder.path, "tree");
-      const arrival = new Arrival(tree, new Syncer(folder.path, "process"));
+      const syncer = new Syncer(folder.path, "process");
+      const arrival = new Arrival(tree, { syncer, digests: new DigestThread() });
       arrival.write(Buffer.from(given.nar, "base64"));
       assert.equal(arrival.finished, true);
       const claim = {
@@ -57,7 +59,7 @@ for (const { id, note = "", in: given, ok, out } of cases.filter(
         references: given.references.map(parseStorePath),
         ca: given.ca === null || given.ca === "" ? undefined : parseContentAddress(given.ca),
       };
-      return printContentAddress(await checkClaim(claim, arrival.survey(), tree));
+      return printContentAddress(await checkClaim(claim, await arrival.survey(true), tree));
     };
     if (ok) assert.equal(await check(), out?.ca);
     else

@@ -1,17 +1,14 @@
 /** An object on its way in: the bytes of its NAR become a tree in a private folder and are hashed, in one pass. */
 import { Buffer } from "node:buffer";
-import { createHash, type Hash as Hasher } from "node:crypto";
 import { dirname } from "node:path";
 import { requireSpace } from "../files/free-bytes.ts";
 import { TreeWriter, type TreeWriterOptions } from "../files/restore.ts";
-import { Hash } from "../format/hash.ts";
 import { NarReader, type NarSink } from "../format/nar/reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Survey } from "./address.ts";
+import type { DigestThread } from "./digest-thread.ts";
+import { NarDigest } from "./nar-digest.ts";
 import type { Syncer } from "./syncer.ts";
-
-/** Single files up to this size are hashed by themselves, too, since most of them have a text address. */
-const smallFile = 1024 * 1024;
 
 /** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
 const maxEntries = 2_000_000;
@@ -22,15 +19,26 @@ const syncStep = 16 * 1024 * 1024;
 /** So many bytes may wait for the disk. */
 const mostUnsynced = 128 * 1024 * 1024;
 
+/** What it needs of the store. */
+export interface ArrivalParts {
+  readonly syncer: Syncer;
+  readonly digests: DigestThread;
+}
+
+export interface ArrivalOptions extends TreeWriterOptions {
+  /** With it nothing is written from the start. */
+  readonly failure?: KilnError;
+}
+
+/** Ends with {@link Arrival.survey} or {@link Arrival.abandon}. */
 export class Arrival implements NarSink {
   /** Where the tree is, as far as it goes. */
   readonly tree: string;
   readonly #reader = new NarReader(this);
   readonly #writer: TreeWriter | undefined;
   readonly #syncer: Syncer;
-  readonly #narHash: Hasher = createHash("sha256");
-  #fileHash: Hasher | undefined;
-  #file: { executable: boolean } | undefined;
+  readonly #digest: NarDigest;
+  #file: { executable: boolean; offset: number; size: number } | undefined;
   #depth = 0;
   #entries = 0;
   /** Names of the open folders and of the file, below the root. */
@@ -39,14 +47,15 @@ export class Arrival implements NarSink {
   #syncing: Promise<void> | undefined;
   #failure: KilnError | undefined;
 
-  /** Nothing may be at `tree`. With a `failure` nothing is written from the start. */
+  /** Nothing may be at `tree`. */
   constructor(
     tree: string,
-    syncer: Syncer,
-    { failure, ...options }: TreeWriterOptions & { readonly failure?: KilnError } = {},
+    { syncer, digests }: ArrivalParts,
+    { failure, ...options }: ArrivalOptions = {},
   ) {
     this.tree = tree;
     this.#syncer = syncer;
+    this.#digest = new NarDigest(digests);
     this.#failure = failure;
     if (failure !== undefined) return;
     try {
@@ -85,33 +94,47 @@ export class Arrival implements NarSink {
   write(chunk: Buffer): number {
     const taken = this.#reader.write(chunk);
     if (this.#failure === undefined) {
-      this.#narHash.update(taken === chunk.length ? chunk : chunk.subarray(0, taken));
+      this.#digest.update(taken === chunk.length ? chunk : chunk.subarray(0, taken));
     }
     return taken;
   }
 
-  /** What must be waited for before more is written, so that the memory of the machine does not fill with what the disk has to take. */
+  /** What must be waited for before more is written, so that memory does not fill with what the disk or the hash has to take. */
   get congestion(): Promise<void> | undefined {
-    return this.#unsynced > mostUnsynced ? this.#syncing : undefined;
+    return this.#unsynced > mostUnsynced ? this.#syncing : this.#digest.congestion;
   }
 
-  /** What the NAR was. To be asked once, when it is complete. */
-  survey(): Survey {
-    if (this.#failure !== undefined) throw this.#failure;
-    const narHash = Hash.of("sha256", this.#narHash.copy().digest());
-    const sha256 = this.#fileHash && Hash.of("sha256", this.#fileHash.digest());
+  /**
+   * What the NAR was. To be asked once, when it is complete. A single small file is hashed by itself if it `wantsFile`.
+   *
+   * @throws KilnError why it could not be written, or hashed
+   */
+  async survey(wantsFile: boolean): Promise<Survey> {
+    if (this.#failure !== undefined) {
+      this.#digest.drop();
+      throw this.#failure;
+    }
+    const file = this.#file;
+    const { narHash, sourceHash, partHash } = await this.#digest.finish(
+      wantsFile ? file : undefined,
+    );
     return {
       narHash,
       narSize: this.#reader.bytesRead,
-      // An object's own hash ends in "|", which goes before the offsets of its self references.
-      sourceHash: Hash.of("sha256", this.#narHash.update("|").digest()),
-      file: this.#file && { ...this.#file, ...(sha256 && { sha256 }) },
+      sourceHash,
+      file: file && { executable: file.executable, ...(partHash && { sha256: partHash }) },
     };
   }
 
   /** Gives the descriptors back. */
   close(): void {
     this.#writer?.close();
+  }
+
+  /** Gives everything back: the rest will not come. */
+  abandon(): void {
+    this.close();
+    this.#digest.drop();
   }
 
   directory(name: string): void {
@@ -126,11 +149,9 @@ export class Arrival implements NarSink {
     this.#depth--;
   }
 
-  file(name: string, executable: boolean, size: number): void {
-    if (this.#depth === 0) {
-      this.#file = { executable };
-      if (size <= smallFile) this.#fileHash = createHash("sha256");
-    }
+  file(name: string, executable: boolean, size: number, offset: number): void {
+    if (this.#depth === 0) this.#file = { executable, offset, size };
+    this.#digest.expect(size);
     this.#do((writer) => {
       requireSpace(dirname(this.tree), size);
       writer.file(name, executable);
@@ -140,7 +161,6 @@ export class Arrival implements NarSink {
   }
 
   data(chunk: Buffer): void {
-    this.#fileHash?.update(chunk);
     this.#do((writer) => writer.data(chunk));
     this.#unsynced += chunk.length;
     if (this.#unsynced >= syncStep && this.#syncing === undefined) this.#sync();

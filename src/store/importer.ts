@@ -124,10 +124,11 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   async receive(trailer: ExportTrailer): Promise<void> {
     this.#options.signal?.throwIfAborted();
     const arrival = this.#arrival;
-    this.#arrival = undefined;
     if (arrival?.finished !== true) {
+      this.#drop();
       throw new KilnError("nar.truncated", "an object ends before its NAR does");
     }
+    this.#arrival = undefined;
     arrival.close();
     this.#batch.add(await this.#judge(arrival, trailer));
     if (this.#batch.isFull) await this.#makeRoom();
@@ -153,21 +154,22 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 
   #begin(): Arrival {
-    const { files, syncer } = this.#parts;
+    const { files } = this.#parts;
     try {
       this.#folder ??= makeFolder(files.tmp);
       const { path, directory, frozen } = this.#folder;
       const tree = `${path}/${this.#count++}`;
-      return new Arrival(tree, syncer, { parent: directory, frozen });
+      return new Arrival(tree, this.#parts, { parent: directory, frozen });
     } catch (error) {
-      return new Arrival(join(files.tmp, "none"), syncer, { failure: KilnError.from(error) });
+      return new Arrival(join(files.tmp, "none"), this.#parts, { failure: KilnError.from(error) });
     }
   }
 
   /** Forgets an object that did not arrive completely. */
   #drop(): void {
-    this.#arrival?.close();
-    if (this.#arrival !== undefined) this.#parts.files.discard(this.#arrival.tree);
+    if (this.#arrival === undefined) return;
+    this.#arrival.abandon();
+    this.#parts.files.discard(this.#arrival.tree);
     this.#arrival = undefined;
   }
 
@@ -185,16 +187,17 @@ export class Importer implements ExportReceiver, AsyncDisposable {
 
   async #check(arrival: Arrival, trailer: ExportTrailer): Promise<ObjectInfo> {
     const { directory } = this.#parts;
-    const survey = arrival.survey();
+    const { ca } = trailer;
+    const survey = await arrival.survey(ca?.method === "text" || ca?.method === "flat");
     const storePath = parseObjectPath(directory, trailer.storePath);
     const referenceSet = new Set(
       trailer.references.map((text) => parseObjectPath(directory, text)),
     );
     const references = [...referenceSet].toSorted(compareBytes);
-    const claim = { storePath, references, ca: trailer.ca };
-    const ca = await checkClaim(claim, survey, arrival.tree, this.#parts.buffers);
+    const claim = { storePath, references, ca };
+    const right = await checkClaim(claim, survey, arrival.tree, this.#parts.buffers);
     const { narHash, narSize } = survey;
-    return { storePath, narHash, narSize, references, ca };
+    return { storePath, narHash, narSize, references, ca: right };
   }
 
   /** Has a full batch placed, if the one before it is. The longer that takes, the more objects share the next syncs. */

@@ -7,6 +7,7 @@ import type { IntentTable } from "./database/intents.ts";
 import type { ObjectTable } from "./database/objects.ts";
 import type { StoreDatabase } from "./database/open.ts";
 import type { Reserve } from "./database/reserve.ts";
+import type { DigestThread } from "./digest-thread.ts";
 import type { Log, ObjectFiles } from "./object-files.ts";
 import type { ReadingThread } from "./reading-thread.ts";
 import type { TemporaryRoots } from "./roots.ts";
@@ -27,6 +28,8 @@ export interface StoreParts {
   readonly syncer: Syncer;
   /** Looks at trees in threads. */
   readonly hashing: VerificationPool;
+  /** Hashes large objects while they are received. */
+  readonly digests: DigestThread;
   /** Reads large objects while they are sent. */
   readonly reading: ReadingThread;
   readonly reserve: Reserve;

@@ -32,6 +32,7 @@ import { RootTable, type Root } from "./database/root-table.ts";
 import { Reserve } from "./database/reserve.ts";
 import { Care } from "./care.ts";
 import { collect, type Collected, type CollectOptions } from "./collection.ts";
+import { DigestThread } from "./digest-thread.ts";
 import { removeObjects, type RemoveOptions } from "./deletion.ts";
 import { planExport, type ExportOptions, type ExportPlan } from "./exporter.ts";
 import { Importer, type ImportOptions } from "./importer.ts";
@@ -130,6 +131,7 @@ export class Store implements AsyncDisposable {
         files,
         syncer: new Syncer(root, durability),
         hashing: new VerificationPool(),
+        digests: new DigestThread(),
         reading: new ReadingThread(),
         reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),
@@ -394,6 +396,7 @@ export class Store implements AsyncDisposable {
     await this.#parts.files.settled();
     this.#parts.syncer[Symbol.dispose]();
     await this.#parts.hashing[Symbol.asyncDispose]();
+    await this.#parts.digests[Symbol.asyncDispose]();
     await this.#parts.reading[Symbol.asyncDispose]();
     this.#parts.usage[Symbol.dispose]();
     await this.database.settled();

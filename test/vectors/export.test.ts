@@ -16,6 +16,7 @@ import { NarReader, type NarSink } from "../../src/format/nar/reader.ts";
 import { parseStorePath } from "../../src/format/store-path.ts";
 import { checkClaim } from "../../src/store/address.ts";
 import { Arrival } from "../../src/store/arrival.ts";
+import { DigestThread } from "../../src/store/digest-thread.ts";
 import { Syncer } from "../../src/store/syncer.ts";
 import { temporaryDirectory } from "../../src/util/temp.ts";
 import { vectorTests } from "./load.ts";
@@ -51,7 +52,8 @@ vectorTests("export", {
   importVerify: async (object: ExportedObject) => {
     await using folder = await temporaryDirectory(tmpdir(), "kiln-vector-");
     const tree = join(folder.path, "tree");
-    const arrival = new Arrival(tree, new Syncer(folder.path, "process"));
+    const syncer = new Syncer(folder.path, "process");
+    const arrival = new Arrival(tree, { syncer, digests: new DigestThread() });
     arrival.write(Buffer.from(object.nar, "base64"));
     arrival.close();
     const claim = {
@@ -59,7 +61,7 @@ vectorTests("export", {
       references: object.references.map(parseStorePath),
       ca: addressOf(object),
     };
-    return { ca: printContentAddress(await checkClaim(claim, arrival.survey(), tree)) };
+    return { ca: printContentAddress(await checkClaim(claim, await arrival.survey(true), tree)) };
   },
 });
 

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { createHash, randomFillSync } from "node:crypto";
+import { test } from "node:test";
+import { hasCode } from "../util/kiln-error.ts";
+import { blockSize, DigestThread } from "./digest-thread.ts";
+import { NarDigest } from "./nar-digest.ts";
+
+const bytes = randomFillSync(Buffer.alloc(10 * blockSize + 5));
+const sha256 = (...parts: (Buffer | string)[]): string => {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
+};
+
+async function feed(digest: NarDigest, all: Buffer, step = 65_537): Promise<void> {
+  for (let at = 0; at < all.length; at += step) {
+    await digest.congestion;
+    digest.update(all.subarray(at, at + step));
+  }
+}
+
+for (const size of [0, 1, blockSize - 1, blockSize, blockSize + 1, bytes.length]) {
+  for (const expected of [0, 2 ** 30]) {
+    const where = expected === 0 ? "here" : "in the thread";
+    test(`the hashes of ${size} bytes, when those of many are made ${where}`, async () => {
+      await using thread = new DigestThread();
+      const digest = new NarDigest(thread);
+      digest.expect(expected);
+      const all = bytes.subarray(0, size);
+      await feed(digest, all);
+      const { narHash, sourceHash } = await digest.finish();
+      assert.equal(narHash.rawBase16(), sha256(all));
+      assert.equal(sourceHash.rawBase16(), sha256(all, "|"));
+      assert.equal(thread.isRunning, expected > 0 && size >= blockSize);
+    });
+  }
+}
+
+test("a part is hashed by itself where the whole fits into a block, and left out where not", async () => {
+  await using thread = new DigestThread();
+  const part = { offset: 96, size: 1000 };
+  const small = new NarDigest(thread);
+  small.update(bytes.subarray(0, 2000));
+  const { partHash } = await small.finish(part);
+  assert.equal(partHash?.rawBase16(), sha256(bytes.subarray(96, 1096)));
+  const large = new NarDigest(thread);
+  await feed(large, bytes);
+  assert.equal((await large.finish(part)).partHash, undefined);
+});
+
+test("one thread keeps several digests apart, also where one is dropped", async () => {
+  await using thread = new DigestThread();
+  const digests = [1, 2, 3].map((by) => {
+    const digest = new NarDigest(thread);
+    digest.expect(2 ** 30);
+    return { digest, all: bytes.subarray(by * 1000) };
+  });
+  const dropped = new NarDigest(thread);
+  dropped.expect(2 ** 30);
+  await Promise.all([...digests.map(({ digest, all }) => feed(digest, all)), feed(dropped, bytes)]);
+  dropped.drop();
+  for (const { digest, all } of digests) {
+    assert.equal((await digest.finish()).narHash.rawBase16(), sha256(all));
+  }
+});
+
+test("a digest whose thread ends fails, and the next one gets a new thread", async () => {
+  await using thread = new DigestThread();
+  const digest = new NarDigest(thread);
+  digest.expect(2 ** 30);
+  await feed(digest, bytes.subarray(0, 2 * blockSize));
+  await thread[Symbol.asyncDispose]();
+  // It goes on to be fed until its end, and nobody waits for a thread that is gone.
+  await feed(digest, bytes);
+  await assert.rejects(digest.finish(), (error) => hasCode(error, "internal"));
+  const next = new NarDigest(thread);
+  next.expect(2 ** 30);
+  await feed(next, bytes);
+  assert.equal((await next.finish()).narHash.rawBase16(), sha256(bytes));
+});

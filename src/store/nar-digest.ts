@@ -1,0 +1,140 @@
+/** The hashes of a NAR that is received: of a small one at once, of a large one in a thread. */
+import { Buffer } from "node:buffer";
+import { createHash, type Hash as Hasher } from "node:crypto";
+import { Hash, hashBytes } from "../format/hash.ts";
+import type { KilnError } from "../util/kiln-error.ts";
+import { blockSize, type DigestThread, type Send } from "./digest-thread.ts";
+import type { DigestAnswer } from "./digest-worker.ts";
+
+/** A NAR with a file of this size is worth that the thread is started. */
+const worthAThread = 8 * 1024 * 1024;
+
+/** Blocks that may wait to be hashed. */
+const mostWaiting = 4;
+
+export interface NarHashes {
+  readonly narHash: Hash;
+  /** Of the NAR and a `|`: an object's own hash ends in that, which goes before the offsets of its self references. */
+  readonly sourceHash: Hash;
+  /** Of the part that was asked for. */
+  readonly partHash: Hash | undefined;
+}
+
+/** Whose end is neither {@link finish} nor {@link drop} keeps its memory for itself. */
+export class NarDigest {
+  readonly #thread: DigestThread;
+  #block: Buffer;
+  /** Bytes in the block. */
+  #length = 0;
+  #expected = 0;
+  /** Where full blocks go: to the thread, or into a hash here. */
+  #send: Send | undefined;
+  #hasher: Hasher | undefined;
+  #waiting = 0;
+  #failure: KilnError | undefined;
+  #wake: (() => void) | undefined;
+  #hashes: Required<Pick<DigestAnswer, "whole" | "marked">> | undefined;
+
+  constructor(thread: DigestThread) {
+    this.#thread = thread;
+    this.#block = thread.takeBlock();
+  }
+
+  /** Tells that a file of so many bytes is coming. */
+  expect(bytes: number): void {
+    this.#expected = Math.max(this.#expected, bytes);
+  }
+
+  /** Takes bytes; they are copied. */
+  update(bytes: Buffer): void {
+    for (let at = 0; at < bytes.length;) {
+      const taken = bytes.copy(this.#block, this.#length, at);
+      this.#length += taken;
+      at += taken;
+      if (this.#length === blockSize) this.#pass();
+    }
+  }
+
+  /** What must be waited for before more is given, so that it does not gather in memory. */
+  get congestion(): Promise<void> | undefined {
+    const isLate = this.#waiting > mostWaiting && this.#failure === undefined;
+    return isLate ? this.#change() : undefined;
+  }
+
+  /**
+   * The hashes, at the end of the NAR. `part` is looked at only in a NAR of less than a block.
+   *
+   * @throws KilnError when the thread failed
+   */
+  async finish(part?: { readonly offset: number; readonly size: number }): Promise<NarHashes> {
+    if (this.#send !== undefined) return await this.#finishInThread(this.#send);
+    const bytes = this.#block.subarray(0, this.#length);
+    const isWhole = this.#hasher === undefined;
+    const hasher = (this.#hasher ?? createHash("sha256")).update(bytes);
+    const narHash = Hash.of("sha256", hasher.copy().digest());
+    const sourceHash = Hash.of("sha256", hasher.update("|").digest());
+    const partHash =
+      part !== undefined && isWhole
+        ? hashBytes("sha256", bytes.subarray(part.offset, part.offset + part.size))
+        : undefined;
+    this.#thread.giveBlock(this.#block);
+    return { narHash, sourceHash, partHash };
+  }
+
+  /** Nothing is wanted of it any more. */
+  drop(): void {
+    this.#thread.giveBlock(this.#block);
+    this.#send?.({ end: "drop" });
+  }
+
+  #pass(): void {
+    const bytes = this.#block;
+    this.#length = 0;
+    if (this.#hasher === undefined && this.#send === undefined) this.#choose();
+    if (this.#send === undefined) {
+      this.#hasher?.update(bytes);
+      return;
+    }
+    this.#block = this.#thread.takeBlock();
+    this.#waiting++;
+    this.#send({ bytes });
+  }
+
+  #choose(): void {
+    if (this.#thread.isRunning || this.#expected >= worthAThread) {
+      this.#send = this.#thread.begin((answer) => this.#hear(answer));
+    } else {
+      this.#hasher = createHash("sha256");
+    }
+  }
+
+  #hear(answer: DigestAnswer | { readonly failure: KilnError }): void {
+    if ("failure" in answer) {
+      this.#failure = answer.failure;
+    } else if (answer.whole !== undefined && answer.marked !== undefined) {
+      this.#hashes = { whole: answer.whole, marked: answer.marked };
+    } else this.#waiting--;
+    this.#wake?.();
+  }
+
+  async #finishInThread(send: Send): Promise<NarHashes> {
+    // What is left is less than a block, and its memory goes along.
+    send({ bytes: this.#block.subarray(0, this.#length) });
+    send({ end: "finish" });
+    for (;;) {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#hashes !== undefined) break;
+      await this.#change();
+    }
+    const { whole, marked } = this.#hashes;
+    return {
+      narHash: Hash.of("sha256", whole),
+      sourceHash: Hash.of("sha256", marked),
+      partHash: undefined,
+    };
+  }
+
+  async #change(): Promise<void> {
+    await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
