@@ -15,6 +15,8 @@ import { root } from "./document.ts";
 
 /** What a lock file says of a package; it is enough for npm. */
 interface Locked {
+  /** Where its folder has another one. */
+  readonly name?: string;
   readonly version?: string;
   readonly integrity?: string;
   readonly [other: string]: unknown;
@@ -24,16 +26,21 @@ interface Locked {
 const locks = ["package-lock.json", "node_modules/node/node_modules/.package-lock.json"];
 
 /** Those at the top come first: they are the versions that are asked for by name. */
-function lockedPackages(): { readonly name: string; readonly locked: Locked }[] {
+function lockedPackages(): {
+  readonly name: string;
+  readonly folder: string;
+  readonly locked: Locked;
+}[] {
   const there = locks.map((file) => join(root, file)).filter((file) => existsSync(file));
   const found = there.flatMap((file) => {
     const { packages } = readJson(file) as { packages: Record<string, Locked> };
-    return Object.entries(packages).map(([place, locked]) => {
-      const folders = place.split("node_modules/");
-      return { name: folders.at(-1)!, locked, depth: folders.length };
+    return Object.entries(packages).map(([folder, locked]) => {
+      const folders = folder.split("node_modules/");
+      const name = locked.name ?? folders.at(-1)!;
+      return { name, folder, locked, depth: folders.length };
     });
   });
-  return found.filter(({ name }) => name !== "").toSorted((a, b) => a.depth - b.depth);
+  return found.filter(({ folder }) => folder !== "").toSorted((a, b) => a.depth - b.depth);
 }
 
 /** Where npm keeps the bytes that have this digest. */
@@ -59,8 +66,8 @@ export const registryProgram: string = fileURLToPath(import.meta.url);
 /** Why packages cannot be had from npm's folder, or false. */
 export const needsPackages: string | false = (() => {
   const missing = lockedPackages().filter(
-    ({ name, locked: { integrity = "" } }) =>
-      existsSync(join(root, "node_modules", name)) && !existsSync(keptAt(npmCache, integrity)),
+    ({ folder, locked: { integrity = "" } }) =>
+      existsSync(join(root, folder)) && !existsSync(keptAt(npmCache, integrity)),
   );
   const names = missing.map(({ name }) => name).join(", ");
   return missing.length > 0 && `npm has not kept what it installed here (npm ci): ${names}`;
@@ -85,7 +92,7 @@ function serve(archive: string, cache: string): void {
     known[version] ??= manifest;
   };
   const { devDependencies: _, ...own } = readJson(join(root, "package.json")) as Locked;
-  offer(String(own["name"]), own, archive);
+  offer(own.name ?? "", own, archive);
   for (const { name, locked } of lockedPackages()) {
     offer(name, locked, keptAt(cache, locked.integrity ?? ""));
   }
