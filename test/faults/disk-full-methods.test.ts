@@ -2,14 +2,10 @@
 import assert from "node:assert/strict";
 import { chmodSync, lstatSync, readdirSync, symlinkSync, unlinkSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import type { Derivation } from "../../src/format/derivation/derivation.ts";
-import { derivationPath } from "../../src/format/derivation/print.ts";
 import { printObjectInfo } from "../../src/format/object-info.ts";
-import { objectNameOf, parseStoreDirectory, type StorePath } from "../../src/format/store-path.ts";
 import type { StoreClient } from "../../src/rpc/client.ts";
 import {
   bytesOf,
-  chunksOf,
   exported,
   sample,
   streamOf,
@@ -17,16 +13,14 @@ import {
 } from "../../src/store/store.test.support.ts";
 import { KilnError } from "../../src/util/kiln-error.ts";
 import { finishedBuild } from "../support/builds.ts";
-import { exportOf, shell } from "../support/derivations.ts";
 import { needsWorld } from "../support/world.ts";
 import { SmallDisk } from "./small-disk.ts";
+import { directory, fresh, newName, Stage } from "./small-disk-stage.ts";
 
-const directory = parseStoreDirectory("/opt/zb/store");
 const kibibyte = 1024;
 /** So much space is left for the operation to begin with, in KiB. */
 const rooms = [0, 4, 16, 64, 256];
 const small = sample(directory, "small", "small");
-let names = 0;
 
 interface Row {
   readonly title: string;
@@ -38,65 +32,9 @@ interface Row {
   readonly prepare: (stage: Stage) => Promise<() => Promise<unknown>>;
 }
 
-/** A daemon on a small disk, and who uses it. */
-class Stage {
-  readonly disk: SmallDisk;
-  readonly client: StoreClient;
-
-  constructor(disk: SmallDisk, client: StoreClient) {
-    this.disk = disk;
-    this.client = client;
-  }
-
-  /** Imports objects. What was refused is thrown. */
-  async take(...objects: Sample[]): Promise<void> {
-    await this.#send(streamOf(...objects));
-  }
-
-  async define(script: string): Promise<StorePath> {
-    const env = { __buildSystemDeps: "/bin /usr /lib /lib64" };
-    const derivation: Derivation = shell(`b${names++}`, script, { env });
-    await this.#send(exportOf([derivation]));
-    return derivationPath(derivation);
-  }
-
-  async #send(stream: Buffer): Promise<void> {
-    await this.client.importStream(chunksOf(stream));
-    await this.client.barrier();
-    const { reports } = await this.client.call("kiln.importReport", {});
-    for (const { status, code = "", message = "", hint = "" } of reports) {
-      if (status === "rejected") throw new KilnError(code, message, { hint });
-    }
-  }
-
-  /** Waits for the end of a build, which is to succeed. */
-  async build(start: Promise<{ buildID: string }>): Promise<void> {
-    const { buildID } = await start;
-    const { status } = await finishedBuild(this.client, buildID);
-    if (status === "success") return;
-    const { results } = await this.client.call("kiln.results", { buildID });
-    const failure = results.find((result) => result.failure !== null)?.failure;
-    // Only what was written down of the build is told of it: perhaps nothing.
-    throw new KilnError(failure?.code ?? "none", failure?.message ?? status, {
-      hint: failure?.message ?? "",
-    });
-  }
-
-  /** Where an object lies, seen from outside of the world. */
-  place(path: StorePath): string {
-    return this.disk.world.path(`${directory}/${objectNameOf(path)}`);
-  }
-}
-
-/** An object of so many KiB that is like no other. */
-function fresh(size: number, references: readonly StorePath[] = []): Sample {
-  const name = `o${names++}`;
-  return sample(directory, name, Buffer.alloc(size * kibibyte, `${name} `), references);
-}
-
 function many(count: number): Sample[] {
   return Array.from({ length: count }, () => {
-    const name = `m${names++}`;
+    const name = newName("m");
     return sample(directory, name, { entries: { file: name, link: { target: name } } });
   });
 }
@@ -119,7 +57,7 @@ const rows: readonly Row[] = [
   {
     title: "kiln.addRoot of a name",
     prepare: async ({ client }) => {
-      const name = `root${names++}`;
+      const name = newName("root");
       return async () => await client.call("kiln.addRoot", { name, path: small.storePath });
     },
   },
@@ -127,7 +65,7 @@ const rows: readonly Row[] = [
     title: "kiln.removeRoot",
     always: true,
     prepare: async ({ client }) => {
-      const name = `root${names++}`;
+      const name = newName("root");
       await client.call("kiln.addRoot", { name, path: small.storePath });
       return async () => await client.call("kiln.removeRoot", { name });
     },
@@ -136,7 +74,7 @@ const rows: readonly Row[] = [
     title: "kiln.register",
     leaves: /^stray /,
     prepare: async ({ client, disk }) => {
-      const name = `r${names++}`;
+      const name = newName("r");
       const object = sample(directory, name, name);
       writeFileSync(disk.world.path(object.storePath), name, { mode: 0o444 });
       return async () => {
@@ -177,7 +115,7 @@ const rows: readonly Row[] = [
       await using other = await stage.disk.connect();
       const object = fresh(100);
       await new Stage(stage.disk, other).take(object);
-      const link = `/opt/link${names++}`;
+      const link = `/opt/${newName("link")}`;
       symlinkSync(object.storePath, stage.disk.world.path(link));
       await other.call("kiln.addRoot", { name: link });
       unlinkSync(stage.disk.world.path(link));
@@ -242,7 +180,9 @@ const rows: readonly Row[] = [
     title: "kiln.verify that builds a damaged object again",
     leaves: /ENOENT|another NAR hash|bytes, not|has the time/,
     prepare: async (stage) => {
-      const drvPath = await stage.define(`echo ${names} > $out; head -c 300000 /dev/zero >> $out`);
+      const drvPath = await stage.define(
+        `echo ${newName("x")} > $out; head -c 300000 /dev/zero >> $out`,
+      );
       const { buildID } = await stage.client.call("zb.realize", { drvPath: [drvPath] });
       await finishedBuild(stage.client, buildID);
       const { outputs } = await stage.client.call("zb.getBuildResult", { buildID, drvPath });
