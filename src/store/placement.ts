@@ -4,6 +4,9 @@
  *     sync the trees ─┐
  *     commit intents ─┴─> rename into place ─> sync the directory ─> commit rows, drop intents
  *
+ * What a builder made is used as soon as it is in place, so its trees are synced with the directory; but not what takes the place of an
+ * object, which would be lost with it.
+ *
  * Whatever moment the machine dies at: before the last commit there is no object, and the intents say which names to undo;
  * after it, the object is whole and on disk. A batch costs two commits and two syncs, however many objects it has.
  */
@@ -65,7 +68,9 @@ export async function place(
     else outcomes.set(candidate, refusal);
   }
   if (together) refuseRest(batch, accepted, outcomes);
-  const how = { outcomes, together, alongside, onPlaced };
+  const isReplacing = [...accepted.keys()].some((path) => registered.has(path));
+  const syncLate = together && !isReplacing;
+  const how = { outcomes, together, alongside, onPlaced, syncLate };
   const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
@@ -145,9 +150,10 @@ async function admit(
 async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside" | "onPlaced">,
+  how: Omit<Moving, "moved"> &
+    Pick<PlaceOptions, "alongside" | "onPlaced"> & { readonly syncLate: boolean },
 ): Promise<readonly Candidate[]> {
-  const { outcomes, together, alongside, onPlaced } = how;
+  const { outcomes, together, alongside, onPlaced, syncLate } = how;
   if (accepted.length === 0) {
     const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
     if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
@@ -155,10 +161,17 @@ async function placeAccepted(
   }
   const moved: Candidate[] = [];
   try {
-    await Promise.all([parts.syncer.trees(accepted), recordIntents(parts, accepted)]);
+    await Promise.all([
+      parts.syncer.trees(syncLate ? [] : accepted),
+      recordIntents(parts, accepted),
+    ]);
     await moveIn(parts, accepted, { moved, outcomes, together });
     onPlaced?.();
-    await parts.syncer.names();
+    const inPlace = moved.map(({ info, entries }) => ({
+      tree: parts.files.pathOf(info.storePath),
+      entries,
+    }));
+    await Promise.all([parts.syncer.trees(syncLate ? inPlace : []), parts.syncer.names()]);
     await commit(parts, accepted, moved, alongside);
     return moved;
   } catch (thrown) {
