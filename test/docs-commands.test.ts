@@ -1,4 +1,4 @@
-// Every `kiln` command line in the documents is one that Kiln understands, also where docs-run.test.ts does not run it, and what
+// Every `kiln` command line in the documents is one that Kiln understands, whoever runs it, and what
 // they link to is there.
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";

@@ -47,7 +47,7 @@ END
 const registry = `
   export HOME=/tmp/home PATH=${dirname(process.execPath)}:$PATH
   (cd ${root} && npm pack --silent --ignore-scripts --pack-destination /tmp >/dev/null)
-  tail -f /dev/null | node ${registryProgram} /tmp/kiln-store-*.tgz ${npmCache} > /tmp/registry &
+  tail -f /dev/null | node ${registryProgram} ${npmCache} /tmp/kiln-store-*.tgz > /tmp/registry &
   until [ -s /tmp/registry ]; do sleep 0.1; done
   export npm_config_registry=$(cat /tmp/registry)`;
 

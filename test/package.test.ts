@@ -55,7 +55,7 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
     const archive = packKiln(home);
     const list = run("tar", ["--list", "--file", archive]).toString().trim().split("\n");
     packed = list.map((file) => file.replace(/^package\//, ""));
-    registry = spawn(process.execPath, [registryProgram, archive, npmCache]);
+    registry = spawn(process.execPath, [registryProgram, npmCache, archive]);
     const [said] = (await once(registry.stdout!, "data")) as [Buffer];
     address = said.toString().trim();
     run("sh", ["-ec", added!.commands]);

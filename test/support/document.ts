@@ -26,7 +26,7 @@ export interface Block {
   readonly commands: string;
   /** What has to be shown; undefined where the document does not say. */
   readonly shown: readonly string[] | undefined;
-  /** The file that runs it in the place of docs-run.test.ts. */
+  /** The file that runs it in the place of docs-run.test.ts and docs-checkout.test.ts. */
   readonly runBy: string | undefined;
   readonly goesOn: string | undefined;
   readonly needs: string | undefined;

@@ -9,7 +9,7 @@ import { cpSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { type Block, commandsOf, isShown, root } from "./document.ts";
 import { zb } from "./peers.ts";
-import { npmCache, packKiln, registryProgram } from "./registry.ts";
+import { npmCache, registryProgram } from "./registry.ts";
 import { screenAfter } from "./terminal-screen.ts";
 import { kilnProgram, World } from "./world.ts";
 
@@ -30,9 +30,15 @@ const made = ["dist", "node_modules"];
 /** What documents change, even where they only look at the rest. */
 const changed = ["examples", "packaging"];
 
-/** Whether npm gets packages for this block. */
-export function installs({ commands }: Block): boolean {
-  return /\bnpm (?:ci|install)\b/.test(commands);
+/** Whether this block installs the checkout. */
+export function installs(block: Block): boolean {
+  return commandsOf(block).includes("npm ci");
+}
+
+/** Whether these blocks need a checkout of their own, whole. */
+export function needsCheckout(blocks: readonly Block[]): boolean {
+  const ours = blocks.filter(({ runBy }) => runBy === undefined);
+  return ours.flatMap(commandsOf).some((command) => /^npm (?:ci$|run )/.test(command));
 }
 
 export class Reader implements AsyncDisposable {
@@ -44,9 +50,8 @@ export class Reader implements AsyncDisposable {
   private constructor(world: World, blocks: readonly Block[]) {
     this.#world = world;
     mkdirSync(this.#checkout);
-    const typed = blocks.flatMap(commandsOf);
-    const isBare = typed.includes("npm ci");
-    const isWhole = isBare || typed.some((command) => command.startsWith("npm run "));
+    const isBare = blocks.some(installs);
+    const isWhole = needsCheckout(blocks);
     for (const part of readdirSync(root)) {
       if (part === ".git" || (isBare && made.includes(part))) continue;
       const [here, there] = [join(root, part), join(this.#checkout, part)];
@@ -71,8 +76,7 @@ export class Reader implements AsyncDisposable {
   }
 
   async #openRegistry(): Promise<void> {
-    const archive = packKiln(this.#world.directory);
-    const child = this.#world.spawn(process.execPath, [registryProgram, archive, npmCache]);
+    const child = this.#world.spawn(process.execPath, [registryProgram, npmCache]);
     const [said] = (await once(child.stdout!, "data")) as [Buffer];
     this.#registry = said.toString().trim();
   }

@@ -1,8 +1,8 @@
 /**
- * A registry on loopback, for what documents install: it has `kiln-store`, as `npm pack` makes it of this checkout, and what the
- * checkout itself was installed from, with the bytes that npm has kept of that. It asks no other registry.
+ * A registry on loopback, for what documents install: it has what this checkout was installed from, with the bytes that npm has kept
+ * of that, and `kiln-store` itself, where `npm pack` has made its archive. It asks no other registry.
  *
- *     node test/support/registry.ts ARCHIVE CACHE
+ *     node test/support/registry.ts CACHE [ARCHIVE]
  *
  * writes its address when it is ready, and ends with its standard input.
  */
@@ -81,7 +81,7 @@ export function packKiln(folder: string): string {
   return join(folder, packed!.filename);
 }
 
-function serve(archive: string, cache: string): void {
+function serve(cache: string, archive: string | undefined): void {
   const versions = new Map<string, Record<string, Locked>>();
   const archives = new Map<string, string>();
   const offer = (name: string, manifest: Locked, file: string): void => {
@@ -92,7 +92,7 @@ function serve(archive: string, cache: string): void {
     known[version] ??= manifest;
   };
   const { devDependencies: _, ...own } = readJson(join(root, "package.json")) as Locked;
-  offer(own.name ?? "", own, archive);
+  if (archive !== undefined) offer(own.name ?? "", own, archive);
   for (const { name, locked } of lockedPackages()) {
     offer(name, locked, keptAt(cache, locked.integrity ?? ""));
   }
@@ -126,6 +126,6 @@ function packumentOf(name: string, offered: Record<string, Locked>, host: string
 const pathOf = (name: string, version: string): string => `/-/${name}/${version}.tgz`;
 
 if (process.argv[1] !== undefined && basename(process.argv[1]) === "registry.ts") {
-  const [archive = "", cache = ""] = process.argv.slice(2);
-  serve(archive, cache);
+  const [cache = "", archive] = process.argv.slice(2);
+  serve(cache, archive);
 }
