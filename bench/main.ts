@@ -4,7 +4,8 @@
  *     npm run bench -- [--quick] [--rounds N] [--only TEXT] [--peers kiln,zb,nix] [--json FILE] [--record]
  *
  * `--quick` takes two minutes: one round without the long jobs. `--record` writes the
- * table and the JSON to docs/; with `--only`, the rows that were not measured stay as they were.
+ * table and the JSON to docs/; with `--only`, the rows that were not measured stay as they were. `KILN_BRIEF=1`: each job once, with
+ * little, without verdicts.
  */
 import { writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
