@@ -9,12 +9,20 @@ import { isBrief, many } from "../support/brief.ts";
 import { WebStage } from "../support/web-stage.ts";
 import { needsBrowser, resultPath, Stage } from "../ui/stage.ts";
 
-/** A test fails above so many times what is promised, since the machine may be a slow or a busy one. */
-const slack = isBrief ? 50 : 2;
-
 /** These figures mean something on a quiet machine alone. */
 const skip =
   process.env["KILN_PAGE_SPEED"] === undefined ? "npm run test:page measures it" : needsBrowser;
+
+/** Frames a second that a page draws in the next second. */
+const countFrames = `new Promise((resolve) => {
+  let frames = 0;
+  const begun = performance.now();
+  const frame = (now) => {
+    if (now - begun > 1000) resolve((frames * 1000) / (now - begun));
+    else requestAnimationFrame(frame, frames++);
+  };
+  requestAnimationFrame(frame);
+})`;
 
 describe("with a slow processor, the page", { skip }, () => {
   let stage: Stage;
@@ -94,11 +102,41 @@ describe("with a slow processor, the page", { skip }, () => {
     ],
   ] as const) {
     test(`${what} after ${most} ms`, async (t) => {
-      const took = await timeUntil(path(), most * slack, ready);
+      const took = await timeUntil(path(), most, ready);
       t.diagnostic(`${took.toFixed(0)} ms`);
-      assert.ok(took < most * slack, `${took} ms`);
+      assert.ok(took < most, `${took} ms`);
     });
   }
+
+  test("moves the graph of 1,000 derivations at 50 frames a second, with 160 of them drawn", async (t) => {
+    const page = await slowly();
+    await page.goto(stage.url(`/build/${wideID}/`));
+    const nodes = page.locator("#graph .node");
+    while ((await nodes.count()) < 160) await page.locator("#graph .folded").first().click();
+    const box = page.locator(".graph-scroller");
+    await box.scrollIntoViewIfNeeded();
+    const { x = 0, y = 0, height = 0 } = (await box.boundingBox()) ?? {};
+    let best = 0;
+    for (let i = 0; i < 3 && best < 50; i++) {
+      // Between the columns there is nothing but paper.
+      await box.evaluate((element) => {
+        Object.assign(element, { scrollLeft: 0, scrollTop: 1000 });
+      });
+      await page.mouse.move(x + 6, y + 20);
+      await page.mouse.down();
+      const before = await box.evaluate((element) => (element as { scrollTop: number }).scrollTop);
+      const counting = page.evaluate<number>(countFrames);
+      await page.mouse.move(x + 6, y + height - 20, { steps: 100 });
+      best = Math.max(best, await counting);
+      await page.mouse.up();
+      const after = await box.evaluate((element) => (element as { scrollTop: number }).scrollTop);
+      assert.ok(before - after > height / 2, `moved from ${before} to ${after}`);
+    }
+    t.diagnostic(`${best.toFixed(0)} frames a second`);
+    assert.ok(best >= 50, `${best} frames a second`);
+    await page.context().close();
+    stage.checkComplaints();
+  });
 
   test("goes to any line of 1,000,000 within 300 ms, and counts all matches within 2 s", async (t) => {
     const page = await slowly();
@@ -116,8 +154,8 @@ describe("with a slow processor, the page", { skip }, () => {
     await page.getByText("100,000 found").waitFor();
     const counted = performance.now() - begun;
     t.diagnostic(`line ${best.toFixed(0)} ms, count ${counted.toFixed(0)} ms`);
-    assert.ok(best < 300 * slack, `${best} ms to a line`);
-    assert.ok(counted < 2000 * slack, `${counted} ms to a count`);
+    assert.ok(best < 300, `${best} ms to a line`);
+    assert.ok(counted < 2000, `${counted} ms to a count`);
     await page.context().close();
     stage.checkComplaints();
   });
