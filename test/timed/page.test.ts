@@ -9,6 +9,9 @@ import { isBrief, many } from "../support/brief.ts";
 import { WebStage } from "../support/web-stage.ts";
 import { needsBrowser, resultPath, Stage } from "../ui/stage.ts";
 
+/** A test fails above so many times what is promised. */
+const slack = isBrief ? 50 : 1;
+
 /** These figures mean something on a quiet machine alone. */
 const skip =
   process.env["KILN_PAGE_SPEED"] === undefined ? "npm run test:page measures it" : needsBrowser;
@@ -102,9 +105,9 @@ describe("with a slow processor, the page", { skip }, () => {
     ],
   ] as const) {
     test(`${what} after ${most} ms`, async (t) => {
-      const took = await timeUntil(path(), most, ready);
+      const took = await timeUntil(path(), most * slack, ready);
       t.diagnostic(`${took.toFixed(0)} ms`);
-      assert.ok(took < most, `${took} ms`);
+      assert.ok(took < most * slack, `${took} ms`);
     });
   }
 
@@ -112,7 +115,10 @@ describe("with a slow processor, the page", { skip }, () => {
     const page = await slowly();
     await page.goto(stage.url(`/build/${wideID}/`));
     const nodes = page.locator("#graph .node");
-    while ((await nodes.count()) < 160) await page.locator("#graph .folded").first().click();
+    const folds = page.locator("#graph .folded");
+    await nodes.first().waitFor();
+    while ((await nodes.count()) < 160 && (await folds.count()) > 0) await folds.first().click();
+    await page.getByRole("button", { name: "Zoom in" }).click({ clickCount: 2 });
     const box = page.locator(".graph-scroller");
     await box.scrollIntoViewIfNeeded();
     const { x = 0, y = 0, height = 0 } = (await box.boundingBox()) ?? {};
@@ -133,7 +139,7 @@ describe("with a slow processor, the page", { skip }, () => {
       assert.ok(before - after > height / 2, `moved from ${before} to ${after}`);
     }
     t.diagnostic(`${best.toFixed(0)} frames a second`);
-    assert.ok(best >= 50, `${best} frames a second`);
+    assert.ok(best >= 50 / slack, `${best} frames a second`);
     await page.context().close();
     stage.checkComplaints();
   });
@@ -154,8 +160,8 @@ describe("with a slow processor, the page", { skip }, () => {
     await page.getByText("100,000 found").waitFor();
     const counted = performance.now() - begun;
     t.diagnostic(`line ${best.toFixed(0)} ms, count ${counted.toFixed(0)} ms`);
-    assert.ok(best < 300, `${best} ms to a line`);
-    assert.ok(counted < 2000, `${counted} ms to a count`);
+    assert.ok(best < 300 * slack, `${best} ms to a line`);
+    assert.ok(counted < 2000 * slack, `${counted} ms to a count`);
     await page.context().close();
     stage.checkComplaints();
   });

@@ -13,6 +13,12 @@ const executablePath = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(e
 export const needsBrowser: string | false =
   executablePath === undefined ? "chromium is not installed" : false;
 
+/** `KILN_PAGE_SLOWDOWN=6` runs all pages as on a machine so many times slower: no test of them may depend on how fast one is. */
+const slowdown = Number(process.env["KILN_PAGE_SLOWDOWN"] ?? "1");
+
+/** What is to be seen within a second; a page that is made slower is given as much more. */
+export const second = { timeout: 1000 * slowdown } as const;
+
 export interface LookOptions {
   readonly width?: number;
   readonly scheme?: "light" | "dark";
@@ -50,6 +56,10 @@ export class Stage extends WebStage {
       reducedMotion: "reduce",
     });
     const page = await context.newPage();
+    if (slowdown > 1) {
+      const session = await context.newCDPSession(page);
+      await session.send("Emulation.setCPUThrottlingRate", { rate: slowdown });
+    }
     page.on("console", (message) => {
       if (message.type() === "error" || message.type() === "warning") {
         this.complaints.push(`${page.url()}: ${message.text()}`);

@@ -24,7 +24,7 @@ export interface DrawnNode {
 /** Room around the drawing. */
 const margin = 16;
 /** A drawing is made smaller to fit, but not smaller than can be read and hit. */
-const smallestFit = 0.55;
+const smallestFit = 0.75;
 const [smallest, largest] = [0.25, 1.5];
 
 export function Drawing(props: {

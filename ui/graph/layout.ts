@@ -6,7 +6,10 @@
  *     [ lib ] ---- [ app ] --- [ pack ]
  *        \________ (slot) ____/
  *
- * The time is about linear in nodes and slots: a few passes over the columns order the slots and a few more place them.
+ * The time is about linear in nodes and slots: a few passes over the columns order the slots and a few more place them. No library found
+ * was fast enough for a drawing of 150 nodes and 652 edges to be there after 2 s with a processor four times as slow. Milliseconds of
+ * processor time for these, without the slow-down: this file 20 to 43; elkjs 0.12 600 with its cheapest options (1,590 with its own);
+ * d3-dag 1.2 690, longest paths, two layers and greedy; @dagrejs/dagre 3.1 1,020, longest paths.
  */
 import { depthsOf } from "./depths.ts";
 
