@@ -1,14 +1,13 @@
 /** What this machine can do at all: the figures to hold the others against. */
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, openSync, truncateSync, writeSync } from "node:fs";
-import { once } from "node:events";
-import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { makeFolder } from "./folders.ts";
 import { many } from "../test/support/brief.ts";
 import { middle } from "./job.ts";
+import { links, sandboxes, shells } from "./limits-of-builds.ts";
 
 export interface Limit {
   readonly what: string;
@@ -27,7 +26,9 @@ export class Limits {
       ...writing(folder),
       database(folder),
       starting(),
-      await building(folder),
+      await shells(folder),
+      await links(folder),
+      await sandboxes(),
     ];
     for (const { what, unit, value } of all) {
       const known = this.#found.get(what) ?? { unit, values: [] };
@@ -103,25 +104,6 @@ function database(folder: string): Limit {
   });
   sql.close();
   return { what: "SQLite rows inserted", value: many(50_000) / time, unit: "rows/s" };
-}
-
-/**
- * Builders without anything around them: as many at a time as there are CPUs, each a shell that writes a file. No daemon that starts
- * its builders from Node can build more of them.
- */
-async function building(folder: string): Promise<Limit> {
-  const count = many(200);
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    while (next < count) {
-      const script = `echo > ${join(folder, `built-${next++}`)}`;
-      await once(spawn("/bin/sh", ["-c", script], { stdio: "ignore" }), "exit");
-    }
-  };
-  const begin = performance.now();
-  await Promise.all(Array.from({ length: availableParallelism() }, lane));
-  const value = (count * 1000) / (performance.now() - begin);
-  return { what: "shells that write a file, started from Node", value, unit: "per s" };
 }
 
 function starting(): Limit {
