@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { ObjectInfo } from "../../format/object-info.ts";
 import type { StorePath } from "../../format/store-path.ts";
 import { importInto, sample, streamOf, testStore } from "../store.test.support.ts";
+import { ObjectTable } from "./objects.ts";
 
 test("a graph has sizes and references, downwards and upwards; a page has sizes", async () => {
   await using context = await testStore();
@@ -40,4 +42,21 @@ test("a graph has sizes and references, downwards and upwards; a page has sizes"
   assert.equal(first[0]?.narSize, store.info(all[0]!)?.narSize);
   const absent = sample(directory, "absent", "absent").storePath;
   assert.throws(() => store.graph([absent]), { code: "store.missing", path: absent });
+});
+
+test("asking for the graph of many objects takes time as they are many, not as the square of that", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const chain: ObjectInfo[] = [];
+  for (let i = 0; i < 6000; i++) {
+    const below = chain.at(-1)?.storePath;
+    const { nar: _, ...info } = sample(directory, `o${i}`, "", below === undefined ? [] : [below]);
+    chain.push(info);
+  }
+  store.database.transaction(() => new ObjectTable(store.database).insert(chain, Date.now()));
+  const [bottom, top] = [chain[0]!.storePath, chain.at(-1)!.storePath];
+  const began = performance.now();
+  assert.equal(store.graph([top]).length, chain.length);
+  assert.equal(store.graph([bottom], { referrers: true }).length, chain.length);
+  assert.ok(performance.now() - began < 5000, "a client would hold up all others");
 });

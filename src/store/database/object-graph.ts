@@ -40,7 +40,7 @@ export function objectGraph(
        )
        select objects.path, objects.nar_size, referents.path as reference
        from reached join objects on objects.id = reached.id
-         left join object_references on referrer = objects.id and referent in (select id from reached)
+         left join object_references on referrer = objects.id
          left join objects as referents on referents.id = referent
        order by objects.path, referents.path`,
     )
@@ -55,7 +55,11 @@ export function objectGraph(
     }
     if (row["reference"] !== null) node.references.push(parseStorePath(textIn(row, "reference")));
   }
-  return [...nodes.values()];
+  // What refers to the paths may refer to others as well. To have the database look costs the square of the graph.
+  return Array.from(nodes.values(), (node) => ({
+    ...node,
+    references: node.references.filter((path) => nodes.has(path)),
+  }));
 }
 
 /** Up to `limit` objects whose paths come after `after`, sorted by path. */
