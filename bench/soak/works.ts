@@ -9,6 +9,7 @@ import { inputPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
 import type { StorePath } from "../../src/format/store-path.ts";
 import type { StoreClient } from "../../src/rpc/client.ts";
+import { hasCode } from "../../src/util/kiln-error.ts";
 import { shell } from "../../test/support/derivations.ts";
 import { build, fresh, put, receive, send } from "../job.ts";
 import { closure, randomObject, streamOf } from "../objects.ts";
@@ -168,13 +169,16 @@ async function ended(client: StoreClient, buildID: string): Promise<string> {
 async function readLog(client: StoreClient, buildID: string, drvPath: StorePath): Promise<string> {
   let log = "";
   for (;;) {
-    const { text = "", eof } = await client.call("zb.readLog", {
-      buildID,
-      drvPath,
-      rangeStart: log.length,
-    });
+    const asked = { buildID, drvPath, rangeStart: log.length };
+    const { text = "", eof } = await client.call("zb.readLog", asked).catch(notYet);
     log += text;
     if (eof) return log;
     if (text === "") await delay(10);
   }
+}
+
+/** There is no log before the builder has got its place. */
+function notYet(error: unknown): { text?: string; eof: boolean } {
+  if (!hasCode(error, "log.unknown")) throw error;
+  return { eof: false };
 }
