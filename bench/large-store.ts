@@ -7,17 +7,19 @@
  * the log.
  */
 import { statSync } from "node:fs";
-import { parseArgs } from "node:util";
 import type { StorePath } from "../src/format/store-path.ts";
 import { isBrief, many } from "../test/support/brief.ts";
+import { positive, scriptOptions } from "../test/support/script-options.ts";
 import { kilnProgram, needsWorld } from "../test/support/world.ts";
 import { middle } from "./job.ts";
 import { Bench } from "./peer.ts";
 import { registerObjects } from "./registered.ts";
 
-const { values } = parseArgs({ options: { objects: { type: "string", default: "1000000" } } });
+const values = scriptOptions("npm run bench:large -- [--objects 1000000]", {
+  objects: { type: "string", default: "1000000" },
+});
 if (needsWorld !== false) throw new Error(needsWorld);
-const count = many(Number(values.objects));
+const count = many(positive("objects", values.objects));
 
 await using bench = await Bench.open("kiln");
 await bench.start();

@@ -10,9 +10,9 @@
 import { writeFileSync } from "node:fs";
 import { loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { isBrief, many } from "../test/support/brief.ts";
 import { needsZb } from "../test/support/peers.ts";
+import { mistake, positive, scriptOptions } from "../test/support/script-options.ts";
 import { needsWorld } from "../test/support/world.ts";
 import { jobs } from "./jobs/list.ts";
 import { Limits } from "./limits.ts";
@@ -20,18 +20,21 @@ import { type Contender, Measurements } from "./measurements.ts";
 import { needsNix } from "./nix.ts";
 import { json, record, type Results, table } from "./report.ts";
 
-const { values } = parseArgs({
-  options: {
-    quick: { type: "boolean", default: false },
-    rounds: { type: "string" },
-    only: { type: "string" },
-    peers: { type: "string", default: "kiln,zb,nix" },
-    json: { type: "string" },
-    record: { type: "boolean", default: false },
-  },
+const usage = `npm run bench -- [--quick] [--rounds N] [--only TEXT] [--peers kiln,zb,nix] [--json FILE] [--record]
+jobs: ${jobs.map(({ name }) => name).join("; ")}`;
+const values = scriptOptions(usage, {
+  quick: { type: "boolean", default: false },
+  rounds: { type: "string" },
+  only: { type: "string" },
+  peers: { type: "string", default: "kiln,zb,nix" },
+  json: { type: "string" },
+  record: { type: "boolean", default: false },
 });
+const { only = "" } = values;
+const chosen = jobs.filter(({ name }) => name.includes(only));
+if (chosen.length === 0) mistake(`--only: no job has ${only} in its name\nusage: ${usage}`);
 if (needsWorld !== false) throw new Error(needsWorld);
-const rounds = isBrief ? 1 : Number(values.rounds ?? (values.quick ? 1 : 3));
+const rounds = isBrief ? 1 : positive("rounds", values.rounds ?? (values.quick ? "1" : "3"));
 const load = loadavg()[0] ?? 0;
 const wanted = values.peers.split(",");
 const notes: string[] = isBrief ? ["it was brief (KILN_BRIEF=1): the figures mean nothing"] : [];
@@ -52,8 +55,7 @@ await limits.measure();
 // The last job may take a while, too.
 const end = values.quick ? performance.now() + many(90_000) : Infinity;
 const late: string[] = [];
-for (const job of jobs) {
-  if (values.only !== undefined && !job.name.includes(values.only)) continue;
+for (const job of chosen) {
   if (values.quick && job.isLong === true) continue;
   if (performance.now() > end) {
     late.push(job.name);

@@ -3,8 +3,8 @@
  *
  *     npm run bench:growth -- [--only TEXT] [--rounds 2]
  */
-import { parseArgs } from "node:util";
 import { isBrief, many } from "../../test/support/brief.ts";
+import { positive, scriptOptions } from "../../test/support/script-options.ts";
 import { needsWorld } from "../../test/support/world.ts";
 import { Bench, sandboxed } from "../peer.ts";
 import { growing } from "./jobs.ts";
@@ -14,11 +14,12 @@ type Sizes = [number, number, number];
 /** n log n at these sizes, and what chance adds. */
 const most = 1.15;
 
-const { values } = parseArgs({
-  options: { only: { type: "string" }, rounds: { type: "string", default: "2" } },
+const values = scriptOptions("npm run bench:growth -- [--only TEXT] [--rounds 2]", {
+  only: { type: "string" },
+  rounds: { type: "string", default: "2" },
 });
 const factors = isBrief ? [1] : [1, 2, 4];
-const rounds = isBrief ? 1 : Number(values.rounds);
+const rounds = isBrief ? 1 : positive("rounds", values.rounds);
 if (needsWorld !== false) throw new Error(needsWorld);
 
 console.log(

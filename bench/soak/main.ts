@@ -8,23 +8,23 @@
  */
 import { writeFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { parseArgs } from "node:util";
 import { isBrief } from "../../test/support/brief.ts";
+import { positive, scriptOptions } from "../../test/support/script-options.ts";
 import { needsWorld } from "../../test/support/world.ts";
 import { Bench, sandboxed } from "../peer.ts";
 import { type Sample, Sampler } from "./sampler.ts";
 import { judge, table } from "./verdicts.ts";
 import { type Work, works, yardstick } from "./works.ts";
 
-const { values } = parseArgs({
-  options: { minutes: { type: "string", default: "30" }, json: { type: "string" } },
+const values = scriptOptions("npm run soak -- [--minutes 30] [--json FILE]", {
+  minutes: { type: "string", default: "30" },
+  json: { type: "string" },
 });
 if (needsWorld !== false) throw new Error(needsWorld);
-const minutes = isBrief ? 0.02 : Number(values.minutes);
+const minutes = isBrief ? 0.02 : positive("minutes", values.minutes);
 /** Pauses are shorter when it is to be brief. */
 const pause = async (milliseconds: number): Promise<void> =>
   await delay(isBrief ? milliseconds / 50 : milliseconds);
-if (!(minutes > 0)) throw new Error(`--minutes: ${values.minutes} is no number of minutes`);
 
 /** How long each turn took, by work: milliseconds, and when it was over. */
 const turns = new Map<string, { readonly at: number; readonly took: number }[]>();

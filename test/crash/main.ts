@@ -6,15 +6,16 @@
  * Prints how often each kind of work was under way when the daemon was killed, and fails when one of them was so less than every sixth
  * time, or when something was lost, half made or left behind.
  */
-import { parseArgs } from "node:util";
 import { isBrief, many } from "../support/brief.ts";
 import { randomFrom } from "../support/random.ts";
+import { positive, scriptOptions } from "../support/script-options.ts";
 import { killLoop } from "./kill-loop.ts";
 
-const { values } = parseArgs({
-  options: { kills: { type: "string", default: "300" }, seed: { type: "string" } },
+const values = scriptOptions("npm run crash -- [--kills 300] [--seed N]", {
+  kills: { type: "string", default: "300" },
+  seed: { type: "string" },
 });
-const kills = many(Number(values.kills));
+const kills = many(positive("kills", values.kills));
 const seed = Number(values.seed ?? Date.now() % 2 ** 31);
 console.log(`${kills} kills, seed ${seed}`);
 const { during, done, interrupted, audited, starts, work, faults } = await killLoop({
