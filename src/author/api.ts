@@ -131,9 +131,13 @@ export function readJson(path: string | URL): unknown {
   }
 }
 
-/** An environment variable that the command allows by `--allow-env`, else undefined. */
+/** An environment variable that the command allows by `--allow-env`, else undefined; of one that is left out so, it is said. */
 export function env(name: string): string | undefined {
-  return context().env.get(name);
+  const { env: allowed, forbiddenEnv, warn } = context();
+  if (forbiddenEnv.delete(name)) {
+    warn(`env(${show(name)}) gives nothing: --allow-env ${name} lets build files read it`);
+  }
+  return allowed.get(name);
 }
 
 /** One value for each system; only the one that is wanted is made. */

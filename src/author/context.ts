@@ -15,6 +15,8 @@ export interface Context {
   readonly system: System;
   /** The environment variables that may be read, by name. */
   readonly env: ReadonlyMap<string, string>;
+  /** The names of those that are set and may not be read; one is taken out when that was said. */
+  readonly forbiddenEnv: Set<string>;
   /** The project's own cache folder; undefined: nothing is kept. */
   readonly cacheDirectory: string | undefined;
   readonly clock: Clock;
@@ -35,6 +37,7 @@ let current: Context = {
   storeDirectory: defaultStoreDirectory,
   system: machineSystem(),
   env: new Map(),
+  forbiddenEnv: new Set(),
   cacheDirectory: undefined,
   clock: systemClock,
   filesRead: new Set(),

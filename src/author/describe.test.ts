@@ -558,6 +558,18 @@ suite("fetching", () => {
     assert.match(fault(() => fetchUrl({ url, hash })).message, /has a password/);
   });
 
+  for (const [executable, hint] of [
+    [false, 'curl -L "https://example.com/x" | sha256sum prints it, for hash: "sha256:…"'],
+    [true, `hash: "sha256:${"0".repeat(64)}"; the build then fails and says what it is`],
+  ] as const) {
+    test(`says how to get the hash of ${executable ? "a program" : "a file"}`, () => {
+      const options = { url: "https://example.com/x", executable };
+      const told = fault(() => Reflect.apply(fetchUrl, undefined, [options]));
+      assert.match(told.message, /hash is undefined/);
+      assert.equal(told.hint, hint);
+    });
+  }
+
   test("needs a name when the URL has none", () => {
     assert.match(
       fault(() => fetchUrl({ url: "https://example.com/", hash })).message,

@@ -415,6 +415,7 @@ const faults: Readonly<Record<string, FaultCase>> = {
     files: { "b.ts": 'import { c } from "./kiln.build.ts";\nexport const b = c + 1;' },
     told: "ReferenceError: Cannot access 'c' before initialization [author.threw]",
     at: "b.ts:2:18",
+    hint: "move c above this; if it needs this itself, that is a circle, which no build can have",
     caret: "c + 1",
   },
   "an import without its ending": {

@@ -9,7 +9,7 @@ import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { Child, malformed, type Surroundings } from "./child.ts";
 import type { TargetListing } from "./listing.ts";
-import type { Plan } from "./messages.ts";
+import type { Instructions, Plan } from "./messages.ts";
 import { projectCache } from "./project-cache.ts";
 
 export type { ParameterListing, TargetListing } from "./listing.ts";
@@ -88,7 +88,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       targets: options.targets,
       args: options.args,
       storeDirectory: options.storeDirectory,
-      env: allowedVariables(options.environment ?? process.env, options.allowEnv),
+      ...readableVariables(options.environment ?? process.env, options.allowEnv),
       ...(options.system !== undefined && { system: options.system }),
       ...(cache !== undefined && { cacheDirectory: cache }),
     });
@@ -182,14 +182,17 @@ function parseObjectPath(directory: StoreDirectory, text: string): StorePath {
   return path;
 }
 
-function allowedVariables(
+function readableVariables(
   env: Readonly<Record<string, string | undefined>>,
   allowed: readonly string[] | "all",
-): Record<string, string> {
-  const names = allowed === "all" ? Object.keys(env) : allowed;
-  return Object.fromEntries(
-    names.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])),
-  );
+): Pick<Instructions, "env" | "forbiddenEnv"> {
+  const isAllowed = (name: string): boolean => allowed === "all" || allowed.includes(name);
+  const names = Object.keys(env).filter((name) => env[name] !== undefined);
+  const readable = names.filter(isAllowed).map((name) => [name, env[name] ?? ""]);
+  return {
+    env: Object.fromEntries(readable),
+    forbiddenEnv: names.filter((name) => !isAllowed(name)),
+  };
 }
 
 function isFile(file: string): boolean {

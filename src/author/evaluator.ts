@@ -34,6 +34,7 @@ Error.stackTraceLimit = 40;
 configure({
   storeDirectory: parseStoreDirectory(instructions.storeDirectory),
   env: new Map(Object.entries(instructions.env)),
+  forbiddenEnv: new Set(instructions.forbiddenEnv),
   cacheDirectory: instructions.cacheDirectory,
   ...(instructions.system !== undefined && { system: instructions.system }),
 });

@@ -40,7 +40,7 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
       code: denied ? "author.denied" : "author.threw",
       message: denied ? deniedMessage(thrown) : messageOf(thrown),
       frames,
-      ...(denied && { hint: "a build file only describes; let a derivation do it" }),
+      ...hintFor(thrown),
     },
     innermost,
   );
@@ -84,6 +84,17 @@ function deniedMessage(error: Error): string {
     WASI: "use WASI",
   };
   return `a build file may not ${what[permission] ?? `do this (${permission})`}`;
+}
+
+function hintFor(error: Error): Pick<Failure, "hint"> {
+  if (codeOf(error) === "ERR_ACCESS_DENIED") {
+    return { hint: "a build file only describes; let a derivation do it" };
+  }
+  const [, name] = /^Cannot access '(.*)' before initialization$/.exec(error.message) ?? [];
+  if (!(error instanceof ReferenceError) || name === undefined) return {};
+  return {
+    hint: `move ${name} above this; if it needs this itself, that is a circle, which no build can have`,
+  };
 }
 
 function property(error: Error, name: string): string {

@@ -79,7 +79,12 @@ function fetchFile(caller: Caller, options: FetchUrlOptions): DerivationValue {
   if (parsed.username !== "" || parsed.password !== "") {
     throw wrong(caller, "the URL has a password, and everybody can read the store");
   }
-  if (typeof hash !== "string") throw wrong(caller, `hash is ${show(hash)}`);
+  if (typeof hash !== "string") {
+    const hint = executable
+      ? `hash: "sha256:${"0".repeat(64)}"; the build then fails and says what it is`
+      : `curl -L ${JSON.stringify(parsed.href)} | sha256sum prints it, for hash: "sha256:…"`;
+    throw wrong(caller, `hash is ${show(hash)}`, hint);
+  }
   return describe({
     name: options.name ?? nameIn(caller, url),
     builder: "builtin:fetchurl",

@@ -22,6 +22,7 @@ export interface Instructions {
   readonly storeDirectory: string;
   readonly system?: string;
   readonly env: Readonly<Record<string, string>>;
+  readonly forbiddenEnv: readonly string[];
   readonly cacheDirectory?: string;
 }
 
