@@ -194,6 +194,77 @@ describe("kiln build", () => {
   );
 });
 
+describe("what a builder lacks of the machine is named, with what to add:", () => {
+  for (const [name, options, said] of [
+    [
+      "a loader that no named path has",
+      'systemDeps: ["/bin"], args: ["-c", "echo > $out"]',
+      /fork\/exec \/bin\/sh: no such file or directory: it runs by \/\S+, which the sandbox lacks; add (?:"\/lib(?:64)?", )+"\/usr" to systemDeps \(/,
+    ],
+    [
+      "the search path, where there are programs",
+      'systemDeps: ["/bin", "/lib", "/lib64", "/usr"], args: ["-c", "mkdir $out"]',
+      /status 127: a program is missing\? No PATH is set; add env: \{ PATH: "\/bin:\/usr\/bin" \}/,
+    ],
+    [
+      "programs and the search path",
+      'systemDeps: ["/bin/sh"], args: ["-c", "mkdir $out"]',
+      /systemDeps: \["\/bin", .*\], and are found by env: \{ PATH/,
+    ],
+    [
+      "a path in one that is offered",
+      'systemDeps: ["/bin/no-such"]',
+      /\/bin\/no-such is not available here: name \/bin, which has it; available: .*\/usr/,
+    ],
+    [
+      "a path that nothing offers",
+      'systemDeps: ["/etc"]',
+      /\/etc is not available here: available: \/bin\/sh, .*\/usr; kiln serve --sandbox-path=\/etc offers it/,
+    ],
+  ] as const) {
+    test(name, async () => {
+      await using place = new Place();
+      place.write(
+        "kiln.build.ts",
+        `import { derivation } from "kiln-store";
+         export default derivation({ name: "x", builder: "/bin/sh", ${options} });`,
+      );
+      const ended = await place.run(["build"]);
+      assert.equal(ended.code, 1, ended.stderr);
+      assert.match(ended.stderr, said);
+    });
+  }
+
+  test("and a shell that is named goes on running when its folder is named, too", async () => {
+    await using place = new Place();
+    place.write(
+      "kiln.build.ts",
+      `import { derivation } from "kiln-store";
+       const args = ["-c", "echo fine > $out"];
+       export default derivation({ name: "x", builder: "/bin/sh", systemDeps: ["/bin/sh", "/bin"], args });`,
+    );
+    const ended = await place.run(["build"]);
+    assert.equal(ended.code, 0, ended.stderr);
+  });
+});
+
+test("a variable that a build file may not read is left out, and that is said once, if it is set", async () => {
+  await using place = new Place();
+  place.write(
+    "kiln.build.ts",
+    `import { derivation, env } from "kiln-store";
+     const name = [env("SET"), env("SET"), env("NOT_SET"), env("GIVEN")].map(String).join("-");
+     export default derivation({ name, builder: "/bin/sh" });`,
+  );
+  const options = { env: { SET: "1", GIVEN: "2" } };
+  const ended = await place.run(["eval", "--allow-env", "GIVEN"], options);
+  assert.equal(ended.code, 0, ended.stderr);
+  assert.match(ended.stdout.toString(), /-undefined-undefined-undefined-2\.drv\n$/);
+  assert.deepEqual(lines(ended.stderr), [
+    'kiln: warning: env("SET") gives nothing: --allow-env SET lets build files read it',
+  ]);
+});
+
 describe("an interrupted build", () => {
   const forever = shellTargets({
     default: "echo started; trap '' TERM; while :; do sleep 0.1; done",

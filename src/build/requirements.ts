@@ -38,7 +38,7 @@ export function checkRequirements(
     if (sandboxPaths.has(path)) continue;
     throw refuse(
       "build.systemDeps",
-      `system dependency ${path} is not available here: kiln serve --sandbox-path=${path} offers it`,
+      `system dependency ${path} is not available here: ${remedyFor(path, [...sandboxPaths])}`,
     );
   }
   for (const source of inputSources) {
@@ -46,6 +46,15 @@ export function checkRequirements(
     if (store.has(source) && lstatSync(file, { throwIfNoEntry: false }) !== undefined) continue;
     throw refuse("store.missing", `input ${source} is not in the store`);
   }
+}
+
+/** What a derivation may ask for instead, and what makes that more: daemons and embedded stores offer different things. */
+function remedyFor(path: string, offered: readonly string[]): string {
+  const available = offered.length === 0 ? "nothing is" : `available: ${offered.join(", ")}`;
+  const around = offered.find((folder) => path.startsWith(`${folder}/`));
+  return around === undefined
+    ? `${available}; kiln serve --sandbox-path=${path} offers it`
+    : `name ${around}, which has it; ${available}`;
 }
 
 function refuse(code: string, message: string): KilnError {

@@ -34,15 +34,20 @@ import {
 } from "./sandbox/limits.ts";
 import { certificateFile, openNetwork, withProxy } from "./sandbox/network.ts";
 import {
-  choosePaths,
   isBelow,
+  namedPaths,
   objectBehind,
+  outermost,
   resolvePath,
   type SandboxPath,
 } from "./sandbox/paths.ts";
 import { librariesOf } from "./sandbox/program-files.ts";
 import type { Policy } from "./sandbox/proxy.ts";
-import { withHiddenBuilder, withMissingProgram } from "./sandbox/remedies.ts";
+import {
+  withHiddenBuilder,
+  withMissingInterpreter,
+  withMissingProgram,
+} from "./sandbox/remedies.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import { SlotPool } from "./sandbox/slots.ts";
 import type { Launch } from "./sandbox/start.ts";
@@ -145,20 +150,24 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       command: printCommand(command),
     });
     const store = { inside: storeDirectory, type: "directory", source: realDirectory } as const;
-    const file = hostFileOf(builder, [store, ...visible.paths]);
+    const shown = [store, ...visible.paths];
+    const file = hostFileOf(builder, shown);
     const isProgram = file !== undefined && isElf(file);
     const start = { ...ids.outside, network, isProgram, variables: unsettable(command) };
     const ended = await this.#launch(slot, task, start, signal);
     if (ended.type === "notStarted") {
       const outcome = notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
-      const isHidden = ended.reason === "missing" && file === undefined;
-      return isHidden ? withHiddenBuilder(outcome, builder, this.#options.paths) : outcome;
+      if (ended.reason !== "missing") return outcome;
+      const offered = this.#options.paths;
+      return file === undefined
+        ? withHiddenBuilder(outcome, builder, offered)
+        : withMissingInterpreter(outcome, file, { shown, offered });
     }
     if (ended.type === "exited" && ended.code === 0) {
       for (const { logical, real } of task.outputs.values())
         slot.moveOut(objectNameOf(logical), real);
     }
-    return withMissingProgram(ended);
+    return withMissingProgram(ended, task);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -226,7 +235,8 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     const objects = new Set(task.inputs.map(objectNameOf));
     const paths = new Map<string, ResolvedPath>();
     const add = (path: ResolvedPath): unknown => paths.set(path.inside, path);
-    const chosen = choosePaths(this.#options.paths ?? [], task.systemDeps);
+    const named = namedPaths(this.#options.paths ?? [], task.systemDeps);
+    const chosen = outermost(named);
     for (const path of chosen) {
       const object = objectBehind(path, storeDirectory);
       if (object !== undefined) {
@@ -237,10 +247,13 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       if (isBelow(path.inside, storeDirectory)) continue;
       if (object === undefined) {
         add(leadSomewhere(resolvePath(path), chosen));
-        this.#libraries.get(path.inside)?.filter(apartFrom(chosen)).forEach(add);
       } else {
         add(resolvePath(path, join(realDirectory, objectNameOf(object.path), object.sub)));
       }
+    }
+    // Those of a program are needed where a folder that has it is named, too.
+    for (const { inside } of named) {
+      this.#libraries.get(inside)?.filter(apartFrom(chosen)).forEach(add);
     }
     const seen = [...paths.values()];
     return { objects, paths: network ? [...seen, ...networkFiles(seen)] : seen };

@@ -8,8 +8,9 @@ import { hasCode } from "../../util/kiln-error.ts";
 import { temporaryDirectory } from "../../util/temp.ts";
 import {
   checkSandboxPaths,
-  choosePaths,
+  namedPaths,
   objectBehind,
+  outermost,
   resolvePath,
   type SandboxPathOptions,
 } from "./paths.ts";
@@ -73,11 +74,11 @@ test("one sandbox path in another is refused, unless it shows the same", () => {
   );
   const both = check({ "/usr": {}, "/usr/bin/env": {}, "/usrx": {} });
   assert.deepEqual(
-    choosePaths(both, ["/usr", "/usr/bin/env"]).map(({ inside }) => inside),
+    outermost(namedPaths(both, ["/usr", "/usr/bin/env"])).map(({ inside }) => inside),
     ["/usr"],
   );
   assert.deepEqual(
-    choosePaths(both, ["/usr/bin/env"]).map(({ inside }) => inside),
+    outermost(namedPaths(both, ["/usr/bin/env"])).map(({ inside }) => inside),
     ["/usr/bin/env"],
   );
 });
@@ -85,7 +86,7 @@ test("one sandbox path in another is refused, unless it shows the same", () => {
 test("a build gets what is always present and what it names, however it spells it", () => {
   const paths = check({ "/a": { alwaysPresent: true }, "/b": {}, "/c": {} });
   assert.deepEqual(
-    choosePaths(paths, ["/c/", "/nowhere"]).map(({ inside }) => inside),
+    namedPaths(paths, ["/c/", "/nowhere"]).map(({ inside }) => inside),
     ["/a", "/c"],
   );
 });

@@ -53,14 +53,18 @@ export function checkSandboxPaths(
   return checked;
 }
 
-/** What a build gets: those that are always present, and those it names. What lies in another one of them is left out. */
-export function choosePaths(
+/** What a build gets: those that are always present, and those it names. */
+export function namedPaths(
   paths: readonly SandboxPath[],
   systemDeps: readonly string[],
 ): SandboxPath[] {
   const named = new Set(systemDeps.map((path) => posix.normalize(path).replace(/(?<=.)\/$/, "")));
-  const chosen = paths.filter(({ inside, alwaysPresent }) => alwaysPresent || named.has(inside));
-  return chosen.filter(({ inside }) => !chosen.some((outer) => isBelow(inside, outer.inside)));
+  return paths.filter(({ inside, alwaysPresent }) => alwaysPresent || named.has(inside));
+}
+
+/** Those that do not lie in another one of them. */
+export function outermost(paths: readonly SandboxPath[]): SandboxPath[] {
+  return paths.filter(({ inside }) => !paths.some((outer) => isBelow(inside, outer.inside)));
 }
 
 /** The store object a sandbox path comes from, if it comes from the store. */

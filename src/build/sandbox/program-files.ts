@@ -1,6 +1,6 @@
 /** What a program of the host consists of: itself alone, or with a loader and libraries that must be found beside it. */
 import { execFile } from "node:child_process";
-import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, openSync, readSync, statSync } from "node:fs";
 import { promisify } from "node:util";
 
 /** Kinds of ELF program headers, elf(5). */
@@ -37,6 +37,13 @@ export function loaderOf(path: string): string | null | undefined {
   }
 }
 
+/** What the kernel runs a file with: the loader that a program names, or the interpreter of a script; undefined for others. */
+export function interpreterOf(path: string): string | undefined {
+  const loader = loaderOf(path);
+  if (loader !== undefined) return loader ?? undefined;
+  return /^#![ \t]*(\/[^ \t\n\0]*)/.exec(firstBytes(path, 256))?.[1];
+}
+
 /** Whether a program runs without any other file. */
 export function isStaticProgram(path: string): boolean {
   return loaderOf(path) === null;
@@ -49,6 +56,16 @@ export async function librariesOf(path: string): Promise<string[]> {
   const { stdout } = await promisify(execFile)(loader, ["--list", path], { env: {} });
   const named = Array.from(stdout.matchAll(/(\/\S+) \(0x/g), ([, library = ""]) => library);
   return [...new Set([loader, ...named])];
+}
+
+function firstBytes(path: string, length: number): string {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const bytes = Buffer.alloc(length);
+    return bytes.toString("latin1", 0, readSync(file, bytes, 0, length, 0));
+  } finally {
+    closeSync(file);
+  }
 }
 
 function readAt(file: number, position: number, length: number): Buffer | undefined {
