@@ -21,6 +21,7 @@ const firstBuild = `import { derivation } from "kiln-store";
 export default derivation({
   name: "hello.txt",
   builder: "/bin/sh",
+  // For other programs: systemDeps: ["/bin", "/lib", "/lib64", "/usr"], env: { PATH: "/bin:/usr/bin" }
   systemDeps: ["/bin/sh"],
   args: ["-c", "echo Hello! > $out"],
 });

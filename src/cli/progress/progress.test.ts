@@ -475,7 +475,7 @@ test("the plan names what changed since the last time", () => {
   });
   assert.equal(
     planLine(story.view),
-    "11 derivations: 10 reused, 1 to build; app-src changed (build 7ac4b2d9)",
+    "11 derivations: 10 reused, 1 to build; app-src changed since app in build 7ac4b2d9",
   );
 });
 

@@ -5,7 +5,7 @@ import type { BuildView, ResultView } from "./build-view.ts";
 import type { Style } from "./style.ts";
 import { harmless } from "./terminal-text.ts";
 
-/** `18 derivations: 10 reused, 8 to build; app-src changed (build 7ac4b2d9)` */
+/** `18 derivations: 10 reused, 8 to build; app-src changed since app in build 7ac4b2d9` */
 export function planLine(view: BuildView): string | undefined {
   const plan = view.plan;
   if (plan === undefined) return undefined;
@@ -24,15 +24,16 @@ export function planLine(view: BuildView): string | undefined {
 function causeOf(view: BuildView): string | undefined {
   const built = new Set(view.inState("waiting", "running").map((result) => result.name));
   const changed = new Set<string>();
-  let previous: string | undefined;
-  for (const { reason } of view.results.values()) {
+  let since = "";
+  for (const { name, reason } of view.results.values()) {
     for (const input of reason?.detail?.inputs ?? []) if (!built.has(input)) changed.add(input);
     // What it was and is takes too much room here.
     for (const change of reason?.detail?.changes ?? []) changed.add(change.split(" ")[0] ?? change);
-    previous ??= reason?.detail?.previous?.buildID;
+    const previous = reason?.detail?.previous;
+    // It may be somebody else's who chose the same name.
+    if (since === "" && previous) since = ` since ${name} in build ${shortID(previous.buildID)}`;
   }
   if (changed.size === 0) return undefined;
-  const since = previous === undefined ? "" : ` (build ${shortID(previous)})`;
   return `${list([...changed], 3)} changed${since}`;
 }
 
