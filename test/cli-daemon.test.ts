@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { StoreClient } from "../src/rpc/client.ts";
-import { Place, shellTargets, until } from "./support/cli.ts";
+import { hostFolders, Place, shellTargets, until } from "./support/cli.ts";
 import { kilnProgram } from "./support/world.ts";
 
 const project = shellTargets({
@@ -49,6 +49,22 @@ describe("kiln serve", () => {
     assert.equal(hello?.pid, daemon.process.pid);
     await until(daemon, () => daemon.stderr().includes("builders are isolated"));
     assert.equal(daemon.stderr().match(/isolated/g)?.length, 1);
+  });
+
+  test("does not heed what kiln build says of building, which is refused or said", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", project);
+    await place.serve([`--sandbox-path=${hostFolders.join(" ")}`]);
+    for (const flags of [["--max-build-time", "2s"], ["--sandbox"]]) {
+      const refused = await place.run(["build", ...flags]);
+      assert.equal(refused.code, 1, refused.stderr);
+      const claim = `error: ${flags[0]} has no effect: the daemon at ${place.socket} builds [daemon.flags]`;
+      assert.ok(refused.stderr.includes(claim), refused.stderr);
+    }
+    assert.deepEqual(place.objects(), []);
+    const built = await place.run(["build", "--jobs=3", "--sandbox=false"]);
+    assert.equal(built.code, 0, built.stderr);
+    assert.match(built.stderr, /^kiln: warning: --jobs has no effect: the daemon at \S+ builds$/m);
   });
 
   test("writes its log as JSON for programs, with the build that a line is about", async () => {

@@ -16,29 +16,41 @@ export interface LimitFlags {
   readonly maxProcesses?: number;
 }
 
-/** Adds the flags of commands that run builders. */
-export function withLimits(command: Command): Command {
-  return command
-    .addOption(
-      valued("--max-build-time <duration>", "end builders after this time", parseLimit("duration")),
-    )
-    .addOption(
-      valued(
-        "--max-silent-time <duration>",
-        "end builders that write nothing for this time",
-        parseLimit("duration"),
-      ),
-    )
-    .addOption(
-      valued("--max-log-size <size>", "end builders that write more than this", parseLimit("size")),
-    )
-    .addOption(valued("--max-memory <size>", "memory of a build, in sandboxes", parseLimit("size")))
-    .addOption(
-      valued("--max-output-size <size>", "refuse outputs larger than this", parseLimit("size")),
-    )
-    .addOption(
-      valued("--max-processes <number>", "processes of a build, in sandboxes", parseLimit("count")),
-    );
+/** Adds the flags of commands that run builders; `when` ends their descriptions. */
+export function withLimits(command: Command, when = ""): Command {
+  const add = (
+    flags: string,
+    description: string,
+    type: Parameters<typeof parseLimit>[0],
+  ): Command => command.addOption(valued(flags, description + when, parseLimit(type)));
+  add("--max-build-time <duration>", "end builders after this time", "duration");
+  add("--max-silent-time <duration>", "end builders that write nothing for this time", "duration");
+  add("--max-log-size <size>", "end builders that write more than this", "size");
+  add("--max-memory <size>", "memory of a build, in sandboxes", "size");
+  add("--max-output-size <size>", "refuse outputs larger than this", "size");
+  return add("--max-processes <number>", "processes of a build, in sandboxes", "count");
+}
+
+/** The flag of each limit. */
+const flagOf: Readonly<Record<keyof ResourceLimits, readonly [keyof LimitFlags, string]>> = {
+  wallTime: ["maxBuildTime", "--max-build-time"],
+  silentTime: ["maxSilentTime", "--max-silent-time"],
+  logSize: ["maxLogSize", "--max-log-size"],
+  memory: ["maxMemory", "--max-memory"],
+  outputSize: ["maxOutputSize", "--max-output-size"],
+  processes: ["maxProcesses", "--max-processes"],
+};
+
+/** The limits that were given as flags, as they are typed. */
+export function limitFlags(flags: LimitFlags): string[] {
+  return Object.values(flagOf).flatMap(([name, typed]) =>
+    flags[name] === undefined ? [] : [typed],
+  );
+}
+
+/** The flag of the limit that a failure's code names: `--max-build-time` of `limit.wallTime`. */
+export function limitFlagOf(code: string): string | undefined {
+  return Object.entries(flagOf).find(([limit]) => code === `limit.${limit}`)?.[1][1];
 }
 
 /** The limits that hold: flags before configuration; 0 is no limit. */

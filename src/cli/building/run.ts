@@ -19,6 +19,7 @@ import { list, shortID } from "../text.ts";
 import { typedWith } from "../typed.ts";
 import { findWanted, type Wanted } from "../wanted.ts";
 import type { BuildFlags } from "../commands/build.ts";
+import { checkDaemonFlags } from "./daemon-flags.ts";
 import { sayDifferences } from "./differences.ts";
 import { dryRun } from "./dry-run.ts";
 import { type ShowOptions, ShownBuild } from "./shown-build.ts";
@@ -96,6 +97,10 @@ export class Run {
     if (!this.#evaluated({ files, drvPaths })) return 0;
     signal.throwIfAborted();
     await using connection = await open(located, this.#context, { ...wishes, signal });
+    checkDaemonFlags(flags, connection, {
+      socket: located.settings.socket,
+      context: this.#context,
+    });
     await wanted.send(connection);
     signal.throwIfAborted();
     const reuse = reuseWish(settings, flags.clean);

@@ -36,7 +36,7 @@ export function defineBuilding(tree: CommandTree): void {
     .addOption(new Switch("--check", "build the targets again, and say what came out different"))
     .addOption(new Switch("--watch", "build again whenever something changes"))
     .addOption(new Switch("--detach", "leave the build to the daemon, and print its id"));
-  withProgress(withLimits(withEvaluation(build)));
+  withProgress(withLimits(withEvaluation(build), " (no daemon)"));
 
   withProgress(
     tree

@@ -1,5 +1,6 @@
 /** The lines that say how a plan looks, how a result failed and how a build ended. Words only: where they go is not decided here. */
 import type { ResultState } from "../../build/events.ts";
+import { limitFlagOf } from "../limits.ts";
 import { duration, list, number, shortID, size } from "../text.ts";
 import type { BuildView, ResultView } from "./build-view.ts";
 import type { Style } from "./style.ts";
@@ -66,8 +67,9 @@ export function failureText(result: ResultView): string {
   if (result.state === "cancelled" || result.state === "interrupted")
     return `${result.state}${after}`;
   const { failure } = result;
-  // Where the message has several parts, the time would be read as belonging to the last one.
-  const took = after !== "" && failure?.message.includes(": ") ? ` (${after.trim()})` : after;
+  // After a message of several parts, or one of no builder's, the time would be read as belonging to what was said last.
+  const isApart = failure?.message.includes(": ") || failure?.kind === "internal";
+  const took = after !== "" && isApart ? ` (${after.trim()})` : after;
   // A builder's failure is told by its log; for the others the code is what to look up.
   const code = failure === null || failure.kind === "builder" ? "" : ` [${failure.code}]`;
   return `${failure?.message ?? "failed"}${took}${code}`;
@@ -81,6 +83,8 @@ export function remedyText({ failure }: ResultView, retry: string | undefined): 
   if (code === "fetch.hash" && got !== undefined) {
     return `set its hash to ${got}, if the new content is right`;
   }
+  const limit = limitFlagOf(code);
+  if (limit !== undefined) return `raise ${limit} where it is set, or let the builder need less`;
   return /^(?:fetch|extract|builtin)\.|^builder\.start$/.test(code) ? undefined : retry;
 }
 
