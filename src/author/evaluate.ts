@@ -8,6 +8,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { Child, malformed, type Surroundings } from "./child.ts";
+import { nearName } from "./evaluation-error.ts";
 import type { TargetListing } from "./listing.ts";
 import type { Instructions, Plan } from "./messages.ts";
 import { projectCache } from "./project-cache.ts";
@@ -85,6 +86,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   try {
     child.tell({
       file,
+      shownFile: nearName(file),
+      location: options.file,
       targets: options.targets,
       args: options.args,
       storeDirectory: options.storeDirectory,

@@ -45,9 +45,13 @@ export function evaluationError(failure: Failure): EvaluationError {
 
 /** `file:line:column`, as short as it can be clicked on. */
 function shown({ file, line, column }: Place): string {
+  return `${nearName(file)}:${line}:${column}`;
+}
+
+/** A file's name from the working directory, when it is below that. */
+export function nearName(file: string): string {
   const near = relative(process.cwd(), file);
-  const name = near.startsWith("..") ? resolve(file) : near;
-  return `${name}:${line}:${column}`;
+  return near.startsWith("..") ? resolve(file) : near;
 }
 
 /** The line, or what is around the column of a long one, and a caret below. */

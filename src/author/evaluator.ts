@@ -5,7 +5,7 @@
 import { Buffer } from "node:buffer";
 import module from "node:module";
 import { closeSync, readSync, writeSync } from "node:fs";
-import { basename, dirname, relative } from "node:path";
+import { dirname, relative } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseStoreDirectory } from "../format/store-path.ts";
 import { configure, context } from "./context.ts";
@@ -59,9 +59,9 @@ try {
 
 /** Evaluates and tells the plan; the objects in it, references first. */
 async function run(): Promise<ReadonlyMap<string, StoreItem>> {
-  const { file, targets, args } = instructions;
+  const { file, shownFile, location, targets, args } = instructions;
   const exports: Readonly<Record<string, unknown>> = await import(pathToFileURL(file).href);
-  const wanted = await new Selection(exports, basename(file), args).select(targets);
+  const wanted = await new Selection(exports, { file: shownFile, location }, args).select(targets);
   const items = closureOf(wanted.map(({ item }) => item));
   const indices = new Map(items.map(({ path }, i) => [path, i] as const));
   say({

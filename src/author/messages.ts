@@ -17,6 +17,10 @@ export const streamDescriptor = 4;
 export interface Instructions {
   /** Absolute. */
   readonly file: string;
+  /** How messages name it. */
+  readonly shownFile: string;
+  /** What stands before the `#` where one of its targets is named: the file or its folder, as it was written. */
+  readonly location: string;
   readonly targets: readonly string[];
   readonly args: Readonly<Record<string, string | true>>;
   readonly storeDirectory: string;

@@ -22,18 +22,24 @@ export interface Wanted {
   readonly output?: string;
 }
 
+/** How messages speak of a build file. */
+export interface BuildFilePlace {
+  readonly file: string;
+  /** What stands before the `#` of a target. */
+  readonly location: string;
+}
+
 /** Finds targets in the exports of one build file. */
 export class Selection {
   readonly #exports: Readonly<Record<string, unknown>>;
-  /** How the build file is called, for messages. */
-  readonly #file: string;
+  readonly #place: BuildFilePlace;
   readonly #args: GivenArgs;
   readonly #made = new Map<TargetInfo, unknown>();
   readonly #wanted: Wanted[] = [];
 
-  constructor(exports: Readonly<Record<string, unknown>>, file: string, args: GivenArgs) {
+  constructor(exports: Readonly<Record<string, unknown>>, place: BuildFilePlace, args: GivenArgs) {
     this.#exports = exports;
-    this.#file = file;
+    this.#place = place;
     this.#args = args;
   }
 
@@ -138,21 +144,23 @@ export class Selection {
   async #notATarget(asked: string, value: unknown, exported: boolean): Promise<Fault> {
     const names = (await listTargets(this.#exports)).map(({ name }) => name).filter(Boolean);
     const first = asked.split("/")[0] ?? "";
+    const { file, location } = this.#place;
+    const write = (name: string): string => `${location}#${name}`;
     if (exported) {
       const what = typeof value === "function" ? "a function; wrap it in target()" : show(value);
       const name = first === "" ? "the default export" : `"${first}"`;
-      return new Fault("target.kind", `${name} in ${this.#file} is no target but ${what}`, {
-        hint: suggestion("", names),
+      return new Fault("target.kind", `${name} in ${file} is no target but ${what}`, {
+        hint: suggestion("", names, write),
       });
     }
     if (first === "") {
       const tops = names.filter((name) => !name.includes("/"));
-      return new Fault("target.unknown", `${this.#file} has no default export to build`, {
-        hint: suggestion(tops[0] ?? "", names, (name) => `kiln build .#${name}`),
+      return new Fault("target.unknown", `${file} has no default export to build`, {
+        hint: suggestion(tops[0] ?? "", names, (name) => `kiln build ${write(name)}`),
       });
     }
-    return new Fault("target.unknown", `no target ${show(first)} in ${this.#file}`, {
-      hint: suggestion(first, names),
+    return new Fault("target.unknown", `no target ${show(first)} in ${file}`, {
+      hint: suggestion(first, names, write),
     });
   }
 }
@@ -161,7 +169,7 @@ export class Selection {
 function suggestion(
   wrong: string,
   names: readonly string[],
-  write: (name: string) => string = (name) => `.#${name}`,
+  write: (name: string) => string,
 ): string {
   const most = 12;
   const tops = names.filter((name) => !name.includes("/"));
@@ -169,6 +177,7 @@ function suggestion(
   const meant = wrong === "" ? undefined : nearest(wrong, tops);
   const others = tops.filter((name) => name !== meant);
   const shown = others.slice(0, most).join(", ") + (others.length > most ? ", …" : "");
+  if (meant === undefined && others.length === 1) return `the only target is ${write(shown)}`;
   if (meant === undefined) return `the targets are ${shown}`;
   return others.length === 0 ? write(meant) : `${write(meant)} (others: ${shown})`;
 }

@@ -14,7 +14,7 @@ function make(name: string, env: Record<string, string> = {}): DerivationOf<"out
 
 /** What is wanted of these exports, as `name = derivation` or `name = derivation!output`. */
 async function select(exports: object, asked: string[], args: GivenArgs = {}): Promise<string[]> {
-  const selection = new Selection({ ...exports }, "kiln.build.ts", args);
+  const selection = new Selection({ ...exports }, { file: "kiln.build.ts", location: "." }, args);
   const wanted = await selection.select(asked);
   return wanted.map(({ name, item, output }) => {
     const what = item.derivationName + (output === undefined ? "" : `!${output}`);
@@ -250,7 +250,7 @@ suite("what is not there or cannot be built", () => {
       const { code, message, hint } = await fault({ app, x: value }, ["x"]);
       assert.equal(code, "target.kind");
       assert.equal(message, `"x" in kiln.build.ts is no target but ${told}`);
-      assert.equal(hint, "the targets are app");
+      assert.equal(hint, "the only target is .#app");
     });
   }
 
