@@ -1,6 +1,7 @@
 // Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -24,6 +25,18 @@ const missingPath = `/nowhere/store/${"0".repeat(32)}-x`;
 
 const mistakes: Mistake[] = [
   { name: "an unknown command", args: ["biuld"], code: "usage.command", says: /try {3}kiln build/ },
+  {
+    name: "an unknown command of which help is wanted",
+    args: ["store", "lst", "--help"],
+    code: "usage.command",
+    says: /"lst" for "kiln store".*\n {2}try {3}kiln store list\n/,
+  },
+  {
+    name: "-v for the version",
+    args: ["-v"],
+    code: "usage.flag",
+    says: /unknown flag -v .*\n {2}try {3}kiln --version\n/,
+  },
   {
     name: "an unknown flag",
     args: ["build", "--keep-faild"],
@@ -86,6 +99,27 @@ const mistakes: Mistake[] = [
     files: { "kiln.build.ts": shellTargets({ app: "", docs: "" }) },
     code: "target.unknown",
     says: /try {3}kiln build \.#app \(others: docs\)/,
+  },
+  {
+    name: "a folder whose build file has no default target, from its parent,",
+    args: ["build", "sub"],
+    files: { "sub/kiln.build.ts": shellTargets({ app: "" }) },
+    code: "target.unknown",
+    says: /: sub\/kiln\.build\.ts has no default .*\n {2}try {3}kiln build sub#app\n/,
+  },
+  {
+    name: "an unknown target of another folder",
+    args: ["build", "sub#ap"],
+    files: { "sub/kiln.build.ts": shellTargets({ app: "" }) },
+    code: "target.unknown",
+    says: / in sub\/kiln\.build\.ts .*\n {2}try {3}sub#app\n/,
+  },
+  {
+    name: "an unknown target that is like none, where there is one,",
+    args: ["build", ".#zzzzzz"],
+    files: { "kiln.build.ts": shellTargets({ out: "" }) },
+    code: "target.unknown",
+    says: /try {3}the only target is \.#out\n/,
   },
   {
     name: "a folder without a build file",
@@ -170,7 +204,7 @@ const mistakes: Mistake[] = [
     name: "a command that needs a daemon",
     args: ["ps"],
     code: "socket.refused",
-    says: /try {3}kiln serve: this needs a daemon/,
+    says: /try {3}kiln ps -a for what ran, or kiln serve: this needs a daemon/,
   },
   {
     name: "a store that is not there",
@@ -227,7 +261,13 @@ const mistakes: Mistake[] = [
     name: "isolation of a kind that there is not",
     args: ["serve", "--sandbox=maybe"],
     code: "usage.value",
-    says: /maybe/,
+    says: /"maybe" is none of true, relaxed, auto, false/,
+  },
+  {
+    name: "the value of a switch apart from it",
+    args: ["build", "--sandbox", "false"],
+    code: "file.missing",
+    says: /try {3}.*--sandbox=false\n/,
   },
   {
     name: "a group that does not exist",
@@ -309,6 +349,35 @@ describe("a mistake", () => {
     assert.equal(ended.stdout.toString(), "");
     assert.match(ended.stderr, /aarch64-plan9.*\[build\.system\]/);
     assert.deepEqual(place.leftovers(), []);
+  });
+
+  test("a file that leads to no object is told apart from a path that is none", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", good);
+    const { stderr } = await place.run(["build"]);
+    assert.match(stderr, new RegExp(`^kiln: made a new store in ${place.store}$`, "m"));
+    const ended = await place.run(["store", "tree", "kiln.build.ts"]);
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, /: kiln\.build\.ts leads to no store object \[path\.invalid\]/);
+  });
+
+  test("a damaged database is found by kiln doctor, too, and what helps names the store", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", good);
+    const store = ["--store", place.store];
+    assert.equal((await place.run(["build"])).code, 0);
+    const well = await place.run(["doctor", ...store]);
+    assert.doesNotMatch(well.stdout.toString(), /database/);
+    writeFileSync(join(place.directory, "var/kiln/db.sqlite"), "not at all a database");
+    const remedy = `kiln store rebuild-db --store ${place.store}\n`;
+    const doctor = await place.run(["doctor", ...store]);
+    assert.equal(doctor.code, 1);
+    const said = doctor.stdout.toString();
+    assert.match(said, /^bad {3}store {4}database \S+: the file is damaged/m);
+    assert.ok(said.includes(remedy), said);
+    const list = await place.run(["store", "list", ...store]);
+    assert.match(list.stderr, /\[database\.corrupt\]/);
+    assert.ok(list.stderr.includes(remedy), list.stderr);
   });
 
   test("two stores in one folder are told apart, and what to do", async () => {

@@ -13,6 +13,12 @@ import { Command, Option } from "commander";
 import { KilnError } from "../util/kiln-error.ts";
 import { parseBoolean } from "./go-values.ts";
 
+/** Reads a flag's value; `words` are all that there are, where they are few. */
+type Parse = ((text: string) => unknown) & { readonly words?: readonly string[] };
+
+/** Commander's own choices would stand in the help a second time. */
+const choices = new WeakMap<Option, readonly string[]>();
+
 /** A flag that is true or false. */
 export class Switch extends Option {
   /** `flags` as commander's, without a value: `-k, --keep-failed`. */
@@ -20,27 +26,21 @@ export class Switch extends Option {
     flags: string,
     description: string,
     /** What comes of its value; default: Go's words for true and false. Given alone, the flag means `true`. */
-    parse: (text: string) => unknown = parseBoolean,
+    parse: Parse = parseBoolean,
   ) {
     super(`${flags} [bool]`, description);
     this.argParser((text) => parsed(this, parse, text)).preset("true");
+    if (parse.words !== undefined) choices.set(this, parse.words);
   }
 }
 
 /** A flag with a value, read by `parse`; may be given once (the last one counts). */
-export function valued(
-  flags: string,
-  description: string,
-  parse: ((text: string) => unknown) & { readonly words?: readonly string[] },
-): Option {
+export function valued(flags: string, description: string, parse: Parse): Option {
   const option = new Option(flags, description);
   option.argParser((text) => parsed(option, parse, text));
   if (parse.words !== undefined) choices.set(option, parse.words);
   return option;
 }
-
-/** Commander's own choices would stand in the help a second time. */
-const choices = new WeakMap<Option, readonly string[]>();
 
 /** The words that are values of the flag; undefined when there are others. */
 export function choicesOf(option: Option): readonly string[] | undefined {
@@ -77,6 +77,18 @@ function parsed({ flags }: Option, parse: (text: string) => unknown, text: strin
 /** The words of a command line that name the command: `["store", "list"]`. */
 export function commandWords(program: Command, args: readonly string[]): readonly string[] {
   return new Scan(program, args).words;
+}
+
+/** The command that a command line names, and its first operand. */
+export function commandNamed(
+  program: Command,
+  args: readonly string[],
+): { readonly command: Command; readonly operand: string | undefined } {
+  const { chain, items, literal } = new Scan(program, args);
+  const [operand = literal[1]] = items.filter(
+    (item): item is string => typeof item === "string" && !item.startsWith("-"),
+  );
+  return { command: chain.at(-1) ?? program, operand };
 }
 
 /** The arguments (without node and script) in commander's unambiguous form. */

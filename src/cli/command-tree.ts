@@ -1,12 +1,12 @@
 /** How commands are put together, and how commander's complaints become Kiln's. */
 import { Command, CommanderError, type Option } from "commander";
 import { KilnError } from "../util/kiln-error.ts";
-import { commandWords, normalizeArguments, Switch } from "./arguments.ts";
-import { configurationFiles, loadConfiguration } from "./configuration.ts";
+import { choicesOf, commandNamed, commandWords, normalizeArguments, Switch } from "./arguments.ts";
+import { configurationFiles, configurationMembers, loadConfiguration } from "./configuration.ts";
 import { type CommandContext, say, type Surroundings } from "./context.ts";
 import type { GlobalFlags } from "./settings.ts";
 import { nearest } from "./text.ts";
-import { storeFlags } from "./typed.ts";
+import { storeFlags, withStore } from "./typed.ts";
 import { versionLines, versionReport } from "./version.ts";
 
 /** A command's work: operands and flags in, exit code out (nothing: 0). */
@@ -35,7 +35,9 @@ export class CommandTree {
       .configureHelp({
         showGlobalOptions: true,
         optionTerm: (option: Option) =>
-          option instanceof Switch ? option.flags.replace(" [bool]", "") : option.flags,
+          option instanceof Switch
+            ? option.flags.replace(" [bool]", choicesOf(option) === undefined ? "" : "[=mode]")
+            : option.flags,
         // Commander would add what a switch means when it is given alone.
         optionDescription: (option: Option) => option.description,
       })
@@ -79,7 +81,11 @@ export class CommandTree {
         typed: this.#typed,
         kiln: (words) => ["kiln", words, ...storeFlags(flags)].join(" "),
       };
-      this.#exitCode = (await work(command.args, configured, context)) ?? 0;
+      try {
+        this.#exitCode = (await work(command.args, configured, context)) ?? 0;
+      } catch (error) {
+        throw hintingAtStore(error, context);
+      }
     });
     return command;
   }
@@ -92,6 +98,9 @@ export class CommandTree {
   async run(args: readonly string[]): Promise<number> {
     this.#exitCode = 0;
     this.#typed = args;
+    const { command, operand } = commandNamed(this.root, args);
+    if (command.commands.length > 0 && operand !== undefined)
+      throw unknownCommand(command, operand);
     try {
       await this.root.parseAsync(normalizeArguments(this.root, args), { from: "user" });
     } catch (error) {
@@ -107,8 +116,11 @@ export class CommandTree {
     const files = configurationFiles(this.#surroundings.env, flags.config ?? []);
     const configuration = await loadConfiguration(files);
     const { unused } = configuration;
-    if (unused.length > 0)
-      this.#surroundings.note(`warning: configuration without effect: ${unused.join(", ")}`);
+    if (unused.length > 0) {
+      const known = configurationMembers.join(", ");
+      const what = `${unused.join(", ")}; what has one: ${known}`;
+      this.#surroundings.note(`warning: configuration without effect: ${what}`);
+    }
     return { ...flags, configuration };
   }
 
@@ -124,12 +136,25 @@ export class CommandTree {
 
   #showsHelp(command: Command): void {
     command.allowExcessArguments().action(() => {
-      const [word] = command.args;
       if (command.optsWithGlobals<VersionFlag>().version === true) sayVersion();
-      else if (word === undefined) command.outputHelp();
-      else throw unknownCommand(command, word);
+      else command.outputHelp();
     });
   }
+}
+
+/** The error with the store's flags in the commands that it proposes. */
+function hintingAtStore(error: unknown, { kiln }: CommandContext): unknown {
+  if (!(error instanceof KilnError) || error.hint === undefined) return error;
+  const hint = withStore(error.hint, kiln);
+  if (hint === error.hint) return error;
+  const { code, message, kind, path, at } = error;
+  return new KilnError(code, message, {
+    kind,
+    hint,
+    ...(path !== undefined && { path }),
+    ...(at !== undefined && { at }),
+    cause: error,
+  });
 }
 
 function sayVersion(): void {
@@ -165,11 +190,15 @@ function usageError(error: CommanderError, command: readonly string[]): KilnErro
   const [first = "", ...more] = error.message.replace(/^error: /, "").split("\n");
   const meant = /^\(Did you mean (.*)\?\)$/.exec(more[0] ?? "")?.[1];
   const message = first
-    .replace(/^unknown option '(.*)'$/, "unknown flag $1")
+    .replace(/^unknown option '(--?[^=]*).*'$/, "unknown flag $1")
     .replace(/^option '(.*?)(?: <.*>)?' argument missing$/, "flag $1 needs a value")
     .replace(/^missing required argument '(.*)'$/, "missing argument: $1")
     .replace(/^too many arguments for .* but got \d+: /, "unexpected argument ")
     .replace(/\.$/, "");
   const code = usageCodes[error.code] ?? "usage.argument";
-  return new KilnError(code, message, { hint: meant ?? ["kiln help", ...command].join(" ") });
+  const help =
+    message === "unknown flag -v" && command.length === 0
+      ? "kiln --version"
+      : ["kiln help", ...command].join(" ");
+  return new KilnError(code, message, { hint: meant ?? help });
 }

@@ -11,8 +11,9 @@ import {
 import { z } from "zod";
 import type { ResourceLimits } from "../server/options.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import type { Configuration } from "./configuration.ts";
+import { type Configuration, configurationMembers } from "./configuration.ts";
 import { parseLimit } from "./limits.ts";
+import { nearest } from "./text.ts";
 
 /**
  * What one file says. `path` names it and is what relative paths in it are relative to.
@@ -40,7 +41,7 @@ export function parseConfiguration(text: string, path: string): Configuration {
     ...(server?.limits ? { limits: limitsIn(server.limits) } : {}),
     trustedPublicKeys: trustedPublicKeys ?? [],
     signingKeyFiles: (server?.signingKeyFiles ?? []).map(absolute),
-    unused: unusedIn(parsed.data).map((member) => `${member} in ${path}`),
+    unused: unusedIn(parsed.data).map((member) => describeUnused(member, path)),
   };
 }
 
@@ -92,20 +93,17 @@ const schema = z.looseObject({
     .nullish(),
 });
 
-const used: ReadonlySet<string> = new Set([
-  "debug",
-  "storeDirectory",
-  "storeSocket",
-  "trustedPublicKeys",
-  "server.limits",
-  "server.signingKeyFiles",
-]);
-
 /** Members that are zb's, or nobody's, and mean nothing here. */
 function unusedIn(configuration: z.infer<typeof schema>): string[] {
   const outer = Object.keys(configuration).filter((name) => name !== "server");
   const inner = Object.keys(configuration.server ?? {}).map((name) => `server.${name}`);
-  return [...outer, ...inner].filter((name) => !used.has(name));
+  return [...outer, ...inner].filter((name) => !configurationMembers.includes(name));
+}
+
+/** With what was probably meant. */
+function describeUnused(member: string, path: string): string {
+  const meant = nearest(member, configurationMembers);
+  return `${member} in ${path}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`;
 }
 
 function parseJson(text: string, path: string): unknown {

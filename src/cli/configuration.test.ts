@@ -80,6 +80,11 @@ describe("what stands in a file", () => {
     });
   });
 
+  test("says what was probably meant by what has no effect", () => {
+    const { unused } = parseConfiguration(`{"storeSockets": "s", "jobs": 1}`, "/f");
+    assert.deepEqual(unused, ["storeSockets in /f (did you mean storeSocket?)", "jobs in /f"]);
+  });
+
   test("may limit builds, as the flags do", () => {
     const text = `{"server": {"limits": {"buildTime": "1h30m", "silentTime": null, "memory": "4G", "processes": 64}}}`;
     assert.deepEqual(parseConfiguration(text, "/f"), {

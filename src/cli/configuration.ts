@@ -38,6 +38,16 @@ export interface ConfigurationFile {
   readonly isRequired: boolean;
 }
 
+/** Members that mean something. */
+export const configurationMembers: readonly string[] = [
+  "debug",
+  "storeDirectory",
+  "storeSocket",
+  "trustedPublicKeys",
+  "server.limits",
+  "server.signingKeyFiles",
+];
+
 export const noConfiguration: Configuration = {
   trustedPublicKeys: [],
   signingKeyFiles: [],

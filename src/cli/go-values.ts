@@ -6,6 +6,7 @@ import { KilnError } from "../util/kiln-error.ts";
 
 const trueWords = new Set(["1", "t", "T", "true", "True", "TRUE"]);
 const falseWords = new Set(["0", "f", "F", "false", "False", "FALSE"]);
+const sandboxModes: readonly SandboxMode[] = ["true", "relaxed", "auto", "false"];
 
 /** A boolean as Go's `strconv.ParseBool` reads it. Throws `usage.value`. */
 export function parseBoolean(text: string): boolean {
@@ -85,10 +86,17 @@ export function parseCount(text: string): number {
 }
 
 /** What `--sandbox` takes: Go's words for true and false, and two of Kiln's own. Throws `usage.value`. */
-export function parseSandboxMode(text: string): SandboxMode {
-  if (text === "relaxed" || text === "auto") return text;
-  return parseBoolean(text) ? "true" : "false";
-}
+export const parseSandboxMode: ((text: string) => SandboxMode) & {
+  readonly words: readonly SandboxMode[];
+} = Object.assign(
+  (text: string): SandboxMode => {
+    if (text === "relaxed" || text === "auto") return text;
+    if (trueWords.has(text)) return "true";
+    if (falseWords.has(text)) return "false";
+    throw new KilnError("usage.value", `"${text}" is none of ${sandboxModes.join(", ")}`);
+  },
+  { words: sandboxModes },
+);
 
 /** A file mode in octal digits (`0660`). Throws `usage.value`. */
 export function parseMode(text: string): number {

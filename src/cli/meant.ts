@@ -19,6 +19,9 @@ async function hintFor(
   file: string,
   options: Omit<EvaluateOptions, "file" | "targets">,
 ): Promise<string> {
+  if (/^(?:true|false|relaxed|auto)$/.test(file)) {
+    return `the value of a switch follows "=", as in --sandbox=${file}`;
+  }
   let names;
   try {
     // Values for parameters of the targets that were meant are none of this listing's.

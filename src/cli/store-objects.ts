@@ -25,8 +25,12 @@ export function objectMeant(directory: StoreDirectory, real: string, text: strin
     within(directory, resolve(text)) ??
     insideReal(directory, real, text) ??
     storePathOrFile(text) ??
-    parseStorePath(text)
+    leadsNowhere(text)
   );
+}
+
+function leadsNowhere(text: string): never {
+  throw new KilnError("path.invalid", `${text} leads to no store object`, { path: text });
 }
 
 /**

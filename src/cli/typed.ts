@@ -10,6 +10,13 @@ export function storeFlags({ store, storeSocket, config = [] }: GlobalFlags): st
   ];
 }
 
+/** A hint of those who do not know how the store was named, with the commands in it as they have to be typed. */
+export function withStore(hint: string, kiln: (words: string) => string): string {
+  return hint.replaceAll(/\bkiln (store rebuild-db|root remove [\w.-]+)/g, (_, words: string) =>
+    kiln(words),
+  );
+}
+
 /** The command line that was typed, with one flag more. */
 export function typedWith(typed: readonly string[], flag: string): string {
   const end = typed.includes("--") ? typed.indexOf("--") : typed.length;

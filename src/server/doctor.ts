@@ -5,11 +5,14 @@
 import { accessSync, constants, readFileSync, statfsSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { pathToFileURL } from "node:url";
 import { findHierarchies } from "../build/sandbox/control-groups.ts";
 import { describeLimits } from "../build/sandbox/limits.ts";
 import { MountTable } from "../build/sandbox/mount-table.ts";
 import { describeSupport, probeSandbox, type SandboxSupport } from "../build/sandbox/support.ts";
 import { hostSystem } from "../build/system.ts";
+import { databaseError, restore } from "../store/database/error.ts";
 import { temporaryDirectory } from "../util/temp.ts";
 import { findGroup, usersOf } from "../util/unix-accounts.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "./options.ts";
@@ -40,6 +43,7 @@ export async function diagnose(patient: Patient): Promise<Finding[]> {
   return [
     program(),
     ...store(patient),
+    ...database(patient.database),
     ...buildDirectory(patient.buildDirectory ?? tmpdir()),
     ...(await sandbox(patient)),
     ...(await buildUsers(patient)),
@@ -73,6 +77,33 @@ function store({ realStoreDirectory, database }: Patient): Finding[] {
     else findings.push({ about: "store", state: "weak", text, hint: "make room" });
   }
   return findings;
+}
+
+/**
+ * What is damaged in the database. It is read as a file that nobody changes, which it is while there is no write-ahead log; a server that
+ * has it open would know.
+ */
+function database(path: string): Finding[] {
+  if (!isFilled(path) || isFilled(`${path}-wal`)) return [];
+  try {
+    const url = pathToFileURL(path);
+    url.searchParams.set("immutable", "1");
+    const sql = new DatabaseSync(url, { readOnly: true });
+    try {
+      const answer = sql.prepare("pragma quick_check(1)").get()?.["quick_check"];
+      if (answer === "ok") return [];
+      throw new Error(String(answer));
+    } finally {
+      sql.close();
+    }
+  } catch (error) {
+    const { message, hint = restore } = databaseError(error, path);
+    return [{ about: "store", state: "bad", text: message, hint }];
+  }
+}
+
+function isFilled(path: string): boolean {
+  return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
 }
 
 function buildDirectory(path: string): Finding[] {

@@ -20,7 +20,7 @@ export function parseAddress(text: string): Address {
   const match = /^(?:(?<host>[^:[\]/\s]*|\[[0-9a-fA-F:.%]+\]):)?(?<port>\d{1,5})$/.exec(text);
   const port = Number(match?.groups?.["port"]);
   if (match === null || port > 65535) {
-    throw new KilnError("usage.value", `--ui: "${text}" is no address`, {
+    throw new KilnError("usage.value", `"${text}" is no address for the page`, {
       hint: `${defaultAddress}, or another HOST:PORT`,
     });
   }

@@ -6,6 +6,7 @@ import { hasCode, KilnError } from "../../util/kiln-error.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ownStore } from "../own-store.ts";
 import { type GlobalFlags, type Settings, settingsFrom, usable } from "../settings.ts";
+import { withStore } from "../typed.ts";
 
 export interface DoctorFlags {
   readonly json?: boolean;
@@ -22,7 +23,7 @@ export async function doctor(
   context: CommandContext,
 ): Promise<number> {
   const settings = await settingsHere(flags, context);
-  const findings = [
+  const found = [
     ...(await diagnose({
       realStoreDirectory: flags.realStore ?? settings.realDirectory,
       database: flags.db ?? settings.database,
@@ -31,6 +32,11 @@ export async function doctor(
     })),
     await daemon(settings),
   ];
+  const findings = found.map((finding) =>
+    finding.hint === undefined
+      ? finding
+      : { ...finding, hint: withStore(finding.hint, context.kiln) },
+  );
   if (flags.json === true) say(JSON.stringify({ findings }));
   else findings.flatMap(findingLines).forEach(say);
   return findings.some(({ state }) => state === "bad") ? 1 : 0;

@@ -44,6 +44,7 @@ describe("completion knows", () => {
     ["store --sort=size list --pa", "--paths"],
     ["build --keep", "--keep-failed --keep-going"],
     ["build --keep-going=", "--keep-going=true --keep-going=false"],
+    ["build --sandbox=", "true relaxed auto false".replaceAll(/\b(?=[a-z])/g, "--sandbox=")],
     ["build -o ", "files"],
     ["build -kqo ", "files"],
     ["build ", "files"],

@@ -16,7 +16,8 @@ export type Completion =
   | { readonly type: "files" | "directories"; readonly prefix: string }
   /** Targets of the build file before the `#`. */
   | { readonly type: "targets"; readonly file: string }
-  | { readonly type: "builds" };
+  /** Their ids; with `names` also of what was built in them. */
+  | { readonly type: "builds"; readonly names: boolean };
 
 const nothing: Completion = { type: "words", candidates: [] };
 
@@ -97,7 +98,6 @@ function flags({ chain }: Place, word: string): Completion {
     const option = own.get(word.slice(0, equals));
     const prefix = word.slice(0, equals + 1);
     if (option === undefined) return nothing;
-    if (option instanceof Switch) return matching(booleans(prefix), word);
     return valuesOf(option, prefix, word);
   }
   const visible = [...new Set(own.values())].filter((option) => !option.hidden);
@@ -110,13 +110,9 @@ function flags({ chain }: Place, word: string): Completion {
   return matching([...candidates, help], word);
 }
 
-function booleans(prefix: string): Candidate[] {
-  return ["true", "false"].map((text) => ({ text: prefix + text }));
-}
-
 /** Values of a flag, by what its help calls them. */
 function valuesOf(option: Option, prefix: string, word: string = ""): Completion {
-  const choices = choicesOf(option);
+  const choices = choicesOf(option) ?? (option instanceof Switch ? ["true", "false"] : undefined);
   if (choices !== undefined) {
     return matching(
       choices.map((text) => ({ text: prefix + text })),
@@ -153,7 +149,7 @@ function operandsOf(
     case "build":
     case "builds":
     case "build-or-name":
-      return { type: "builds" };
+      return { type: "builds", names: argument.name() === "build-or-name" };
     case "commands":
       return matching(
         program
