@@ -68,6 +68,9 @@ test("ps is a table", () => {
     "7ac4b2d9  ▸ running  13/18  1m 12s  -     app-test, pack, site, …  app 49s, docs 6s",
     "23eb816e  ✓ built    1/1    3.1s    dev   app-test, pack, site, …",
   ]);
+  const failed = { state: "failed", endedAt: ended.endedAt, counts: { failed: 1, skipped: 2 } };
+  const [, skipped] = table([build(ids[0]!, failed)], { now, style, running: new Map() });
+  assert.match(skipped ?? "", /failed +1\/3 /);
   const coloured = makeStyle({ colour: true, ascii: true });
   const [head = "", row = ""] = table([build(ids[0]!, ended)], {
     now,

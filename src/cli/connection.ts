@@ -1,7 +1,7 @@
 /**
  * The way to a store: the daemon at the socket, or the store opened in this process. Commands see a client either way.
  */
-import { readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreClient } from "../rpc/client.ts";
@@ -78,9 +78,28 @@ export async function open(
     if (wishes.create === true) await requireWriting(daemon, settings);
     return daemon;
   }
-  requireUsable(settings.realDirectory, dirname(wishes.database ?? settings.database));
+  const database = wishes.database ?? settings.database;
+  requireOwn(settings, database);
   if (wishes.daemonOnly === true) throw noDaemon(settings, wishes, "nobody listens there");
   return await openEmbedded(settings, context, wishes);
+}
+
+/**
+ * Checks that this process can work with the store's files, or make them.
+ *
+ * @throws KilnError `store.directory`
+ */
+function requireOwn({ realDirectory }: Settings, database: string): void {
+  const folders = [realDirectory, dirname(database)];
+  const blocked = folders.find((folder) => !usable(folder));
+  if (blocked !== undefined && existsSync(database)) {
+    const message = `the store at ${realDirectory} is another user's: ${blocked} cannot be written`;
+    throw new KilnError("store.directory", message, {
+      path: blocked,
+      hint: "a daemon opens it to others (kiln serve, as its owner); or use sudo; --store names another",
+    });
+  }
+  requireUsable(...folders);
 }
 
 /** A connection for reading would be cut at the first import. */
@@ -195,7 +214,8 @@ async function openEmbedded(
   const { directory, realDirectory, logDirectory, debug } = settings;
   const { jobs, sandbox, limits, create = false } = wishes;
   const database = wishes.database ?? settings.database;
-  if (!create && statSync(database, { throwIfNoEntry: false }) === undefined) {
+  const isNew = !existsSync(database);
+  if (!create && isNew) {
     throw new KilnError("store.absent", `there is no store at ${directory} yet`, {
       path: directory,
       hint: "kiln build makes one; --store names another",
@@ -213,6 +233,7 @@ async function openEmbedded(
       debug,
       waitForLock: wait,
     });
+    if (isNew) context.note(`made a new store in ${realDirectory}`);
     const client = StoreClient.over(server.connect());
     return {
       client,
@@ -247,7 +268,10 @@ class LockWaiting implements WaitForLock {
   readonly onWait = (pid: number | undefined): void => {
     if (pid === undefined || !isDaemon(pid)) {
       const who = pid === undefined ? "another process" : `process ${pid}`;
-      this.#context.note(`waiting for ${who}, which uses the store ${this.#directory}`);
+      const serve = this.#context.kiln("serve");
+      this.#context.note(
+        `waiting for ${who}, which uses the store ${this.#directory} (a daemon lets both work: ${serve})`,
+      );
       return;
     }
     this.metDaemon = true;

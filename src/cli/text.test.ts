@@ -6,6 +6,7 @@ import {
   cutMiddle,
   duration,
   list,
+  listAndMore,
   nearest,
   number,
   shortID,
@@ -70,6 +71,8 @@ test("the short id is the last 8 characters", () => {
 test("lists and texts are cut with an ellipsis", () => {
   assert.equal(list(["a", "b"], 2), "a, b");
   assert.equal(list(["a", "b", "c"], 2), "a, b, …");
+  assert.equal(listAndMore(["a", "b"], 2), "a, b");
+  assert.equal(listAndMore(["a", "b", "c", "d"], 2), "a, b and 2 more");
   assert.equal(cutMiddle("abcdefghij", 5), "ab…ij");
   assert.equal(cutMiddle("abc", 5), "abc");
   assert.equal(cutEnd("abcdefghij", 5), "abcd…");

@@ -67,6 +67,14 @@ export function list(items: readonly string[], most = 4): string {
   return items.length <= most ? items.join(", ") : `${items.slice(0, most).join(", ")}, …`;
 }
 
+/** As {@link list}, and it says how many more there are: `a, b and 3 more`. */
+export function listAndMore(items: readonly string[], most: number): string {
+  const more = items.length - most;
+  return more <= 0
+    ? items.join(", ")
+    : `${items.slice(0, most).join(", ")} and ${number(more)} more`;
+}
+
 /** `text` in at most `width` characters, with `…` in the place of its middle. */
 export function cutMiddle(text: string, width: number): string {
   if (text.length <= width) return text;

@@ -47,8 +47,9 @@ function isTrustedUser(
 }
 
 /** How the caller is called in records. */
-export function nameOf({ credentials }: Caller): string | undefined {
-  return credentials === undefined ? undefined : `uid ${credentials.uid}`;
+export function nameOf(caller: Caller): string | undefined {
+  const uid = caller === embedder ? process.geteuid?.() : caller.credentials?.uid;
+  return uid === undefined ? undefined : `uid ${uid}`;
 }
 
 /** The least role that may call each method. */

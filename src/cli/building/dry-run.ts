@@ -5,7 +5,7 @@ import type { PlanMessage, ReuseMessage } from "../../rpc/protocol.ts";
 import { kilnOnly, type StoreConnection } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { whyLines } from "../progress/why.ts";
-import { count, duration, list, size } from "../text.ts";
+import { count, duration, listAndMore, size } from "../text.ts";
 import { type ProgressFlags, styleFor } from "./shown-build.ts";
 
 export interface DryRunFlags extends ProgressFlags {
@@ -58,8 +58,8 @@ export function planLines(plan: PlanMessage, longest: number): string[] {
       );
   const more = downloadSize > 0 ? ` (${size(downloadSize)})` : "";
   return [
-    counts.build > 0 ? `build        ${list(names("build"), longest)}` : "",
-    counts.substitute > 0 ? `substitute   ${list(names("substitute"), longest)}${more}` : "",
+    counts.build > 0 ? `build        ${listAndMore(names("build"), longest)}` : "",
+    counts.substitute > 0 ? `substitute   ${listAndMore(names("substitute"), longest)}${more}` : "",
     counts.reuse > 0 ? `reuse        ${count(counts.reuse, "derivation")}` : "",
   ].filter((line) => line !== "");
 }

@@ -50,7 +50,9 @@ async function lookUp(
   if (found.type === "targets") {
     return linesOf(matching(await targetsOf(found.file, context), word));
   }
-  if (found.type === "builds") return linesOf(matching(await buildsOf(context), word));
+  if (found.type === "builds") {
+    return linesOf(matching(await buildsOf(found.names, context), word));
+  }
   return linesOf(found);
 }
 
@@ -76,19 +78,29 @@ async function targetsOf(file: string, context: CommandContext): Promise<Candida
     .map(({ name, kind }) => ({ text: `${file}#${name}`, description: kind }));
 }
 
-async function buildsOf(context: CommandContext): Promise<Candidate[]> {
+/** How many builds are looked through for names of what has a log. */
+const buildsWithNames = 10;
+
+async function buildsOf(names: boolean, context: CommandContext): Promise<Candidate[]> {
   const silent = { ...context, note: () => {} };
   const { daemon } = await locate(settingsFrom(await flagsFrom(context), context.env), silent);
   if (daemon === undefined) return [];
   await using _daemon = daemon;
   const builds = await recentBuilds(daemon.client, 50);
-  return builds.map(({ id, state, targets }) => ({
+  const ids = builds.map(({ id, state, targets }) => ({
     text: shortID(id),
     description: `${state}: ${list(
       targets.map(({ name }) => name),
       3,
     )}`,
   }));
+  if (!names) return ids;
+  const newest = builds.slice(0, buildsWithNames);
+  const answers = await Promise.all(
+    newest.map(async ({ id }) => await daemon.client.call("kiln.results", { buildID: id })),
+  );
+  const logged = answers.flatMap(({ results }) => results.filter(({ logSize }) => logSize > 0));
+  return [...new Set(logged.map(({ name }) => name))].map((text) => ({ text })).concat(ids);
 }
 
 async function flagsFrom({ env }: CommandContext): Promise<GlobalFlags> {

@@ -50,8 +50,8 @@ export async function derivationShow(
   const shown = texts.map((text) =>
     flags.json === true ? jsonOf(settings.directory, text) : text.bytes,
   );
-  // As zb: a single text has no line end of its own.
-  const alone = shown.length === 1 && flags.json !== true;
+  // As zb: a single text has no line end of its own, but for people.
+  const alone = !process.stdout.isTTY && shown.length === 1 && flags.json !== true;
   for (const bytes of shown) {
     process.stdout.write(bytes);
     if (!alone) process.stdout.write("\n");

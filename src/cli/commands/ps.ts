@@ -9,7 +9,7 @@ import { recentBuilds } from "../builds.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { duration, list, shortID } from "../text.ts";
 import type { BuildSummaryMessage } from "../../rpc/protocol.ts";
-import { KilnError } from "../../util/kiln-error.ts";
+import { hasCode, KilnError } from "../../util/kiln-error.ts";
 
 export interface PsFlags {
   readonly all?: boolean;
@@ -25,13 +25,21 @@ export async function ps(
   const { all = false, limit = 25, json = false } = flags;
   // Builds that have ended are remembered without a daemon, too.
   const wishes = { daemonOnly: !all };
-  await using connection = await openStore(settingsFrom(flags, context.env), context, wishes);
+  await using connection = await openStore(settingsFrom(flags, context.env), context, wishes).catch(
+    hintAtEnded(context),
+  );
   if (connection.hello === undefined) {
     throw new KilnError("daemon.foreign", "the daemon is zb's, which does not list builds");
   }
   const builds = (await recentBuilds(connection.client, limit)).filter(
     (build) => all || build.endedAt === null,
   );
+  if (builds.length === 0 && !json) {
+    context.note(
+      all ? "nothing was built yet" : `nothing runs; ${context.kiln("ps -a")} shows what ran`,
+    );
+    return;
+  }
   if (json) for (const build of builds) say(JSON.stringify(build));
   else {
     const { env } = context;
@@ -41,6 +49,17 @@ export async function ps(
     const running = await whatRuns(connection.client, builds, now);
     for (const line of table(builds, { now, style, running })) say(style.line(line));
   }
+}
+
+/** Without a daemon nothing is known to run; what ran can be told. */
+function hintAtEnded({ kiln }: CommandContext): (error: unknown) => never {
+  return (error) => {
+    if (!hasCode(error, "socket.refused")) throw error;
+    throw new KilnError(error.code, error.message, {
+      hint: `${kiln("ps -a")} for what ran, or ${error.hint ?? ""}`,
+      cause: error,
+    });
+  };
 }
 
 /** What each build that has not ended is busy with: `app 49s, docs 6s`. */
@@ -77,7 +96,7 @@ export function table(
   const rows = builds.map((build) => {
     const end = build.endedAt === null ? now : Date.parse(build.endedAt);
     const total = Object.values(build.counts).reduce((sum, count) => sum + count, 0);
-    const open = ["waiting", "running", "substituting"].reduce(
+    const open = ["waiting", "running", "substituting", "skipped"].reduce(
       (sum, state) => sum + (build.counts[state] ?? 0),
       0,
     );

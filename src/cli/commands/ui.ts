@@ -1,5 +1,5 @@
 /** `kiln ui`: the web page on a store without a daemon. Meanwhile builds go through this process, so that the page shows them. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { KilnError } from "../../util/kiln-error.ts";
 import { type Located, locate } from "../connection.ts";
@@ -60,6 +60,7 @@ async function servePage(
     import("../web.ts"),
   ]);
   const { directory, realDirectory, database, logDirectory, socket, debug } = settings;
+  const isNew = !existsSync(database);
   await using opened = new AsyncDisposableStack();
   const server = opened.use(
     await openEmbeddedServer({
@@ -78,6 +79,7 @@ async function servePage(
       },
     }),
   );
+  if (isNew) context.note(`made a new store in ${realDirectory}`);
   const page = opened.use(
     await openWeb(server, {
       address,
