@@ -170,10 +170,15 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     stage.checkComplaints();
   });
 
-  test("lets arrow keys go through the graph, and lists the same in text", async () => {
+  test("lets arrow keys go through the graph, shows the critical path, and lists the same in text", async () => {
     const a = stage.derivation("first", "echo 1 > $out");
     const b = stage.derivation("second", "echo 2 > $out", { inputs: [derivationPath(a)] });
-    const id = await stage.built([a, b]);
+    const both = [a, b].map(derivationPath);
+    const id = await stage.built([
+      a,
+      b,
+      stage.derivation("third", "echo 3 > $out", { inputs: both }),
+    ]);
     const page = await stage.look(`/build/${id}/`);
     const node = (name: string) => page.locator("#graph .node", { hasText: name });
     await node("first").waitFor();
@@ -182,20 +187,80 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     const label = await page.evaluate<string>("document.activeElement?.textContent");
     assert.match(label, /^second, built, .*needs 1$/);
     const names = await page.locator("#results .name").allInnerTexts();
-    assert.deepEqual(names, ["first", "second"]);
+    assert.deepEqual(names, ["first", "second", "third"]);
+    const critical = await page.locator("#graph .graph-lines .critical").getAttribute("d");
+    assert.equal(critical?.match(/M/g)?.length, 2, "the critical path is no short cut");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "second", level: 1 }).waitFor();
     await page.context().close();
     stage.checkComplaints();
   });
 
+  test("shows the whole graph and tells apart what has long names, where there is little room, too", async () => {
+    const layers: ReturnType<typeof derivationPath>[][] = [];
+    const made = Array.from({ length: 30 }, (_, i) => {
+      const layer = Math.floor(i / 5);
+      const name = `service-with-a-rather-long-name-number-${i}`;
+      const one = stage.derivation(name, "echo > $out", { inputs: layers[layer - 1] ?? [] });
+      (layers[layer] ??= []).push(derivationPath(one));
+      return one;
+    });
+    const id = await stage.built(made);
+    for (const width of [1280, 390]) {
+      const page = await stage.look(`/build/${id}/`, { width });
+      await page.locator("#graph").scrollIntoViewIfNeeded();
+      await page.locator("#graph .node").first().waitFor();
+      const box = "const box = document.querySelector('.graph-scroller')";
+      const hidden = `(() => { ${box}; return box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight; })()`;
+      const becomes = async (wanted: boolean): Promise<void> => {
+        const end = Date.now() + 10 * second.timeout;
+        while ((await page.evaluate<boolean>(hidden)) !== wanted) {
+          assert.ok(
+            Date.now() < end,
+            `at ${width} px parts are ${wanted ? "never" : "always"} hidden`,
+          );
+          await page.evaluate("new Promise(requestAnimationFrame)");
+        }
+      };
+      await becomes(true);
+      for (const fit of [
+        async () => await page.getByRole("button", { name: "Fit into the box" }).click(),
+        async () => await page.keyboard.press("0"),
+      ]) {
+        await fit();
+        await becomes(false);
+        await page.getByRole("button", { name: "Zoom in" }).click({ clickCount: 8 });
+        await becomes(true);
+      }
+      // The ends of the names lie within their places, and the scale within the card.
+      const cut = await page.evaluate<string[]>(`[...document.querySelectorAll("#timeline .who")]
+        .filter((who) => who.lastElementChild.getBoundingClientRect().right > who.getBoundingClientRect().right)
+        .map((who) => who.textContent)`);
+      assert.deepEqual(cut, []);
+      const rights = async (all: string): Promise<number> =>
+        await page.evaluate<number>(`Math.max(...[...document.querySelectorAll(${JSON.stringify(all)})]
+          .map((one) => one.getBoundingClientRect().right))`);
+      const room = await rights("#timeline .axis");
+      assert.ok((await rights("#timeline .span")) > room * 0.85, "bars take the room there is");
+      assert.ok((await rights("#timeline .axis span")) < room, "the scale keeps to its room");
+      await checkAccess(page);
+      await page.context().close();
+    }
+    stage.checkComplaints();
+  });
+
   test("of a build that there is not is not found, and says so", async () => {
-    const page = await stage.window();
-    const response = await page.goto(stage.url("/build/01a20791-ffff-72da-8231-000000000000/"));
-    assert.equal(response?.status(), 404);
-    await page.getByRole("heading", { name: /No build 00000000/ }).waitFor();
-    await checkAccess(page);
-    await page.context().close();
+    for (const [address, name] of [
+      ["01a20791-ffff-72da-8231-000000000000", /No build 00000000/],
+      ["nothere", /No build nothere/],
+    ] as const) {
+      const page = await stage.window();
+      const response = await page.goto(stage.url(`/build/${address}/`));
+      assert.equal(response?.status(), 404);
+      await page.getByRole("heading", { name }).waitFor();
+      await checkAccess(page);
+      await page.context().close();
+    }
     // The browser says itself that there was a 404.
     stage.complaints.length = 0;
   });

@@ -10,6 +10,9 @@ import type { LiveBuild, LiveResult } from "./live-build.ts";
 /** Rows that are drawn; the rest is in the list of results. */
 const mostRows = 40;
 
+/** Letters of a name that are kept when it is cut: names of one family differ at their ends. */
+const tail = 8;
+
 type Order = "start" | "longest";
 
 interface Bar {
@@ -45,8 +48,10 @@ export function Timeline(props: {
   };
   useKeys(keys);
   if (bars.length === 0) return null;
+  // While it runs, a second is the least: the scale would not stand still.
+  const least = build.endedAt === null ? 1000 : 10;
   const end =
-    Math.max(1000, ...bars.map(({ to, estimatedTo }) => Math.max(to, estimatedTo))) * 1.06;
+    Math.max(least, ...bars.map(({ to, estimatedTo }) => Math.max(to, estimatedTo))) * 1.06;
   const start = view.at * end;
   const span = end / view.zoom;
   const percent = (time: number): number => ((time - start) / span) * 100;
@@ -64,9 +69,12 @@ export function Timeline(props: {
     <Panel
       id="timeline"
       title="Timeline"
-      aside={`${order === "start" ? "by start" : "longest first"} · critical path outlined${
-        bars.length > mostRows ? ` · ${mostRows} of ${bars.length}` : ""
-      }`}
+      aside={[
+        order === "start" ? "by start" : "longest first",
+        "critical path outlined",
+        ...(bars.length > mostRows ? [`${mostRows} of ${bars.length}`] : []),
+        ...(someBeganEarly(build) ? ["some began while inputs were being brought to disk"] : []),
+      ].join(" · ")}
       tools={
         <>
           <a className="button" href={traceOf(build)} download={`${build.id}.trace.json`}>
@@ -112,9 +120,11 @@ export function Timeline(props: {
               <Link
                 href={resultHref(build.id, drvPath)}
                 className="who"
+                aria-label={name}
                 title={`${name}, ${state}`}
               >
-                {name}
+                <span>{name.slice(0, -tail)}</span>
+                <span>{name.slice(-tail)}</span>
               </Link>
               <div className="track">
                 {!isWaiting && (
@@ -153,6 +163,16 @@ export function Timeline(props: {
   );
 }
 
+/** Whether a bar begins before one of its inputs ends: a builder may, once they are in place. */
+function someBeganEarly({ results }: LiveBuild): boolean {
+  return [...results.values()].some(({ startedAt, inputs }) =>
+    inputs.some((input) => {
+      const endedAt = results.get(input)?.endedAt ?? null;
+      return startedAt !== null && endedAt !== null && startedAt < endedAt;
+    }),
+  );
+}
+
 /** Results that ran, run, or wait with a time to be expected. */
 function barsOf(build: LiveBuild, now: number): Bar[] {
   const begin = Date.parse(build.startedAt);
@@ -174,12 +194,14 @@ function barsOf(build: LiveBuild, now: number): Bar[] {
   return bars;
 }
 
-/** Round times within the view, in milliseconds. */
+/** Round times within the view, in milliseconds; none so near its end that there is no room for it. */
 function ticksOf(start: number, span: number): number[] {
-  const steps = [10, 50, 100, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5];
+  const steps = [
+    10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5,
+  ];
   const step = steps.find((candidate) => span / candidate <= 7) ?? 144e5;
   const ticks: number[] = [];
-  for (let tick = Math.ceil(start / step) * step; tick < start + span * 0.96; tick += step) {
+  for (let tick = Math.ceil(start / step) * step; tick < start + span * 0.88; tick += step) {
     ticks.push(tick);
   }
   return ticks;

@@ -23,9 +23,9 @@ export interface DrawnNode {
 
 /** Room around the drawing. */
 const margin = 16;
-/** A drawing is made smaller to fit, but not smaller than can be read and hit. */
-const smallestFit = 0.75;
-const [smallest, largest] = [0.25, 1.5];
+/** At first a drawing is made smaller to fit, but not smaller than can be read and hit. */
+const smallestAtFirst = 0.75;
+const [smallest, largest] = [0.05, 1.5];
 
 export function Drawing(props: {
   label: string;
@@ -33,7 +33,7 @@ export function Drawing(props: {
   ids: readonly string[];
   edges: readonly Edge[];
   draw: (id: string) => DrawnNode;
-  /** Edges between two of these stand out. */
+  /** A way through the graph, in its order, that stands out. */
   critical?: ReadonlySet<string>;
   /** A node to go to. */
   goTo?: string | undefined;
@@ -58,7 +58,9 @@ export function Drawing(props: {
   const fit = (): void => zoom(box.current === null ? 1 : fittingScale(box.current, plan));
   useKeys({ "0": fit });
   useLayoutEffect(() => {
-    if (box.current !== null) setScale(fittingScale(box.current, plan));
+    if (box.current !== null) {
+      setScale(Math.max(smallestAtFirst, fittingScale(box.current, plan)));
+    }
   }, [plan]);
   useLayoutEffect(() => {
     const element = box.current;
@@ -141,9 +143,11 @@ function Lines({ plan, critical }: { plan: Layout; critical: ReadonlySet<string>
     () => plan.ways.map(({ from, to, through }) => ({ from, to, line: lineThrough(through) })),
     [plan],
   );
+  const way = [...critical];
+  const nextOf = new Map(way.slice(1).map((id, i) => [way[i], id]));
   const [plain, strong] = [false, true].map((isStrong) =>
     lines
-      .filter(({ from, to }) => (critical.has(from) && critical.has(to)) === isStrong)
+      .filter(({ from, to }) => (nextOf.get(from) === to) === isStrong)
       .map(({ line }) => line)
       .join(""),
   );
@@ -177,7 +181,7 @@ function fittingScale(
   { width, height }: Layout,
 ): number {
   const room = [(clientWidth - 2 * margin) / width, (clientHeight - 2 * margin) / height];
-  return Math.min(1, Math.max(smallestFit, Math.min(...room)));
+  return Math.min(1, ...room);
 }
 
 /** A mouse drags the paper; fingers and wheels scroll by themselves. */

@@ -63,7 +63,8 @@ export function BuildPage({ id }: { id: string }): ReactElement {
     if (isEnded && wasRunning) again();
     // oxlint-disable-next-line react/exhaustive-deps
   }, [isEnded]);
-  if (error instanceof ApiError && error.status === 404 && build === undefined) {
+  // Any text may stand in the address, also one that cannot be an id.
+  if (error instanceof ApiError && [400, 404].includes(error.status) && build === undefined) {
     return (
       <NotFoundPage
         text={`No build ${shortID(id)}. Builds are kept for as long as --build-log-retention says.`}
@@ -353,7 +354,7 @@ function GraphPanel(props: {
       </div>
       <div className="graph-legend">
         <span className="ember" aria-hidden="true" /> critical path{" "}
-        <span>dashed: waiting, with the time it took before</span>
+        <span>dashed: not begun, ~ with the time it took before</span>
         {folded > 0 && <span>double frame: several, open it</span>}
       </div>
       {longest?.lastLines !== undefined && (
