@@ -1,4 +1,4 @@
-// Compiles src/ to dist/, copies what the compiler leaves out (SQL, shell and .mjs files), bundles the command, and builds the page.
+// Compiles src/ to dist/, copies what the compiler leaves out (SQL, shell, perl and .mjs files), bundles the command, and builds the page.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -22,7 +22,7 @@ try {
 } catch {
   process.exit(1);
 }
-for (const file of globSync("src/**/*.{sql,sh,mjs}")) {
+for (const file of globSync("src/**/*.{sql,sh,pl,mjs}")) {
   cpSync(file, file.replace(/^src/, "dist"));
 }
 await bundleCommand("dist");

@@ -81,6 +81,7 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
       "dist/author/testing.js",
       "dist/author/builder-main.mjs",
       "dist/bundle/main.js",
+      "dist/build/sandbox/init.pl",
       "dist/build/sandbox/init.sh",
       "dist/store/database/schema/01-objects.sql",
     ]) {

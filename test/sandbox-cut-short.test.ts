@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
-import { Bench, type DaemonMode, daemonModes, waitUntil } from "./support/sandbox.ts";
+import { Bench, type DaemonMode, daemonModes, shellModes, waitUntil } from "./support/sandbox.ts";
 
 const rounds = Number(process.env["KILN_ROUNDS"] ?? 10);
 const span = 300;
@@ -16,8 +16,8 @@ const atOnce = 5;
 const script = `trap "" TERM HUP INT; (setsid sleep 1000 &); sleep 1000`;
 
 describe("a sandbox cut short", { concurrency: true }, () => {
-  for (const mode of daemonModes) {
-    // Without a death signal: as when `unshare` is killed before process 1 has asked for one, which has a moment of its own.
+  for (const mode of [...daemonModes, ...shellModes]) {
+    // Without a death signal: as when what waits for process 1 is killed before process 1 has asked for one, which has a moment of its own.
     for (const withoutDeathSignal of [false, true]) {
       const how = withoutDeathSignal ? ", without a death signal" : "";
       test(`by cancelling, ${mode.name}${how}`, async () => {
@@ -40,7 +40,7 @@ describe("a sandbox cut short", { concurrency: true }, () => {
     test(`by the end of what process 1 itself waits for, ${mode.name}`, async () => {
       await using bench = await Bench.open(mode, {
         killedBeforeMounts: true,
-        without: ["ip", "hostname"], // for whose ends it would not wait in vain
+        without: [...(mode.options.without ?? []), "ip", "hostname"], // for whose ends it would not wait in vain
       });
       const report = await settled(bench.build({ script: ":" }), bench.folder, "it");
       // Whoever has done what it was started for may be killed without harm.

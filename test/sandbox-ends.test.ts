@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
-import { Bench, daemonModes, processesWith, waitUntil } from "./support/sandbox.ts";
+import { Bench, daemonModes, processesWith, shellModes, waitUntil } from "./support/sandbox.ts";
 
 /** Ignores SIGTERM, leaves its session twice, and writes on and on. */
 const stubborn = `trap "" TERM HUP INT
@@ -12,7 +12,7 @@ const stubborn = `trap "" TERM HUP INT
   mkdir -p deep/er && echo x >deep/er/file && chmod 000 deep
   echo ready; sleep 1000 & wait; sleep 1000`;
 
-for (const mode of daemonModes) {
+for (const mode of [...daemonModes, ...shellModes]) {
   describe(`a sandbox ${mode.name}`, { concurrency: false }, () => {
     test("lets a cancelled builder clean up", async () => {
       await using bench = await Bench.open(mode);

@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { temporaryDirectory } from "../src/util/temp.ts";
-import { Bench, daemonModes } from "./support/sandbox.ts";
+import { Bench, daemonModes, shellModes } from "./support/sandbox.ts";
 import type { BenchBuild, BenchReport } from "./support/sandbox-bench.ts";
 
 /** What the host has that no builder may get at. */
@@ -349,7 +349,7 @@ END
   },
 ];
 
-for (const mode of daemonModes) {
+for (const mode of [...daemonModes, ...shellModes]) {
   describe(`a builder, ${mode.name},`, { concurrency: false }, () => {
     let bench: Bench;
     let server: Server;

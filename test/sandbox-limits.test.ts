@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { groupPrefix, ownGroups } from "../src/build/sandbox/control-groups.ts";
-import { Bench, daemonModes } from "./support/sandbox.ts";
+import { Bench, daemonModes, shellModes } from "./support/sandbox.ts";
 import type { BenchBuild, BenchOptions } from "./support/sandbox-bench.ts";
 
 interface Case {
@@ -57,7 +57,7 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const mode of daemonModes) {
+for (const mode of [...daemonModes, ...shellModes]) {
   describe(`a build that is, ${mode.name},`, { concurrency: false }, () => {
     for (const { name, limits, build, code, message } of cases) {
       test(`${name} is ended, and the reason given`, async () => {

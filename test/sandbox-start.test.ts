@@ -23,11 +23,12 @@ const variables: Readonly<Record<string, string>> = {
 };
 
 for (const mode of daemonModes) {
-  for (const [shell, without] of [
-    ["dash", []],
-    ["bash", ["dash"]],
+  for (const [starter, without] of [
+    ["perl", []],
+    ["dash", ["guard"]],
+    ["bash", ["guard", "dash"]],
   ] as const) {
-    describe(`a builder that ${shell} starts, ${mode.name},`, { concurrency: false }, () => {
+    describe(`a builder that ${starter} starts, ${mode.name},`, { concurrency: false }, () => {
       let bench: Bench;
 
       before(async () => {
@@ -69,7 +70,7 @@ for (const mode of daemonModes) {
         const message = "fork/exec /shared/foreign-elf: exec format error";
         // bash ends itself in its own way then.
         const inBash = { type: "exited", code: 126 };
-        assert.deepEqual(outcome, shell === "bash" ? inBash : { type: "notStarted", message });
+        assert.deepEqual(outcome, starter === "bash" ? inBash : { type: "notStarted", message });
       });
 
       test("is a script, with its arguments as they are", async () => {
@@ -94,6 +95,12 @@ for (const mode of daemonModes) {
           more.filter((text) => !isBase(text)),
           ours.map((text) => text.replace("\udcff", "\xff")).toSorted(),
         );
+      });
+
+      test("ignores and blocks no signal, and leaves no core file", async () => {
+        const script = `grep -E '^Sig(Ign|Blk)' /proc/self/status | cut -f 2; umask; ulimit -Hc`;
+        const none = "0000000000000000\n";
+        assert.equal((await bench.build({ script })).log, `${none}${none}0022\n0\n`);
       });
 
       test("is told how to get what this machine has and the sandbox lacks", async () => {

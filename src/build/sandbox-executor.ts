@@ -2,7 +2,7 @@
  * Builders in sandboxes: each sees its inputs, its build directory and what every sandbox has, and nothing else of this machine.
  *
  * How that is done is in `sandbox/`: `support.ts` finds out what works here, `slot.ts` is a place where a sandbox is put together,
- * `layout.ts` and `mounts.ts` say what is in it, `start.ts`, `init.sh` and `launcher.ts` make and end it.
+ * `layout.ts` and `mounts.ts` say what is in it, `start.ts`, `init.pl`, `init.sh` and `launcher.ts` make and end it.
  */
 import { chownSync, existsSync, mkdirSync, realpathSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { FifoPool } from "./fifo-pool.ts";
 import { isElf } from "./program-format.ts";
 import { type Assembly, assemble } from "./sandbox/assembly.ts";
 import { hostFileOf } from "./sandbox/builder-file.ts";
-import { faultOf, printCommand, refusalOf, unsettable } from "./sandbox/command.ts";
+import { faultOf, refusalOf, unsettable } from "./sandbox/command.ts";
 import {
   BuildGroup,
   findHierarchies,
@@ -50,7 +50,7 @@ import {
 } from "./sandbox/remedies.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import { SlotPool } from "./sandbox/slots.ts";
-import type { Launch } from "./sandbox/start.ts";
+import { commandFor, type Launch } from "./sandbox/start.ts";
 import type { WorkingSupport } from "./sandbox/support.ts";
 
 export interface SandboxExecutorOptions {
@@ -147,7 +147,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       identity: ids.inside,
       ...visible,
       workDirectory: task.workDirectory,
-      command: printCommand(command),
+      command: commandFor(support, command),
     });
     const store = { inside: storeDirectory, type: "directory", source: realDirectory } as const;
     const shown = [store, ...visible.paths];

@@ -19,6 +19,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { builderEnvironment } from "../../src/build/environment.ts";
 import type { BuildOutcome, BuildTask, BuildUser } from "../../src/build/executor.ts";
 import { type BuildLimits, LimitedExecutor } from "../../src/build/limited-executor.ts";
@@ -54,7 +55,7 @@ export interface BenchOptions {
   readonly withoutDeathSignal?: boolean;
   /** As when all that process 1 has started is killed before it mounts anything. */
   readonly killedBeforeMounts?: boolean;
-  /** As on a machine without these programs; without dash, bash does all. */
+  /** As on a machine without these programs; without guard, shells make the sandbox, and without dash, bash is the shell. */
   readonly without?: readonly ("ip" | "hostname" | "dash" | "bash" | "prlimit" | "guard")[];
   /** Builds without a sandbox, for comparison; the store directory is then the real one. */
   readonly plain?: boolean;
@@ -164,12 +165,16 @@ function withLess(support: WorkingSupport): WorkingSupport {
   const { withoutDeathSignal = false, killedBeforeMounts = false } = options;
   const dropKillChild =
     'for word; do shift; [ "$word" = --kill-child ] || set -- "$@" "$word"; done';
-  const { tools } = support;
+  const { tools, guard } = support;
   const { bash } = tools;
+  const isChanged = withoutDeathSignal || killedBeforeMounts;
   return {
     ...support,
     inner: !withoutInner,
-    guard: without.includes("guard") ? undefined : support.guard,
+    guard:
+      guard === undefined || without.includes("guard")
+        ? undefined
+        : { ...guard, program: isChanged ? changedPerl(guard.program) : guard.program },
     tools: {
       ...tools,
       unshare: withoutDeathSignal
@@ -183,6 +188,22 @@ function withLess(support: WorkingSupport): WorkingSupport {
       shell: without.includes("dash") && bash !== undefined ? bash : tools.shell,
     },
   };
+}
+
+/** Runs a changed `init.pl`. */
+function changedPerl(program: string): string {
+  const original = fileURLToPath(new URL("../../src/build/sandbox/init.pl", import.meta.url));
+  const [deathSignal, ready] = ['do_call("prctl", 1, 9);', "sysread $news, my $ready, 1 or"];
+  const text = readFileSync(original, "utf8");
+  if (![deathSignal, ready].every((part) => text.split(part).length === 2)) {
+    throw new Error("init.pl has other words now");
+  }
+  const changed = join(folder, "init.pl");
+  const first = options.withoutDeathSignal === true ? "" : deathSignal;
+  const kill = options.killedBeforeMounts === true ? "kill KILL => -1; " : "";
+  writeFileSync(changed, text.replace(deathSignal, first).replace(ready, `${kill}${ready}`));
+  const swap = `for word; do shift; [ "$word" = '${original}' ] && word='${changed}'; set -- "$@" "$word"; done`;
+  return standIn("perl", swap, program);
 }
 
 /** A program that does something before it becomes another. */

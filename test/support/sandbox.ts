@@ -54,6 +54,13 @@ export const daemonModes: readonly DaemonMode[] =
     ? asRoot
     : [{ name: "as a plain user", options: {}, owner: (uid) => uid === process.getuid?.() }];
 
+/** As on machines without perl. Without user namespaces it is a shell, too. */
+export const shellModes: readonly DaemonMode[] = daemonModes.map((mode) => ({
+  ...mode,
+  name: `${mode.name}, by a shell`,
+  options: { ...mode.options, without: ["guard"] },
+}));
+
 export class Bench implements AsyncDisposable {
   readonly folder: string;
   readonly process: ChildProcess;

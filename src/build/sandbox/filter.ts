@@ -59,17 +59,28 @@ const arm: Architecture = {
 
 /** What each machine runs. */
 const machines: Readonly<Record<string, Machine>> = {
-  x64: { architectures: [x64, x86], calls: { prctl: 157, keyctl: 250, capget: 125, capset: 126 } },
+  x64: {
+    architectures: [x64, x86],
+    calls: {
+      ...{ prctl: 157, keyctl: 250, capget: 125, capset: 126 },
+      ...{ execve: 59, mount: 165, prlimit: 302, sethostname: 170, unshare: 272 },
+      ...{ setgroups: 116, setresgid: 119, setresuid: 117 },
+    },
+  },
   arm64: {
     architectures: [arm64, arm],
-    calls: { prctl: 167, keyctl: 219, capget: 90, capset: 91 },
+    calls: {
+      ...{ prctl: 167, keyctl: 219, capget: 90, capset: 91 },
+      ...{ execve: 221, mount: 40, prlimit: 261, sethostname: 161, unshare: 97 },
+      ...{ setgroups: 159, setresgid: 149, setresuid: 147 },
+    },
   },
 };
 
 export interface Machine {
   readonly architectures: readonly Architecture[];
-  /** Numbers of the system calls that put it in place. */
-  readonly calls: Readonly<Record<"prctl" | "keyctl" | "capget" | "capset", number>>;
+  /** Numbers of the system calls that put it in place, and that make sandboxes. */
+  readonly calls: Readonly<Record<string, number>>;
 }
 
 /** Undefined where no filter is known. `name`: as in `process.arch`. */

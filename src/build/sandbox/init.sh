@@ -1,4 +1,5 @@
 # Process 1 of a sandbox: makes it, starts the builder in it, reaps what the builder leaves, and takes everything down at its end.
+# Where perl is, init.pl does that, by system calls.
 #
 # Runs in new namespaces (mount, pid, ipc, uts, net, cgroup; as a plain user also in a user namespace whose root it is) with the
 # host's root directory, which it keeps: it must find its tools until the end. Its output is the builder's log, its errors are the

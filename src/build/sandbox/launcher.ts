@@ -19,7 +19,7 @@ export type Ended =
 /** `missing`: the builder or what interprets it; `forbidden`: it must not be executed; `refused`: the kernel does not take it. */
 export type Refusal = "missing" | "forbidden" | "refused";
 
-/** How the last link of `init.sh` says that there is no builder to become. */
+/** How `init.pl` and the last link of `init.sh` say that there is no builder to become. */
 const notStarted: Readonly<Record<number, Refusal>> = {
   190: "refused",
   191: "forbidden",
@@ -132,8 +132,8 @@ class RunningSandbox implements AsyncDisposable {
     const last = /^(exited|signaled) (\d+)$/.exec(this.#news.at(-1) ?? "");
     if (last !== null) return endedBy(last[1] === "signaled", Number(last[2]));
     if (this.#isStopping) return { type: "signaled", signal: "SIGKILL" };
-    const wasStarted = this.#news.includes("started");
-    if (!wasStarted) throw setupFailed(this.#complaint);
+    // "failed" may come after it: the last steps are those of the process that becomes the builder.
+    if (this.#news.at(-1) !== "started") throw setupFailed(this.#complaint);
     throw new KilnError("sandbox.killed", "the sandbox was ended from outside", {
       kind: "internal",
     });

@@ -7,7 +7,7 @@
  *       tmp/         becomes /tmp                            emptied after each build
  *       inputs/      the real store directory is mounted here, out of the builder's reach
  *       spare/       mountpoints nobody needs now
- *       fstab, command, holder, ended                        for `init.sh`
+ *       fstab, command, holder, ended                        for `init.pl` or `init.sh`
  *       filter       of system calls
  *
  * They lie on the store's file system and mount, so that outputs are moved out by renaming.

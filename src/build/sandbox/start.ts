@@ -1,4 +1,4 @@
-/** Starts `init.sh` in new namespaces: what it is told, and all that comes before it. */
+/** Starts `init.pl` or, without perl, `init.sh` in new namespaces: what it is told, and all that comes before it. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -7,8 +7,8 @@ import { stringToBytes } from "../../util/byte-string.ts";
 import { inheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { hasOtherFormats } from "../program-format.ts";
-import { quote } from "./command.ts";
-import { constrain, type Guard } from "./guard.ts";
+import { type BuilderCommand, listWords, printCommand, quote } from "./command.ts";
+import { callNumbers, constrain, constrainPerl, type Guard } from "./guard.ts";
 import type { ShellImage, Tools } from "./tools.ts";
 
 /** Who makes the namespaces. `root` is that of the host; a plain user is root of a user namespace meanwhile. */
@@ -45,25 +45,64 @@ export interface Launch {
 /** The search path of the tools themselves: what they start in turn. */
 const searchPath = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-const initScript = fileURLToPath(new URL("init.sh", import.meta.url));
+const initFiles = {
+  perl: fileURLToPath(new URL("init.pl", import.meta.url)),
+  shell: fileURLToPath(new URL("init.sh", import.meta.url)),
+};
 
-/** The child becomes `unshare`, which waits for process 1; its descriptor 3 is the line to that. */
+/** What the file `command` in the directory of a build is to hold for {@link startSandbox}. */
+export function commandFor(how: Pick<Launch, "guard" | "inner">, command: BuilderCommand): Buffer {
+  return perlFor(how) === undefined ? printCommand(command) : listWords(command);
+}
+
+/** The child waits for process 1; its descriptor 3 is the line to that. */
 export function startSandbox(options: Launch): ChildProcess {
+  const perl = perlFor(options);
+  const own = perl === undefined ? byShell(options) : byPerl(perl, options);
+  const env = {
+    PATH: searchPath,
+    LC_ALL: "C",
+    NODE_V8_COVERAGE: undefined,
+    SLOT: options.directory,
+    MODE: options.mode,
+    BUILD_UID: String(options.uid),
+    BUILD_GID: String(options.gid),
+    NETWORK: options.network === undefined ? "0" : "1",
+    ...own.env,
+  };
+  return spawnClean(own.words, { env, output: options.output });
+}
+
+interface Start {
+  readonly words: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** The perl that makes the sandbox, if one can: quicker than ten programs is one process that makes the system calls itself. */
+export function perlFor({ guard, inner }: Pick<Launch, "guard" | "inner">): Guard | undefined {
+  return guard?.by === "perl" && inner ? guard : undefined;
+}
+
+function byPerl(guard: Guard, { directory, cgroups = [], ...options }: Launch): Start {
+  const calls = Object.entries(callNumbers());
+  return {
+    words: constrainPerl(guard, join(directory, "filter"), initFiles.perl),
+    env: {
+      CGROUPS: cgroups.map((file) => `${file}\n`).join(""),
+      LIMITS: limitsOf(options),
+      CALLS: calls.flat().join(" "),
+    },
+  };
+}
+
+function byShell(options: Launch): Start {
   const { tools, mode, inner, guard, directory } = options;
   const { variables = [] } = options;
   const { program } = tools.shell;
   const last = lastShell(options);
   const [library = "", library2 = ""] = last.libraries;
   const env = {
-    PATH: searchPath,
-    LC_ALL: "C",
-    NODE_V8_COVERAGE: undefined,
-    SLOT: directory,
-    MODE: mode,
     INNER: inner ? "1" : "0",
-    BUILD_UID: String(options.uid),
-    BUILD_GID: String(options.gid),
-    NETWORK: options.network === undefined ? "0" : "1",
     LAST: last.program,
     LAST_OPTIONS: last === tools.shell ? "" : "-p",
     VARIABLES: variables.length === 0 ? "" : writeVariables(directory, variables),
@@ -79,14 +118,22 @@ export function startSandbox(options: Launch): ChildProcess {
     NSENTER: tools.nsenter,
     UNSHARE: tools.unshare,
     PRLIMIT: tools.prlimit ?? "",
-    LIMITS: tools.prlimit === undefined ? "" : (options.resourceLimits ?? []).join(" "),
+    LIMITS: limitsOf(options),
   };
   const user = mode === "user" ? ["--user", "--map-root-user"] : [];
   const namespaces = [...user, "--mount", "--pid", "--ipc", "--uts", "--net", "--cgroup"];
   const unshare = [tools.unshare, ...namespaces, "--fork", "--kill-child"];
   const constrained = constrain(tools.setpriv, guard, join(directory, "filter"));
-  const words = [...constrained, ...enterCgroups(options), ...unshare, program, initScript];
-  return spawnClean(words, { env, output: options.output });
+  const words = [...constrained, ...enterCgroups(options), ...unshare, program, initFiles.shell];
+  return { words, env };
+}
+
+/** What was found missing here is missing for both ways. */
+function limitsOf({
+  tools,
+  resourceLimits = [],
+}: Pick<Launch, "tools" | "resourceLimits">): string {
+  return tools.prlimit === undefined ? "" : resourceLimits.join(" ");
 }
 
 /** The shell that becomes the builder. Only bash passes on variables that it could not set itself. */

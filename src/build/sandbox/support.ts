@@ -9,7 +9,7 @@ import { KilnError } from "../../util/kiln-error.ts";
 import { explainFailure, readFacts } from "./explain.ts";
 import { firstPrivateID, privateIDs } from "./identity.ts";
 import { findGuard, type Guard } from "./guard.ts";
-import type { Mode } from "./start.ts";
+import { type Mode, perlFor } from "./start.ts";
 import { findTools, type Tools } from "./tools.ts";
 import { tryOut } from "./trial.ts";
 
@@ -109,10 +109,11 @@ function notesOn(
   { mode, inner, guard }: Way & Pick<WorkingSupport, "guard">,
 ): Note[] {
   const notes: Note[] = [];
-  if (tools.hostname === undefined && mode === "user") {
+  const needsPrograms = perlFor({ guard, inner }) === undefined;
+  if (needsPrograms && tools.hostname === undefined && mode === "user") {
     notes.push({ text: "builders see this machine's name", hint: "install hostname" });
   }
-  if (tools.ip === undefined) {
+  if (needsPrograms && tools.ip === undefined) {
     notes.push({ text: "builders have no loopback interface", hint: "install ip (iproute2)" });
   }
   if (guard === undefined) {

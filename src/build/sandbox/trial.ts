@@ -1,16 +1,24 @@
 /** A small build in a sandbox, to see whether it works and isolates. */
-import { chownSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { removeTree } from "../../files/remove-tree.ts";
 import { parseStoreDirectory } from "../../format/store-path.ts";
-import { stringToBytes } from "../../util/byte-string.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { FifoPool } from "../fifo-pool.ts";
 import { assemble } from "./assembly.ts";
 import { idsFor } from "./identity.ts";
 import type { Guard } from "./guard.ts";
 import { launch } from "./launcher.ts";
-import type { Mode } from "./start.ts";
+import { resolvePath } from "./paths.ts";
+import { librariesOf } from "./program-files.ts";
+import { commandFor, type Mode } from "./start.ts";
 import { Slot } from "./slot.ts";
 import type { Tools } from "./tools.ts";
 
@@ -42,8 +50,13 @@ export async function tryOut({ tools, mode, inner, guard, directory }: Trial): P
     const { inside, outside } = idsFor({ mode, inner }, undefined, -1);
     if (mode === "root") chownSync(workDirectory, outside.uid, outside.gid);
     const common = { storeDirectory, realDirectory, workDirectory, identity: inside };
-    const command = stringToBytes(script);
-    await assemble(slot, { ...common, objects: [inputName], paths: [], network: false, command });
+    const builder = tools.shell.program;
+    const command = commandFor({ guard, inner }, { builder, args: ["-c", script], env: new Map() });
+    const files = [builder, ...(await librariesOf(builder))].map((inside) =>
+      resolvePath({ inside, source: realpathSync(inside), alwaysPresent: true }),
+    );
+    const content = { objects: [inputName], paths: files, network: false, command };
+    await assemble(slot, { ...common, ...content });
     const said = await run(slot, { tools, mode, inner, guard, ...outside }, folder);
     const output = join(folder, "output");
     slot.moveOut(outputName, output);
@@ -78,7 +91,6 @@ async function run(
   return said;
 }
 
-/** The part of the builder is played by the shell that would become it. */
 const script = `
 cd ${storeDirectory}/${inputName}
 read -r word <word
