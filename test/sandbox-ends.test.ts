@@ -12,6 +12,15 @@ const stubborn = `trap "" TERM HUP INT
   mkdir -p deep/er && echo x >deep/er/file && chmod 000 deep
   echo ready; sleep 1000 & wait; sleep 1000`;
 
+for (const mode of daemonModes) {
+  test(`a sandbox ${mode.name} is not ended by a builder that ends its own group`, async () => {
+    await using bench = await Bench.open(mode);
+    const report = await bench.build({ script: "kill -KILL 0" });
+    const expected = { type: "signaled", signal: "SIGKILL" };
+    assert.deepEqual(report.outcome, expected, report.error?.message);
+  });
+}
+
 for (const mode of [...daemonModes, ...shellModes]) {
   describe(`a sandbox ${mode.name}`, { concurrency: false }, () => {
     test("lets a cancelled builder clean up", async () => {

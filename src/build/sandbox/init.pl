@@ -150,6 +150,7 @@ exit 0;
 sub become_builder {
   do_call("unshare", 0x10000000);
   close $_ for $news, $go;
+  setpgrp; # what it does to its own group is not done to who waits for process 1
   syswrite $trouble, "+";
   sysread $orders, my $order, 1 or exit 1;
   chroot "." or die "chroot: $!\n";

@@ -115,8 +115,12 @@ class RunningSandbox implements AsyncDisposable {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.#control.write("end\n");
-    if (this.#news.includes("started")) this.#timer = setTimeout(() => this.kill(), this.#grace);
-    else this.kill();
+    // The builder's first word, which may be why, and before it that it was started have come together by different ways.
+    setImmediate(() => {
+      if (this.#isClosed) return;
+      if (!this.#news.includes("started")) this.kill();
+      else this.#timer = setTimeout(() => this.kill(), this.#grace);
+    });
   }
 
   /** Ends every process of the sandbox. */
