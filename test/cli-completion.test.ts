@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
-import { Place, shellTargets } from "./support/cli.ts";
+import { hostFolders, Place, shellTargets } from "./support/cli.ts";
 import { kilnProgram } from "./support/world.ts";
 
 const path = `${dirname(kilnProgram)}:${process.env["PATH"]}`;
@@ -57,9 +57,14 @@ describe("bash", { skip: !hasProgram("bash") && "bash is not here" }, () => {
     place.write("sub/kiln.build.ts", "export const broken = ;");
     assert.deepEqual(await inBash(place, "kiln build sub#"), []);
     assert.deepEqual(await inBash(place, "kiln cancel "), [], "nobody is there");
-    await place.serve();
+    await place.serve([`--sandbox-path=${hostFolders.join(" ")}`]);
     await place.run(["build", "nothing.drv"]);
     assert.deepEqual(await inBash(place, "kiln cancel "), []);
+    place.write("said/kiln.build.ts", shellTargets({ default: "echo hello; echo > $out" }));
+    assert.equal((await place.run(["build", "said"])).code, 0);
+    const [name, id, ...more] = await inBash(place, "kiln log ");
+    assert.deepEqual([name, more], ["main", []]);
+    assert.match(id ?? "", /^[0-9a-f]{8}$/);
   });
 
   const noTerminal =

@@ -102,8 +102,15 @@ function unusedIn(configuration: z.infer<typeof schema>): string[] {
 
 /** With what was probably meant. */
 function describeUnused(member: string, path: string): string {
-  const meant = nearest(member, configurationMembers);
+  const meant =
+    nearest(member, configurationMembers) ??
+    configurationMembers.find((name) => beginsLike(name, member));
   return `${member} in ${path}${meant === undefined ? "" : ` (did you mean ${meant}?)`}`;
+}
+
+/** Whether somebody who wrote `stroe` may have meant `storeDirectory`. */
+function beginsLike(name: string, written: string): boolean {
+  return written.length > 3 && nearest(written, [name.slice(0, written.length)]) !== undefined;
 }
 
 function parseJson(text: string, path: string): unknown {

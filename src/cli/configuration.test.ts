@@ -81,8 +81,12 @@ describe("what stands in a file", () => {
   });
 
   test("says what was probably meant by what has no effect", () => {
-    const { unused } = parseConfiguration(`{"storeSockets": "s", "jobs": 1}`, "/f");
-    assert.deepEqual(unused, ["storeSockets in /f (did you mean storeSocket?)", "jobs in /f"]);
+    const { unused } = parseConfiguration(`{"storeSockets": "s", "stroe": "d", "jobs": 1}`, "/f");
+    assert.deepEqual(unused, [
+      "storeSockets in /f (did you mean storeSocket?)",
+      "stroe in /f (did you mean storeDirectory?)",
+      "jobs in /f",
+    ]);
   });
 
   test("may limit builds, as the flags do", () => {

@@ -96,7 +96,7 @@ function requireOwn({ realDirectory }: Settings, database: string): void {
     const message = `the store at ${realDirectory} is another user's: ${blocked} cannot be written`;
     throw new KilnError("store.directory", message, {
       path: blocked,
-      hint: "a daemon opens it to others (kiln serve, as its owner); or use sudo; --store names another",
+      hint: "a daemon opens it to others: kiln serve --socket-group GROUP, as its owner; or use sudo; --store names another",
     });
   }
   requireUsable(...folders);

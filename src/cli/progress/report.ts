@@ -67,8 +67,11 @@ export function failureText(result: ResultView): string {
   if (result.state === "cancelled" || result.state === "interrupted")
     return `${result.state}${after}`;
   const { failure } = result;
-  // After a message of several parts, or one of no builder's, the time would be read as belonging to what was said last.
-  const isApart = failure?.message.includes(": ") || failure?.kind === "internal";
+  // After a message of several parts, of a limit or of no builder's, the time would be read as belonging to what was said last.
+  const isApart =
+    failure?.kind === "internal" ||
+    failure?.code.startsWith("limit.") ||
+    failure?.message.includes(": ");
   const took = after !== "" && isApart ? ` (${after.trim()})` : after;
   // A builder's failure is told by its log; for the others the code is what to look up.
   const code = failure === null || failure.kind === "builder" ? "" : ` [${failure.code}]`;
