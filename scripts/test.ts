@@ -8,7 +8,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { isBrief } from "../test/support/brief.ts";
 
@@ -31,6 +31,9 @@ if (files.length === 0 || unknown.length > 0) {
   process.exit(1);
 }
 
+/** Hints name the command as it was called: with this it is `kiln`, however the tests call it. */
+const path = [join(process.cwd(), "bin"), process.env["PATH"]].join(delimiter);
+
 const scratch = mkdtempSync(join(tmpdir(), "kiln-test-"));
 const countsFile = join(scratch, "counts");
 writeFileSync(countsFile, "");
@@ -51,7 +54,7 @@ async function run(group: readonly string[]): Promise<void> {
     ],
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, KILN_TEST_COUNTS: countsFile },
+      env: { ...process.env, PATH: path, KILN_TEST_COUNTS: countsFile },
       detached: true,
     },
   );

@@ -26,7 +26,12 @@ const project = shellTargets({
   slow: "echo started; sleep 60",
 });
 
-const { root } = makeProgram({ env: {}, interrupts: new Interrupts(() => {}), note: () => {} });
+const { root } = makeProgram({
+  env: {},
+  program: "kiln",
+  interrupts: new Interrupts(() => {}),
+  note: () => {},
+});
 
 function leaves(command: Command): Command[] {
   if (command.commands.length > 0) return command.commands.flatMap(leaves);

@@ -79,7 +79,7 @@ export class CommandTree {
       const context: CommandContext = {
         ...this.#surroundings,
         typed: this.#typed,
-        kiln: (words) => ["kiln", words, ...storeFlags(flags)].join(" "),
+        kiln: (words) => [this.#surroundings.program, words, ...storeFlags(flags)].join(" "),
       };
       try {
         this.#exitCode = (await work(command.args, configured, context)) ?? 0;

@@ -4,15 +4,17 @@ import type { Environment } from "./settings.ts";
 
 export interface Surroundings {
   readonly env: Environment;
+  /** The program as it has to be typed: `kiln`, `bin/kiln`. */
+  readonly program: string;
   readonly interrupts: Interrupts;
   /** Says something on standard error, as `kiln: …`. */
   note(line: string): void;
 }
 
 export interface CommandContext extends Surroundings {
-  /** The command line as it was typed, without `kiln`. */
+  /** The command line as it was typed, without the program. */
   readonly typed: readonly string[];
-  /** A command to be typed next: `kiln WORDS`, with the flags that have named the store here. */
+  /** A command to be typed next: the program, `words`, with the flags that have named the store here. */
   readonly kiln: (words: string) => string;
 }
 

@@ -10,6 +10,7 @@
 import { EvaluationError } from "../author/evaluation-error.ts";
 import { spaceHint } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { asCalled } from "./called.ts";
 
 /** Ends the command with an exit code after everything has been said already. */
 export class ExitWith extends Error {
@@ -96,7 +97,10 @@ export function exitCodeOf(thrown: unknown): number {
 }
 
 /** The lines that say `error`, without a line end. */
-export function errorLines(error: KilnError, options: { debug?: boolean } = {}): string[] {
+export function errorLines(
+  error: KilnError,
+  options: { readonly debug?: boolean; readonly program?: string } = {},
+): string[] {
   const fault = isFault(error);
   const [first = "", ...more] = error.message.split("\n");
   const lines = [
@@ -105,7 +109,8 @@ export function errorLines(error: KilnError, options: { debug?: boolean } = {}):
   ];
   const where = error.at === undefined ? [] : [`at    ${error.at}`];
   const hint = fault ? "kiln --debug … shows where; please report it" : error.hint;
-  const help = hint === undefined ? [] : [`try   ${hint.replaceAll("\n", "\n        ")}`];
+  const shown = asCalled(hint ?? "", options.program ?? "kiln");
+  const help = hint === undefined ? [] : [`try   ${shown.replaceAll("\n", "\n        ")}`];
   const source = sourceLines(error);
   const together = [...where, ...help].join("    ");
   const fits = where.length + help.length === 2 && together.length <= 78 && source.length === 0;

@@ -6,7 +6,12 @@ import { examplesOf, nameOf } from "./examples.ts";
 import { Interrupts } from "./interrupts.ts";
 import { makeProgram } from "./program.ts";
 
-const { root } = makeProgram({ env: {}, interrupts: new Interrupts(() => {}), note: () => {} });
+const { root } = makeProgram({
+  env: {},
+  program: "kiln",
+  interrupts: new Interrupts(() => {}),
+  note: () => {},
+});
 
 /** The commands that do something, but for those that only scripts call. */
 function leaves(command: Command): Command[] {

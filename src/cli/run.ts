@@ -1,4 +1,5 @@
 /** Runs a command line, says what went wrong, ends with an exit code. */
+import { takeCalledName } from "./called.ts";
 import type { Surroundings } from "./context.ts";
 import { errorLines, exitCodeOf, ExitWith, toKilnError } from "./errors.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -6,10 +7,13 @@ import { makeProgram } from "./program.ts";
 
 const interrupts = new Interrupts((code) => process.exit(code)).install();
 
+const program = takeCalledName();
+
 /** Runs the command line (without node and script) and gives the exit code; never rejects. */
 export async function run(args: readonly string[]): Promise<number> {
   const surroundings: Surroundings = {
     env: process.env,
+    program,
     interrupts,
     note: (line) => process.stderr.write(`kiln: ${line}\n`),
   };
@@ -26,7 +30,7 @@ function report(thrown: unknown, args: readonly string[]): number {
     const debug = args.some(
       (arg) => arg === "--debug" || /^--debug=(?:1|[tT]|true|True|TRUE)$/.test(arg),
     );
-    process.stderr.write(`${errorLines(error, { debug }).join("\n")}\n`);
+    process.stderr.write(`${errorLines(error, { debug, program }).join("\n")}\n`);
   }
   return exitCodeOf(thrown);
 }

@@ -15,12 +15,12 @@ describe("a command to be typed next", () => {
   });
   test("is what was typed, with a flag before the words that are none", () => {
     assert.equal(
-      typedWith(["build", ".#a b"], "--keep-failed"),
+      typedWith("kiln", ["build", ".#a b"], "--keep-failed"),
       "kiln build '.#a b' --keep-failed",
     );
     assert.equal(
-      typedWith(["build", "--", "-x"], "--keep-failed"),
-      "kiln build --keep-failed -- -x",
+      typedWith("bin/kiln", ["build", "--", "-x"], "--keep-failed"),
+      "bin/kiln build --keep-failed -- -x",
     );
   });
   for (const [word, typed] of [

@@ -17,11 +17,11 @@ export function withStore(hint: string, kiln: (words: string) => string): string
   );
 }
 
-/** The command line that was typed, with one flag more. */
-export function typedWith(typed: readonly string[], flag: string): string {
+/** The command line that was typed after the program, with one flag more. */
+export function typedWith(program: string, typed: readonly string[], flag: string): string {
   const end = typed.includes("--") ? typed.indexOf("--") : typed.length;
   const words = [...typed.slice(0, end), flag, ...typed.slice(end)];
-  return ["kiln", ...words.map(shellWord)].join(" ");
+  return [program, ...words.map(shellWord)].join(" ");
 }
 
 /** A word that a shell reads as it stands. */

@@ -6,6 +6,7 @@ import { makeProgram } from "../../src/cli/program.ts";
 
 const { root: program } = makeProgram({
   env: {},
+  program: "kiln",
   interrupts: new Interrupts(() => {}),
   note: () => {},
 });

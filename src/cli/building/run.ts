@@ -118,7 +118,7 @@ export class Run {
     const retry = (): string | undefined =>
       keepFailed || flags.check === true
         ? undefined
-        : typedWith(this.#context.typed, "--keep-failed");
+        : typedWith(this.#context.program, this.#context.typed, "--keep-failed");
     if (flags.check === true) return await this.#check(request, { connection, wanted });
     const { shown, buildID } = await this.#realize(request, { connection, retry });
     await this.#printPaths(wanted.derivations, buildID, connection);

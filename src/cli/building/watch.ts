@@ -45,7 +45,7 @@ export async function watchBuilds(
       run.interrupt(signal);
       changes.end();
     });
-    const code = await ended(run, operands);
+    const code = await ended(run, operands, context);
     if (run.interruptedBy !== undefined) return exitCodeOfSignal(run.interruptedBy);
     if (wanted !== built || code !== 0) context.note("waiting for changes (Ctrl-C ends)");
     built = code === 0 ? wanted : "";
@@ -55,12 +55,17 @@ export async function watchBuilds(
 }
 
 /** The exit code of a run; what is thrown is said. */
-async function ended(run: Run, operands: readonly string[]): Promise<number> {
+async function ended(
+  run: Run,
+  operands: readonly string[],
+  { program }: CommandContext,
+): Promise<number> {
   try {
     return await run.toEnd(operands);
   } catch (error) {
     if (!(error instanceof ExitWith)) {
-      for (const line of errorLines(toKilnError(error))) process.stderr.write(`${line}\n`);
+      for (const line of errorLines(toKilnError(error), { program }))
+        process.stderr.write(`${line}\n`);
     }
     return 1;
   }

@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { StoreClient } from "../../rpc/client.ts";
 import { diagnose, type Finding } from "../../server/doctor.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
+import { asCalled } from "../called.ts";
 import { type CommandContext, say } from "../context.ts";
 import { ownStore } from "../own-store.ts";
 import { type GlobalFlags, type Settings, settingsFrom, usable } from "../settings.ts";
@@ -35,7 +36,7 @@ export async function doctor(
   const findings = found.map((finding) =>
     finding.hint === undefined
       ? finding
-      : { ...finding, hint: withStore(finding.hint, context.kiln) },
+      : { ...finding, hint: asCalled(withStore(finding.hint, context.kiln), context.program) },
   );
   if (flags.json === true) say(JSON.stringify({ findings }));
   else findings.flatMap(findingLines).forEach(say);

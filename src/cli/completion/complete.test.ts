@@ -6,7 +6,12 @@ import { makeProgram } from "../program.ts";
 import { complete } from "./complete.ts";
 import { shells } from "./scripts.ts";
 
-const { root } = makeProgram({ env: {}, interrupts: new Interrupts(() => {}), note: () => {} });
+const { root } = makeProgram({
+  env: {},
+  program: "kiln",
+  interrupts: new Interrupts(() => {}),
+  note: () => {},
+});
 
 /** What comes after `line`, whose last word is the one to complete, in short: words, or what the shell is to look for. */
 function after(line: string): string {
