@@ -559,11 +559,11 @@ suite("fetching", () => {
   });
 
   for (const [executable, hint] of [
-    [false, 'curl -L "https://example.com/x" | sha256sum prints it, for hash: "sha256:…"'],
+    [false, `curl -L 'https://example.com/x?a=$b' | sha256sum prints it, for hash: "sha256:…"`],
     [true, `hash: "sha256:${"0".repeat(64)}"; the build then fails and says what it is`],
   ] as const) {
     test(`says how to get the hash of ${executable ? "a program" : "a file"}`, () => {
-      const options = { url: "https://example.com/x", executable };
+      const options = { url: "https://example.com/x?a=$b", executable };
       const told = fault(() => Reflect.apply(fetchUrl, undefined, [options]));
       assert.match(told.message, /hash is undefined/);
       assert.equal(told.hint, hint);

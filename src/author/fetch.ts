@@ -82,7 +82,7 @@ function fetchFile(caller: Caller, options: FetchUrlOptions): DerivationValue {
   if (typeof hash !== "string") {
     const hint = executable
       ? `hash: "sha256:${"0".repeat(64)}"; the build then fails and says what it is`
-      : `curl -L ${JSON.stringify(parsed.href)} | sha256sum prints it, for hash: "sha256:…"`;
+      : `curl -L '${parsed.href.replaceAll("'", "%27")}' | sha256sum prints it, for hash: "sha256:…"`;
     throw wrong(caller, `hash is ${show(hash)}`, hint);
   }
   return describe({
