@@ -194,7 +194,10 @@ describe("commands with a daemon", () => {
     await place.serve();
     const ended = await place.run(["build"]);
     assert.equal(ended.code, 1);
-    assert.match(ended.stderr, /\/bin is not available here: nothing is; .*--sandbox-path=\/bin /);
+    assert.match(
+      ended.stderr,
+      /\/bin is not available here: a daemon offers only what it is told; .*--sandbox-path=\/bin /,
+    );
   });
 
   test("cancel ends a build, and its command says so", async () => {

@@ -50,7 +50,10 @@ export function checkRequirements(
 
 /** What a derivation may ask for instead, and what makes that more: daemons and embedded stores offer different things. */
 function remedyFor(path: string, offered: readonly string[]): string {
-  const available = offered.length === 0 ? "nothing is" : `available: ${offered.join(", ")}`;
+  const available =
+    offered.length === 0
+      ? "a daemon offers only what it is told"
+      : `available: ${offered.join(", ")}`;
   const around = offered.find((folder) => path.startsWith(`${folder}/`));
   return around === undefined
     ? `${available}; kiln serve --sandbox-path=${path} offers it`
