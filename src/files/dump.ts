@@ -26,6 +26,8 @@ export interface DumpOptions {
   readonly chunkSize?: number;
   /** Where small pieces are gathered, of 8 KiB or more, instead of in new buffers. A chunk may then change when the next is asked for. */
   readonly scratch?: Buffer;
+  /** Gives memory to read a large file into: for so many bytes, at most `chunkSize`. Default new memory. */
+  readonly allocate?: (size: number) => Buffer;
 }
 
 /** Without waiting for data (O_NONBLOCK): a file may have become a fifo since its directory was listed. */
@@ -40,6 +42,7 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  */
 export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
   const { chunkSize = 128 * 1024, scratch, filter, executable, longestPath = Infinity } = options;
+  const { allocate = (size) => Buffer.allocUnsafeSlow(size) } = options;
   const chunks: Buffer[] = [];
   const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize, scratch });
   const root = openFile(path);
@@ -50,6 +53,7 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
       writer,
       chunks,
       chunkSize,
+      allocate,
       executable: (is) => executable?.("", is) ?? is,
     });
     writer.end();
@@ -90,7 +94,14 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
         const isExecutable = (is: boolean): boolean =>
           executable?.([...names, entry].slice(1).join("/"), is) ?? is;
         using file = openEntry(step);
-        yield* dumpFile(file, { name: entry, writer, chunks, chunkSize, executable: isExecutable });
+        yield* dumpFile(file, {
+          name: entry,
+          writer,
+          chunks,
+          chunkSize,
+          allocate,
+          executable: isExecutable,
+        });
         break;
       }
       case "other":
@@ -161,20 +172,20 @@ interface FileDump {
   /** What the writer has emitted. */
   readonly chunks: Buffer[];
   readonly chunkSize: number;
+  readonly allocate: (size: number) => Buffer;
   readonly executable: (isExecutable: boolean) => boolean;
 }
 
 function* dumpFile(
   { fd, stats, path }: OpenFile,
-  { name, writer, chunks, chunkSize, executable }: FileDump,
+  { name, writer, chunks, chunkSize, allocate, executable }: FileDump,
 ): Generator<Buffer, void, void> {
   if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
   writer.file(name, executable((stats.mode & 0o111) !== 0), stats.size);
   let missing = stats.size;
   while (missing > 0) {
     // One byte more than there should be would be noticed.
-    const buffer =
-      stats.size <= smallFile ? small : Buffer.allocUnsafeSlow(Math.min(missing, chunkSize));
+    const buffer = stats.size <= smallFile ? small : allocate(Math.min(missing, chunkSize));
     const length = attempt("read", path, () => readSync(fd, buffer, 0, buffer.length, null));
     if (length === 0 || length > missing) throw changed(path());
     missing -= length;

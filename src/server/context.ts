@@ -17,6 +17,8 @@ export interface PeerCredentials {
 
 /** The way of an export to whoever asked for it. */
 export interface Exporter {
+  /** Whether each of the chunks is done with when the next one is asked for, so that its memory may be used again; default false. */
+  readonly reusesChunks?: boolean | undefined;
   /**
    * Sends one export. `headers` go before it; `chunks` are read as fast as the other side takes them.
    */

@@ -137,6 +137,8 @@ export class Server implements AsyncDisposable {
     const user = nameOf(caller);
     await using importer = this.store.importer(user === undefined ? {} : { user });
     const exporter: Exporter = {
+      // In memory, the other side gets the chunk itself.
+      reusesChunks: stream instanceof Socket,
       export: async (headers, chunks, signal) => {
         const fields = new Headers();
         for (const [name, value] of headers) fields.set(name, value);

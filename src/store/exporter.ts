@@ -47,27 +47,32 @@ export class ExportPlan {
   }
 
   /**
-   * The bytes of the export stream, read from disk as they are taken. A chunk is the receiver's for good. Meanwhile the objects
-   * cannot be removed.
+   * The bytes of the export stream, read from disk as they are taken. A chunk is the receiver's for good; with `reuse` only until the
+   * next one is asked for. Meanwhile the objects cannot be removed.
    *
    * @throws KilnError `store.damaged` when an object turns out not to be what was registered: the receiver must not take what it got
    *   for complete, and cannot, since the end is missing
    */
-  async *chunks(): AsyncGenerator<Buffer, void, void> {
+  async *chunks({ reuse = false }: { readonly reuse?: boolean } = {}): AsyncGenerator<
+    Buffer,
+    void,
+    void
+  > {
     using _kept = this.#parts.roots.protect(this.paths);
     for (const path of this.paths) this.#parts.usage.note(path);
     const pacer = new Pacer();
-    for (const chunk of gather(this.#pieces())) {
+    for (const chunk of gather(this.#pieces(reuse))) {
       await pacer.pause();
       if (Buffer.isBuffer(chunk)) yield chunk;
       else yield* chunk;
     }
   }
 
-  *#pieces(): Generator<Piece, void, void> {
+  *#pieces(reuse: boolean): Generator<Piece, void, void> {
     for (const info of this.#infos) {
       yield exportObjectHeader();
-      if (info.narSize >= largeObject && this.#parts.reading.isFree) yield this.#largeNar(info);
+      if (info.narSize >= largeObject && this.#parts.reading.isFree)
+        yield this.#largeNar(info, reuse);
       else yield* this.#nar(info);
       yield exportTrailer(toExportTrailer(info));
     }
@@ -95,9 +100,9 @@ export class ExportPlan {
     if (!Hash.of("sha256", hash.digest()).equals(info.narHash)) throw this.#damaged(info);
   }
 
-  async *#largeNar(info: ObjectInfo): AsyncGenerator<Buffer, void, void> {
+  async *#largeNar(info: ObjectInfo, reuse: boolean): AsyncGenerator<Buffer, void, void> {
     const { reading, files } = this.#parts;
-    const chunks = reading.read(files.pathOf(info.storePath));
+    const chunks = reading.read(files.pathOf(info.storePath), { reuse });
     let size = 0;
     try {
       for (;;) {

@@ -27,15 +27,19 @@ export class ReadingThread implements AsyncDisposable {
   }
 
   /**
-   * The NAR of the tree at `tree`, and at the end its SHA-256. The chunks are the caller's to keep.
+   * The NAR of the tree at `tree`, and at the end its SHA-256. The chunks are the caller's to keep; with `reuse` only until the next one
+   * is asked for: then their memory is used again.
    *
    * @throws KilnError what `dumpNar` throws
    */
-  async *read(tree: string): AsyncGenerator<Buffer, Hash, void> {
+  async *read(
+    tree: string,
+    { reuse = false }: { readonly reuse?: boolean } = {},
+  ): AsyncGenerator<Buffer, Hash, void> {
     const id = this.#count++;
     const worker = (this.#worker ??= this.#start());
     const ask = (request: Omit<ReadRequest, "id">): void =>
-      worker.postMessage({ id, ...request }, []);
+      worker.postMessage({ id, ...request }, [...(request.memory ?? [])]);
     const answers: ReadAnswer[] = [];
     let arrived: (() => void) | undefined;
     this.#readings.set(id, (answer) => {
@@ -53,12 +57,14 @@ export class ReadingThread implements AsyncDisposable {
           continue;
         }
         const { pieces, narHash, error } = answer;
-        for (const piece of pieces) {
-          yield Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength);
+        const memory = new Set<ArrayBuffer>();
+        for (const { buffer, byteOffset, byteLength } of pieces) {
+          yield Buffer.from(buffer, byteOffset, byteLength);
+          if (reuse && buffer instanceof ArrayBuffer) memory.add(buffer);
         }
         if (error !== undefined) throw new KilnError(error.code, error.message, { path: tree });
         if (narHash !== undefined) return parseHash(narHash);
-        ask({});
+        ask({ memory: [...memory] });
       }
     } finally {
       ask({ end: true });

@@ -9,6 +9,8 @@ import { KilnError } from "../util/kiln-error.ts";
 export interface ReadRequest {
   readonly id: number;
   readonly tree?: string;
+  /** That of pieces that are not needed any more: to be used again. */
+  readonly memory?: readonly ArrayBuffer[];
   readonly end?: true;
 }
 
@@ -30,12 +32,22 @@ const chunkSize = 256 * 1024;
 /** Memory of this size and more changes hands; of smaller pieces a copy is sent. */
 const transferSize = 64 * 1024;
 
+/** Memory that came back. */
+const spare: ArrayBuffer[] = [];
+
+/** What is kept of it is as much as some readings have under way. */
+const mostSpare = 32;
+
+function allocate(size: number): Buffer {
+  return Buffer.from(spare.pop() ?? new ArrayBuffer(chunkSize), 0, size);
+}
+
 class Reading {
   readonly #chunks: Generator<Buffer, void, void>;
   readonly #hash = createHash("sha256");
 
   constructor(tree: string) {
-    this.#chunks = dumpNar(tree, { chunkSize });
+    this.#chunks = dumpNar(tree, { chunkSize, allocate });
   }
 
   next(): Omit<ReadAnswer, "id"> {
@@ -65,7 +77,10 @@ class Reading {
 
 const readings = new Map<number, Reading>();
 
-function answer({ id, tree, end }: ReadRequest): void {
+function answer({ id, tree, memory = [], end }: ReadRequest): void {
+  for (const block of memory) {
+    if (block.byteLength === chunkSize && spare.length < mostSpare) spare.push(block);
+  }
   if (tree !== undefined) readings.set(id, new Reading(tree));
   const reading = readings.get(id);
   if (reading === undefined) return; // it is over, and this was asked before that was known
@@ -76,10 +91,10 @@ function answer({ id, tree, end }: ReadRequest): void {
   }
   const next = reading.next();
   if (next.narHash !== undefined || next.error !== undefined) readings.delete(id);
-  const memory = next.pieces
+  const given = next.pieces
     .map(({ buffer }) => buffer)
     .filter((buffer) => buffer instanceof ArrayBuffer);
-  parentPort?.postMessage({ id, ...next }, [...new Set(memory)]);
+  parentPort?.postMessage({ id, ...next }, [...new Set(given)]);
 }
 
 parentPort?.on("message", answer);

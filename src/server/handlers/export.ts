@@ -14,7 +14,8 @@ export const exportObjects: Handler<"zb.export"> = async (params, context) => {
   const plan = store.export(params.paths, {
     excludeReferences: params.excludeReferences ?? false,
   });
-  await connection.exporter.export(headers, plan.chunks(), signal);
+  const chunks = plan.chunks({ reuse: connection.exporter.reusesChunks ?? false });
+  await connection.exporter.export(headers, chunks, signal);
   return null;
 };
 
