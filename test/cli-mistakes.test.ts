@@ -1,7 +1,7 @@
 // Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -368,13 +368,18 @@ describe("a mistake", () => {
     assert.equal((await place.run(["build"])).code, 0);
     const well = await place.run(["doctor", ...store]);
     assert.doesNotMatch(well.stdout.toString(), /database/);
-    writeFileSync(join(place.directory, "var/kiln/db.sqlite"), "not at all a database");
+    const database = join(place.directory, "var/kiln/db.sqlite");
+    const bytes = readFileSync(database);
     const remedy = `kiln store rebuild-db --store ${place.store}\n`;
-    const doctor = await place.run(["doctor", ...store]);
-    assert.equal(doctor.code, 1);
-    const said = doctor.stdout.toString();
-    assert.match(said, /^bad {3}store {4}database \S+: the file is damaged/m);
-    assert.ok(said.includes(remedy), said);
+    for (const at of [3 * 4096, 0]) {
+      bytes.fill("x", at, at + 4096);
+      writeFileSync(database, bytes);
+      const doctor = await place.run(["doctor", ...store]);
+      assert.equal(doctor.code, 1);
+      const said = doctor.stdout.toString();
+      assert.match(said, /^bad {3}store {4}database \S+: the file is damaged \(.+\)$/m);
+      assert.ok(said.includes(remedy), said);
+    }
     const list = await place.run(["store", "list", ...store]);
     assert.match(list.stderr, /\[database\.corrupt\]/);
     assert.ok(list.stderr.includes(remedy), list.stderr);

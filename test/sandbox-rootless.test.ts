@@ -1,6 +1,6 @@
 // A plain user's sandboxes and store: everybody's paths, and what a person gets to see of where things really lie.
 import assert from "node:assert/strict";
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -144,6 +144,22 @@ describe("where namespaces are forbidden", () => {
       );
       assert.match(ended.stderr, /try .*max_user_namespaces/);
     }
+  });
+
+  test("a store that is another's is named as that, with the ways to get at it", async () => {
+    await using user = new PlainUser();
+    user.write("project/kiln.build.ts", shellTargets({ default: "echo hi > $out" }));
+    const store = join(user.home, "store");
+    const built = await user.run(["build", "--store", store, "--sandbox=false", "project"]);
+    assert.equal(built.code, 0, built.stderr);
+    chmodSync(store, 0o555);
+    const { code, stderr } = await user.run(["store", "list", "--store", store]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /: the store at \S+ is another user's: \S+ cannot .* \[store\.directory\]$/m,
+    );
+    assert.match(stderr, /^ {2}try .* kiln serve --socket-group .* sudo;/m);
   });
 
   test("`kiln doctor` says what is wrong, and ends with 1", async () => {

@@ -1,14 +1,15 @@
 /**
  * The way to a store: the daemon at the socket, or the store opened in this process. Commands see a client either way.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StoreClient } from "../rpc/client.ts";
 import type { HelloMessage } from "../rpc/protocol.ts";
-import type { ResourceLimits, SandboxMode, WaitForLock } from "../server/options.ts";
+import type { ResourceLimits, SandboxMode } from "../server/options.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import type { CommandContext } from "./context.ts";
+import { LockWaiting } from "./lock-waiting.ts";
 import { ownStore } from "./own-store.ts";
 import { requireUsable, type Settings, usable } from "./settings.ts";
 
@@ -250,40 +251,6 @@ async function openEmbedded(
   }
 }
 
-/** Waiting for another process to end its work with the store. A daemon does not end: there is no use in waiting for it. */
-class LockWaiting implements WaitForLock {
-  metDaemon = false;
-  readonly signal: AbortSignal;
-  readonly #daemonMet = new AbortController();
-  readonly #directory: string;
-  readonly #context: CommandContext;
-
-  constructor(directory: string, context: CommandContext, signal: AbortSignal | undefined) {
-    this.#directory = directory;
-    this.#context = context;
-    const signals = [this.#daemonMet.signal, ...(signal === undefined ? [] : [signal])];
-    this.signal = AbortSignal.any(signals);
-  }
-
-  readonly onWait = (pid: number | undefined): void => {
-    if (pid === undefined || !isDaemon(pid)) {
-      const who = pid === undefined ? "another process" : `process ${pid}`;
-      const serve = this.#context.kiln("serve");
-      this.#context.note(
-        `waiting for ${who}, which uses the store ${this.#directory} (a daemon lets both work: ${serve})`,
-      );
-      return;
-    }
-    this.metDaemon = true;
-    this.#daemonMet.abort(
-      new KilnError("store.locked", `process ${pid} serves the store ${this.#directory}`, {
-        path: this.#directory,
-        hint: "name its socket: --store-socket",
-      }),
-    );
-  };
-}
-
 /** A daemon takes the lock before it listens: it gets a moment. */
 async function daemonThatStarts(
   settings: Settings,
@@ -296,14 +263,4 @@ async function daemonThatStarts(
     await delay(100);
   }
   throw error;
-}
-
-/** Whether the process is a `kiln serve` or `kiln ui`: those do not end by themselves. */
-function isDaemon(pid: number): boolean {
-  try {
-    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0").slice(1);
-    return words.includes("serve") || words.includes("ui");
-  } catch {
-    return false;
-  }
 }

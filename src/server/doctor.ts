@@ -90,9 +90,10 @@ function database(path: string): Finding[] {
     url.searchParams.set("immutable", "1");
     const sql = new DatabaseSync(url, { readOnly: true });
     try {
-      const answer = sql.prepare("pragma quick_check(1)").get()?.["quick_check"];
+      const answer = String(sql.prepare("pragma quick_check(1)").get()?.["quick_check"]);
       if (answer === "ok") return [];
-      throw new Error(String(answer));
+      const text = `database ${path}: the file is damaged (${answer.split("\n").at(-1)})`;
+      return [{ about: "store", state: "bad", text, hint: restore }];
     } finally {
       sql.close();
     }
