@@ -167,8 +167,8 @@ export function Timeline(props: {
 function someBeganEarly({ results }: LiveBuild): boolean {
   return [...results.values()].some(({ startedAt, inputs }) =>
     inputs.some((input) => {
-      const endedAt = results.get(input)?.endedAt ?? null;
-      return startedAt !== null && endedAt !== null && startedAt < endedAt;
+      const { state, endedAt = null } = results.get(input) ?? {};
+      return state === "built" && startedAt !== null && endedAt !== null && startedAt < endedAt;
     }),
   );
 }
