@@ -249,6 +249,36 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     stage.checkComplaints();
   });
 
+  test("says why bars overlap when a builder began before its inputs were on disk", async () => {
+    const lib = stage.derivation("lib-early", "echo > $out");
+    const app = stage.derivation("app-early", "echo > $out", { inputs: [derivationPath(lib)] });
+    const id = await stage.built([lib, app]);
+    const why = "some began while inputs were being brought to disk";
+    for (const [member, isEarly] of [
+      ["endedAt", 0],
+      ["startedAt", 1],
+    ] as const) {
+      const page = await stage.window();
+      await page.route(`**/api/v1/builds/${id}`, async (route) => {
+        const response = await route.fetch();
+        const build = (await response.json()) as {
+          startedAt: string;
+          endedAt: string;
+          results: { name: string }[];
+        };
+        const results = build.results.map((result) =>
+          result.name === "app-early" ? { ...result, startedAt: build[member] } : result,
+        );
+        await route.fulfill({ response, json: { ...build, results } });
+      });
+      await page.goto(stage.url(`/build/${id}/`));
+      await page.locator("#timeline .who").nth(1).waitFor();
+      assert.equal(await page.getByText(why).count(), isEarly);
+      await page.context().close();
+    }
+    stage.checkComplaints();
+  });
+
   test("of a build that there is not is not found, and says so", async () => {
     for (const [address, name] of [
       ["01a20791-ffff-72da-8231-000000000000", /No build 00000000/],
