@@ -1,4 +1,7 @@
-/** All jobs, in the order of the table. */
+/**
+ * All jobs, in the order of the table. Those with a large object are last: whoever has one in memory takes long to start a program, such as
+ * the next daemon.
+ */
 import type { Job } from "../job.ts";
 import { builds, outputs, sandboxedBuilds, sleeping } from "./builds.ts";
 import { deletion } from "./delete.ts";
@@ -9,10 +12,8 @@ import { questions } from "./questions.ts";
 import { largeStore, start } from "./start.ts";
 
 export const jobs: readonly Job[] = [
-  importLarge,
   importSmall,
   importTree,
-  exportLarge,
   exportSmall,
   exportClosures,
   questions,
@@ -23,5 +24,7 @@ export const jobs: readonly Job[] = [
   sleeping,
   start,
   largeStore,
+  importLarge,
+  exportLarge,
   others,
 ];
