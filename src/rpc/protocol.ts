@@ -466,7 +466,7 @@ export interface Methods {
   };
   "kiln.builds": {
     params: {
-      /** Default 25. */
+      /** Default 25, at most 1,000. */
       readonly limit?: number | undefined;
     };
     result: { readonly builds: readonly BuildSummaryMessage[] };
