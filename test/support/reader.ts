@@ -15,7 +15,7 @@ import { kilnProgram, World } from "./world.ts";
 
 const columns = 110;
 /** Milliseconds for a block, and for one that goes on to say that it is ready. */
-export const limit = 150_000;
+export const limit = 240_000;
 
 /** Whatever a document installs stays in its world; and there is no systemd. */
 const ownPlaces = `
