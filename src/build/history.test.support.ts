@@ -191,33 +191,40 @@ export class History implements RealizationSnapshot {
   }
 
   /**
-   * Records what a builder made of `inputs`, whose closures are those that they have in this build; returns the closure of each output.
+   * Records what a builder made of `inputs`, whose closures are those that they have in this build; returns the closure of each output:
+   * what it refers to, by whomever of its inputs that was made, and what is in the closures of these.
    */
   record(
     realizations: readonly Realization[],
     inputs: readonly { readonly member: Member; readonly closure: Members }[],
   ): Map<string, Members> {
     const pool: Members = new Map();
+    const closures = new Map<string, Members>();
     for (const { member, closure } of inputs) {
       pool.set(keyOf(member), member);
       for (const [key, one] of closure) pool.set(key, one);
+      closures.set(keyOf(member), closure);
     }
-    const outputs = realizations.map(({ equivalence, path }) => ({ equivalence, path }));
-    for (const output of outputs) pool.set(keyOf(output), output);
-    const closures = new Map<string, Members>();
-    for (const realization of realizations) {
-      const reachable = new Set(this.#reachable(realization.path));
-      const closure = new Map([...pool].filter(([, { path }]) => reachable.has(path)));
-      closures.set(keyOf(realization), closure);
-      const known = this.#closures.get(keyOf(realization)) ?? new Map<string, Member>();
-      this.#closures.set(keyOf(realization), new Map([...known, ...closure]));
-      const paths = this.#realizations.get(realization.equivalence) ?? new Map();
-      this.#realizations.set(realization.equivalence, paths);
-      paths.set(realization.path, [
-        ...(paths.get(realization.path) ?? []),
-        ...realization.references,
-      ]);
-      this.present.add(realization.path);
+    for (const [key, member] of pool) {
+      const known = closures.get(key) ?? this.closureOf(member);
+      closures.set(key, new Map([...known].filter(([below]) => pool.has(below))));
+    }
+    for (const { equivalence, path, references } of realizations) {
+      const output = { equivalence, path };
+      const direct = this.#references.get(path) ?? [];
+      const closure: Members = new Map();
+      for (const [key, member] of pool) {
+        if (!direct.includes(member.path)) continue;
+        closure.set(key, member);
+        for (const [below, one] of closures.get(key) ?? []) closure.set(below, one);
+      }
+      pool.set(keyOf(output), output);
+      closures.set(keyOf(output), closure);
+      this.#closures.set(keyOf(output), new Map([...this.closureOf(output), ...closure]));
+      const paths = this.#realizations.get(equivalence) ?? new Map();
+      this.#realizations.set(equivalence, paths);
+      paths.set(path, [...(paths.get(path) ?? []), ...references]);
+      this.present.add(path);
     }
     return closures;
   }
