@@ -22,8 +22,8 @@ import {
 import { makePlan, type Plan, type PlannedDerivation } from "./plan.ts";
 
 /**
- * The same ones each time; KILN_HISTORIES=N tries so many others. Of those about one in 300,000 still finds a plan that uses one of two
- * results where the oracle sees both fit: seed 1495813348, case 5580.
+ * The same ones each time; KILN_HISTORIES=N tries so many others. About one in 300,000 of those fails: the plan uses one of two results,
+ * because the other rests on what an earlier round of planning meant to build anew, and this round does not (seed 1495813348, case 5580).
  */
 const asked = process.env["KILN_HISTORIES"];
 const cases = Number(asked ?? 10_000);
