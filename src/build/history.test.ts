@@ -6,7 +6,6 @@ import * as fc from "fast-check";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
-import { hasCode } from "../util/kiln-error.ts";
 import { Choices, realizationsOf } from "./choices.ts";
 import type { Chosen } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
@@ -23,7 +22,8 @@ import { makePlan, type Plan, type PlannedDerivation } from "./plan.ts";
 
 /**
  * The same ones each time; KILN_HISTORIES=N tries so many others. About one in 300,000 of those fails: the plan uses one of two results,
- * because the other rests on what an earlier round of planning meant to build anew, and this round does not (seed 1495813348, case 5580).
+ * because the other rests on what an earlier round of planning meant to build anew, and this round does not (seed 1495813348, case 5580);
+ * or it ends with `build.conflict`, because what was assumed was wrong and another output of what it used already is gone.
  */
 const asked = process.env["KILN_HISTORIES"];
 const cases = Number(asked ?? 10_000);
@@ -36,8 +36,6 @@ const counts = {
   several: 0,
   reused: 0,
   built: 0,
-  /** Builds that ended because two results met after all. */
-  conflicts: 0,
 };
 
 /** What is known to be in the closure of `member`, itself included: whatever any build has put below what is below it. */
@@ -251,26 +249,17 @@ function live(sketch: Sketch): void {
       }),
     );
     const graph = makeGraph(all, wanted);
-    try {
-      new ModelBuild(history, graph).run();
-    } catch (error) {
-      // One output of a derivation is used already when another one, which is gone, turns out to be needed because an assumption was
-      // wrong; and what is made anew differs. The build ends before anything is stored, and what its message says to do helps.
-      if (!hasCode(error, "build.conflict")) throw error;
-      counts.conflicts++;
-      new ModelBuild(history, graph).run();
-    }
+    new ModelBuild(history, graph).run();
   }
 }
 
 describe("builders that make something else each time", () => {
   test("never get into one build with two of their results, whatever was built before", (t) => {
     fc.assert(fc.property(sketches, live), { numRuns: cases, ...seed });
-    const { builds, several, reused, built, conflicts } = counts;
-    const text = `${cases} random histories: ${builds} builds, ${built} builders run, ${reused} results reused, ${several} times with several to choose from, ${conflicts} ended by a conflict`;
+    const { builds, several, reused, built } = counts;
+    const text = `${cases} random histories: ${builds} builds, ${built} builders run, ${reused} results reused, ${several} times with several to choose from`;
     t.diagnostic(text);
     console.log(text);
     assert.ok(several > cases / 4, text);
-    assert.ok(conflicts <= 3 + cases / 20_000, text);
   });
 });
