@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useState } from "react";
 
 /** The time, as often as it matters: each second, or each `every` milliseconds. */
 export function useNow(every = 1000, isRunning = true): number {
@@ -29,4 +29,18 @@ export function useSlow(isWaiting: boolean, milliseconds = 200): boolean {
     return () => clearTimeout(timer);
   }, [isWaiting, milliseconds]);
   return isSlow && isWaiting;
+}
+
+/** The width of an element in pixels; 0 before it is drawn. */
+export function useWidth(element: HTMLElement | null): number {
+  const [width, setWidth] = useState(0);
+  useLayoutEffect(() => {
+    if (element === null) return undefined;
+    const measure = (): void => setWidth(element.clientWidth);
+    measure();
+    const observer = new ResizeObserver(measure);
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, [element]);
+  return width;
 }

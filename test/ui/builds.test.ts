@@ -249,6 +249,56 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     stage.checkComplaints();
   });
 
+  test("has a scale whose times stand beside each other within their room, however long it took", async () => {
+    const one = stage.derivation("however-long", "echo > $out");
+    const id = await stage.built([one]);
+    const minute = 60_000;
+    for (const width of [1280, 390]) {
+      const page = await stage.window({ width });
+      for (const took of [
+        0,
+        9,
+        47,
+        230,
+        940,
+        3300,
+        52_000,
+        7 * minute,
+        95 * minute,
+        9000 * minute,
+      ]) {
+        await page.unrouteAll();
+        await page.route(`**/api/v1/builds/${id}`, async (route) => {
+          const response = await route.fetch();
+          const build = (await response.json()) as { startedAt: string; results: object[] };
+          const endedAt = new Date(Date.parse(build.startedAt) + took).toISOString();
+          const results = build.results.map((result) => ({
+            ...result,
+            startedAt: build.startedAt,
+            endedAt,
+          }));
+          await route.fulfill({ response, json: { ...build, endedAt, results } });
+        });
+        await page.goto(stage.url(`/build/${id}/`));
+        await page.locator("#timeline .axis span").first().waitFor();
+        const edges = await page.evaluate<number[]>(`(() => {
+          const { left, right } = document.querySelector("#timeline .axis").getBoundingClientRect();
+          const times = [...document.querySelectorAll("#timeline .axis span")].map((one) => one.getBoundingClientRect());
+          return [left, ...times.flatMap((one) => [one.left, one.right]), right];
+        })()`);
+        const text = `${took} ms at ${width} px: ${edges.join(" ")}`;
+        assert.ok(edges.length >= (took < 10 ? 4 : 6), `two times at least: ${text}`);
+        assert.deepEqual(
+          edges,
+          edges.toSorted((a, b) => a - b),
+          text,
+        );
+      }
+      await page.context().close();
+    }
+    stage.checkComplaints();
+  });
+
   test("says why bars overlap when a builder began before its inputs were on disk", async () => {
     const lib = stage.derivation("lib-early", "echo > $out");
     const app = stage.derivation("app-early", "echo > $out", { inputs: [derivationPath(lib)] });

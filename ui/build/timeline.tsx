@@ -2,6 +2,7 @@
 import { type KeyboardEvent, type ReactElement, useState } from "react";
 import { Link } from "wouter";
 import { duration, elapsed } from "../format.ts";
+import { useWidth } from "../hooks.ts";
 import { useKeys } from "../keys.ts";
 import { Panel, resultHref, Segments } from "../parts/bits.tsx";
 import { timeOf } from "./critical-path.ts";
@@ -12,6 +13,9 @@ const mostRows = 40;
 
 /** Letters of a name that are kept when it is cut: names of one family differ at their ends. */
 const tail = 8;
+
+/** Pixels that a time on the scale may take, the space after it included: `1h 05m`. */
+const tickWidth = 56;
 
 type Order = "start" | "longest";
 
@@ -31,6 +35,8 @@ export function Timeline(props: {
   const { build, critical, now } = props;
   const [order, setOrder] = useState<Order>("start");
   const [view, setView] = useState({ zoom: 1, at: 0 });
+  const [axis, setAxis] = useState<HTMLElement | null>(null);
+  const width = useWidth(axis);
   const bars = barsOf(build, now);
   const pan = (by: number): void =>
     setView(({ zoom, at }) => ({ zoom, at: Math.min(1 - 1 / zoom, Math.max(0, at + by / zoom)) }));
@@ -99,8 +105,8 @@ export function Timeline(props: {
         aria-label="Timeline, arrows move it when it is zoomed with w and s"
         onKeyDown={onKeyDown}
       >
-        <div className="axis" aria-hidden="true">
-          {ticksOf(start, span).map((tick) => (
+        <div ref={setAxis} className="axis" aria-hidden="true">
+          {ticksOf(start, span, Math.floor(width / tickWidth)).map((tick) => (
             <span key={tick} style={{ left: `${percent(tick)}%` }}>
               {tick === 0 ? "0s" : span < 5000 ? duration(tick) : elapsed(tick)}
             </span>
@@ -194,16 +200,20 @@ function barsOf(build: LiveBuild, now: number): Bar[] {
   return bars;
 }
 
-/** Round times within the view, in milliseconds; none so near its end that there is no room for it. */
-function ticksOf(start: number, span: number): number[] {
+/** Round times within the view, in milliseconds: at most `most` and 7, none so near its end that there is no room for it. */
+function ticksOf(start: number, span: number, most: number): number[] {
   const steps = [
     10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5, 72e5,
   ];
-  const step = steps.find((candidate) => span / candidate <= 7) ?? 144e5;
+  const room = Math.min(7, most);
+  if (room === 0) return [];
+  const longest = 144e5;
+  const step =
+    steps.find((candidate) => span / candidate <= room) ??
+    Math.ceil(span / room / longest) * longest;
   const ticks: number[] = [];
-  for (let tick = Math.ceil(start / step) * step; tick < start + span * 0.88; tick += step) {
-    ticks.push(tick);
-  }
+  const last = start + span * (1 - 1 / most);
+  for (let tick = Math.ceil(start / step) * step; tick <= last; tick += step) ticks.push(tick);
   return ticks;
 }
 
