@@ -1,6 +1,16 @@
 // Who may do what, on which socket. As root it also tries strangers and members of a group; a plain user is everybody there is.
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { spawn, spawnSync } from "node:child_process";
@@ -77,13 +87,16 @@ describe("on the daemon's sockets", () => {
         bad: "echo secret > note; exit 1",
       }),
     );
-    daemon = await place.serve([
+    const flags = [
       `--sandbox-path=${hostFolders.join(" ")}`,
       "--socket-mode=0666",
       `--trusted-group=${isRoot ? trusted : String(process.getgid?.())}`,
       `--admin-socket=${admin}`,
       `--read-only-socket=${readers}`,
-    ]);
+      "--ui=localhost:0",
+      "--ui-token-file",
+    ];
+    daemon = await place.serve(flags, { through: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
     const built = await place.run(["build", "-o", "result"]);
     assert.equal(built.code, 0, built.stderr);
     path = built.stdout.toString().trim();
@@ -108,6 +121,27 @@ describe("on the daemon's sockets", () => {
     ] as const) {
       assert.equal(statSync(socket).mode & 0o777, mode);
     }
+  });
+
+  test("nobody else can write to what the daemon made, nor read its database and its token, whatever its umask", async () => {
+    await until(daemon, () => existsSync(join(place.directory, "var/kiln/ui-token")));
+    const made = [place.store, join(place.directory, "var")].flatMap((top) =>
+      [
+        top,
+        ...readdirSync(top, { recursive: true, encoding: "utf8" }).map((name) => join(top, name)),
+      ].map((path) => ({ path, stats: lstatSync(path) })),
+    );
+    const open = made.filter(
+      ({ stats }) => (stats.isFile() || stats.isDirectory()) && (stats.mode & 0o022) !== 0,
+    );
+    // The sticky bit keeps members of its group from each other's things, and they are the builders.
+    assert.deepEqual(
+      open.map(({ path, stats }) => [path, stats.mode & 0o7777]),
+      [[place.store, 0o1775]],
+    );
+    const secret = made.filter(({ path }) => /\/(ui-token|db\.sqlite[^/]*)$/.test(path));
+    assert.deepEqual(new Set(secret.map(({ stats }) => stats.mode & 0o777)), new Set([0o600]));
+    assert.equal(secret.length, 5, "the token, the database with its log and index, the reserve");
   });
 
   test("the daemon's user may do everything, on the main socket and on the administrators'", async () => {

@@ -84,7 +84,7 @@ function store({ realStoreDirectory, database }: Patient): Finding[] {
  * has it open would know.
  */
 function database(path: string): Finding[] {
-  if (!isFilled(path) || isFilled(`${path}-wal`)) return [];
+  if (!isFilled(path) || isFilled(`${path}-wal`) || !isReadable(path)) return [];
   try {
     const url = pathToFileURL(path);
     url.searchParams.set("immutable", "1");
@@ -105,6 +105,16 @@ function database(path: string): Finding[] {
 
 function isFilled(path: string): boolean {
   return (statSync(path, { throwIfNoEntry: false })?.size ?? 0) > 0;
+}
+
+/** Another user's is not ours to judge. */
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function buildDirectory(path: string): Finding[] {

@@ -81,6 +81,8 @@ export async function serve(
   const passed =
     flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
   closeInherited(passed === undefined ? [] : [passed.fd]);
+  // Nothing that it makes is for others to change, however careless whoever started it was.
+  process.umask(process.umask() | 0o022);
   const { group, users } = await buildUsers(flags.buildUsersGroup, flags.sandbox === "false", log);
   const place = passed ?? (await socketPlace(settings, flags));
   const trustedGroup = await groupNumber("--trusted-group", flags.trustedGroup);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  chmodSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -38,6 +39,22 @@ test("a new database is marked as Kiln's, knows its store, and keeps both", () =
   using again = StoreDatabase.open(file, { directory, storeID });
   assert.equal(again.created, false);
   assert.equal(again.storeID, storeID);
+});
+
+test("nobody else can lock a database, whatever the umask, nor one that others could read before", () => {
+  const files = [file, `${file}-wal`, `${file}-shm`];
+  const modes = (): number[] => files.map((each) => statSync(each).mode & 0o777);
+  const before = process.umask(0);
+  try {
+    using database = StoreDatabase.open(file, { directory });
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+    for (const each of files) chmodSync(each, 0o664);
+    using again = StoreDatabase.open(file, { directory });
+    assert.deepEqual(modes(), [0o600, 0o600, 0o600]);
+    assert.equal(again.storeID, database.storeID);
+  } finally {
+    process.umask(before);
+  }
 });
 
 test("a database of another store directory is refused", () => {

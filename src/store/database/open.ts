@@ -4,7 +4,15 @@
  * Whoever opens it must hold the store lock; then this connection is the only writer. Every failure leaves as a
  * {@link KilnError} of kind `internal`, so that a full disk or a damaged file costs one request and not the process.
  */
-import { closeSync, fsyncSync, mkdirSync, openSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  realpathSync,
+  statSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { databaseError } from "./error.ts";
@@ -218,6 +226,7 @@ export interface Connection {
 function connect<T>(path: string, durability: Durability, use: (connection: Connection) => T): T {
   for (const exclusive of [false, true]) {
     let sql: DatabaseSync | undefined;
+    makePrivate(path);
     try {
       sql = new DatabaseSync(path, { timeout: 250, enableForeignKeyConstraints: true });
       if (exclusive) sql.exec("pragma locking_mode = exclusive");
@@ -232,6 +241,24 @@ function connect<T>(path: string, durability: Durability, use: (connection: Conn
     }
   }
   throw new Error("unreachable");
+}
+
+/**
+ * Makes the database its owner's alone. Whoever can read its files can hold SQLite's locks on them, too (fcntl(2) asks for no more),
+ * and so keep everybody from writing.
+ */
+function makePrivate(path: string): void {
+  try {
+    // SQLite gives the log and its index the mode of the database; a file that it had made could be opened before it got another.
+    if (isAbsent(path)) closeSync(openSync(path, "a", 0o600));
+    const file = realpathSync(path);
+    for (const each of [file, `${file}-wal`, `${file}-shm`]) {
+      const mode = statSync(each, { throwIfNoEntry: false })?.mode ?? 0;
+      if ((mode & 0o077) !== 0) chmodSync(each, mode & 0o700);
+    }
+  } catch {
+    // On a read-only disk nobody writes; what else is wrong SQLite says better.
+  }
 }
 
 function isAbsent(path: string): boolean {
