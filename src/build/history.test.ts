@@ -21,13 +21,30 @@ import {
 import { makePlan, type Plan, type PlannedDerivation } from "./plan.ts";
 
 /**
- * The same ones each time; KILN_HISTORIES=N tries so many others. About one in 300,000 of those fails: the plan uses one of two results,
- * because the other rests on what an earlier round of planning meant to build anew, and this round does not (seed 1495813348, case 5580);
- * or it ends with `build.conflict`, because what was assumed was wrong and another output of what it used already is gone.
+ * The same ones each time; KILN_HISTORIES=N tries so many others. About one in 300,000 of those ends with `build.conflict`, because
+ * what was assumed was wrong and another output of what it used already is gone.
  */
 const asked = process.env["KILN_HISTORIES"];
 const cases = Number(asked ?? 10_000);
 const seed = asked === undefined ? { seed: 1 } : {};
+
+/** What rests on one output of a derivation that is built anew must not decide which result of another output is left. */
+const siblingRuledOut: Sketch = {
+  derivations: [
+    { kind: 0, salt: 1, inputs: [], isDouble: true, isRandom: true },
+    { kind: 0, salt: 0, inputs: [], isDouble: true, isRandom: true },
+    { kind: 1, salt: 0, inputs: [9, 0], isDouble: false, isRandom: false },
+    { kind: 1, salt: 0, inputs: [13, 2], isDouble: false, isRandom: true },
+    { kind: 1, salt: 0, inputs: [7, 11], isDouble: true, isRandom: true },
+  ],
+  builds: [
+    { wanted: [6, 2], deleted: [], isClean: false },
+    { wanted: [0], deleted: [], isClean: true },
+    { wanted: [9], deleted: [], isClean: false },
+    { wanted: [0], deleted: [], isClean: false },
+  ],
+  chance: [1, 3, 0, 0, 0, 1, 0, 0, 3, 0, 0, 0, 0, 0, 3, ...Array.from({ length: 25 }, () => 0)],
+};
 
 /** What the cases were about. */
 const counts = {
@@ -255,7 +272,11 @@ function live(sketch: Sketch): void {
 
 describe("builders that make something else each time", () => {
   test("never get into one build with two of their results, whatever was built before", (t) => {
-    fc.assert(fc.property(sketches, live), { numRuns: cases, ...seed });
+    fc.assert(fc.property(sketches, live), {
+      numRuns: cases,
+      examples: [[siblingRuledOut]],
+      ...seed,
+    });
     const { builds, several, reused, built } = counts;
     const text = `${cases} random histories: ${builds} builds, ${built} builders run, ${reused} results reused, ${several} times with several to choose from`;
     t.diagnostic(text);

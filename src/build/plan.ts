@@ -149,20 +149,30 @@ function refutableClasses(
       if (producer !== undefined) used.add(producer);
     }
   }
-  return [...used].filter((one) => built.has(one) && chosen.get(one) !== null);
+  const refutable = new Set([...used].filter((one) => built.has(one) && chosen.get(one) !== null));
+  // With one output of a derivation all of them are made anew.
+  return [...plan.values()]
+    .filter(({ action }) => action === "build")
+    .map(classesOf)
+    .filter((classes) => classes.some((one) => refutable.has(one)))
+    .flat();
 }
 
 /** Classes of which this plan makes something, whatever is known of them. */
 export function classesToBuild(plan: Plan): Set<EquivalenceClass> {
   const built = new Set<EquivalenceClass>();
-  for (const { action, isCheck, node, drvHash } of plan.values()) {
-    if (action !== "build" || isCheck || drvHash === undefined || fixedOutput(node.derivation))
-      continue;
-    for (const output of node.derivation.outputs.keys()) {
-      built.add(equivalenceClass(drvHash, output));
-    }
+  for (const planned of plan.values()) {
+    const { action, isCheck, node } = planned;
+    if (action !== "build" || isCheck || fixedOutput(node.derivation) !== undefined) continue;
+    for (const equivalence of classesOf(planned)) built.add(equivalence);
   }
   return built;
+}
+
+/** The classes of all its outputs; none where they are not known. */
+function classesOf({ node, drvHash }: PlannedDerivation): EquivalenceClass[] {
+  if (drvHash === undefined) return [];
+  return [...node.derivation.outputs.keys()].map((output) => equivalenceClass(drvHash, output));
 }
 
 const none: ReadonlySet<StorePath> = new Set();
