@@ -2,27 +2,16 @@
  * From what people name to derivations: evaluates build files (each one once), reads derivation files, and sends to the store what
  * it lacks of them.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { existsSync } from "node:fs";
 import { evaluate, type Evaluation, type WantedDerivation } from "../author/evaluate.ts";
 import type { Derivation } from "../format/derivation/derivation.ts";
-import { parseDerivation } from "../format/derivation/parse.ts";
-import { derivationObject } from "../format/derivation/print.ts";
-import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
-import { NarWriter } from "../format/nar/writer.ts";
-import {
-  derivationNameOf,
-  directoryOf,
-  objectNameOf,
-  parsePathInDirectory,
-  type StoreDirectory,
-  type StorePath,
-} from "../format/store-path.ts";
-import type { StoreClient } from "../rpc/client.ts";
+import { derivationNameOf, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { StoreConnection } from "./connection.ts";
+import { type DerivationFile, readDerivation } from "./derivation-file.ts";
 import { withTargetMeant } from "./meant.ts";
 import { type Operand, parseArguments, parseOperand } from "./operands.ts";
+import { checkInStore, checkReports, exportOf, missingOf } from "./sending.ts";
 import type { Settings } from "./settings.ts";
 
 /** Flags of every command that evaluates build files. */
@@ -32,14 +21,6 @@ export interface EvaluationFlags {
   readonly allowEnv?: readonly string[];
   readonly allowAllEnv?: boolean;
   readonly expression?: boolean;
-}
-
-/** A derivation that is not yet known to be in the store. */
-interface DerivationFile {
-  /** In the store directory already; then what it says is looked at when the store is open. */
-  readonly inStore: boolean;
-  readonly path: StorePath;
-  readonly derivation: Derivation | undefined;
 }
 
 /** What was named, as derivations, in the order in which it was named. Dispose of it to end the evaluations. */
@@ -204,115 +185,4 @@ export function byTarget(
 
 function isOf({ name }: WantedDerivation, target: string): boolean {
   return target === "" || name === target || name.startsWith(`${target}/`);
-}
-
-/** A derivation's file: by its path in the store, or from anywhere else. */
-function readDerivation(file: string, settings: Settings): DerivationFile {
-  const { directory } = settings;
-  const path = resolve(file);
-  const place = placeInStore(settings, path);
-  if (place !== undefined) return { inStore: true, path: place, derivation: undefined };
-  const name = basename(path, ".drv").replace(/^[0-9a-df-np-sv-z]{32}-/, "");
-  const derivation = parseNamed(directory, name, file, readFileSync(path));
-  return { inStore: false, path: derivationObject(derivation).path, derivation };
-}
-
-function placeInStore(settings: Settings, path: string): StorePath | undefined {
-  const { directory, realDirectory } = settings;
-  const logical = path.startsWith(`${realDirectory}/`)
-    ? directory + path.slice(realDirectory.length)
-    : path;
-  if (!logical.startsWith(`${directory}/`)) return undefined;
-  const { path: object, sub } = parsePathInDirectory(directory, logical);
-  if (sub === "") return object;
-  throw new KilnError("path.invalid", `${path} is inside a store object`, { path });
-}
-
-/** As parseDerivation, with the file's name in what is thrown. */
-export function parseNamed(
-  directory: StoreDirectory,
-  name: string,
-  file: string,
-  text: Uint8Array,
-): Derivation {
-  try {
-    return parseDerivation(directory, name, text);
-  } catch (error) {
-    if (!(error instanceof KilnError)) throw error;
-    throw new KilnError(error.code, `${basename(file)}: ${error.message}`, {
-      path: file,
-      cause: error,
-    });
-  }
-}
-
-/** A derivation that was named by its store path has to be there, and to be one. */
-async function checkInStore(connection: StoreConnection, path: StorePath): Promise<void> {
-  const { info } = await connection.client.call("zb.info", { path });
-  if (info === null) throw new KilnError("store.missing", `${path} is not in the store`, { path });
-  const real = connection.hello?.realStoreDirectory;
-  if (real === undefined) return;
-  let text;
-  try {
-    text = readFileSync(join(real, objectNameOf(path)));
-  } catch {
-    return; // Not ours to read: then the daemon will say what is wrong with it.
-  }
-  parseNamed(directoryOf(path), derivationNameOf(path), path, text);
-}
-
-/** How many paths go into one question: a message has at most 1 MiB. */
-const pathsPerQuestion = 2000;
-
-async function missingOf(
-  connection: StoreConnection,
-  paths: readonly StorePath[],
-): Promise<Set<StorePath>> {
-  const { client, hello } = connection;
-  const missing = new Set<StorePath>();
-  for (let at = 0; at < paths.length; at += pathsPerQuestion) {
-    const some = paths.slice(at, at + pathsPerQuestion);
-    const answer =
-      hello === undefined
-        ? await absentIn(client, some)
-        : await client.call("kiln.missing", { paths: some });
-    for (const path of answer.missing) missing.add(path);
-  }
-  return missing;
-}
-
-/** The same question to zb's daemon, which knows it for one path at a time. */
-async function absentIn(
-  client: StoreClient,
-  paths: readonly StorePath[],
-): Promise<{ missing: readonly StorePath[] }> {
-  const infos = await Promise.all(paths.map((path) => client.call("zb.info", { path })));
-  return { missing: paths.filter((_, at) => infos[at]?.info === null) };
-}
-
-/** @throws KilnError `import.rejected` with the first object that the store did not take */
-export async function checkReports(client: StoreClient): Promise<void> {
-  const { reports } = await client.call("kiln.importReport", {});
-  const rejected = reports.filter((report) => report.status === "rejected");
-  const [first] = rejected;
-  if (first === undefined) return;
-  const more = rejected.length > 1 ? ` (and ${rejected.length - 1} more)` : "";
-  throw new KilnError(
-    first.code ?? "import.rejected",
-    `the store refused ${first.storePath}: ${first.message ?? "no reason given"}${more}`,
-    { path: first.storePath, ...(first.hint === undefined ? {} : { hint: first.hint }) },
-  );
-}
-
-/** The export stream of one derivation. */
-function exportOf(derivation: Derivation): Buffer[] {
-  const { path, contents, ca, references } = derivationObject(derivation);
-  const chunks: Buffer[] = [exportObjectHeader()];
-  const nar = new NarWriter((chunk) => chunks.push(Buffer.from(chunk)));
-  nar.file("", false, contents.length);
-  nar.data(contents);
-  nar.endFile();
-  nar.end();
-  chunks.push(exportTrailer({ storePath: path, references, deriver: "", ca }), exportEnd());
-  return chunks;
 }

@@ -9,7 +9,7 @@ const mostChunks = 12;
 /** Characters of a line that are shown, as the daemon has it. */
 export const maxLineLength = 10_000;
 
-type Line = Pick<LogLineMessage, "number" | "text" | "cut" | "offset" | "length">;
+export type Line = Pick<LogLineMessage, "number" | "text" | "cut" | "offset" | "length">;
 
 interface Chunk {
   readonly lines: Line[];

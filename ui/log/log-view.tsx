@@ -12,11 +12,11 @@ import {
 } from "react";
 import { apiUrl } from "../api.ts";
 import type { LogGrownMessage, LogInfoMessage } from "../api.ts";
-import { bytes, number, plural } from "../format.ts";
+import { bytes, plural } from "../format.ts";
 import { useKeys } from "../keys.ts";
 import { useEvents } from "../live.ts";
 import { rawLogHref } from "../parts/bits.tsx";
-import { LineText } from "./log-line.tsx";
+import { LogRow, Ticks } from "./log-row.tsx";
 import { LogSource } from "./log-source.ts";
 import { isScaled, maxTop, rowHeight, scrollHeight, scrollTopOf, topOf } from "./scroll.ts";
 import { useLogSearch } from "./use-log-search.tsx";
@@ -259,58 +259,25 @@ export function LogView(props: {
                     : { transform: `translateY(${-(top - Math.floor(top)) * rowHeight}px)` }
                 }
               >
-                {rows.map((line) => {
-                  const found = source.line(line);
-                  const isSelected =
-                    selected !== undefined && line >= selected[0] && line <= selected[1];
-                  const classes = [
-                    "log-row",
-                    isSelected && "selected",
-                    line === causeLine && "cause",
-                    found?.text.startsWith("*** Build failed:") === true && "own",
-                  ].filter(Boolean);
-                  return (
-                    <div key={line} className={classes.join(" ")}>
-                      <a
-                        className="line-number"
-                        href={`#L${line}`}
-                        onClick={(event) => {
-                          event.preventDefault();
-                          select(line, event.shiftKey);
-                        }}
-                      >
-                        {number(line)}
-                      </a>
-                      {found !== undefined && (
-                        <LineText
-                          text={found.text}
-                          marking={search.marking}
-                          isCurrent={line === search.currentLine}
-                        />
-                      )}
-                      {found?.cut === true && (
-                        <a
-                          className="cut"
-                          href={rawLogHref(buildID, drvPath)}
-                        >{`line ${number(line)} goes on: ${bytes(found.length)}`}</a>
-                      )}
-                    </div>
-                  );
-                })}
+                {rows.map((line) => (
+                  <LogRow
+                    key={line}
+                    line={line}
+                    found={source.line(line)}
+                    isSelected={
+                      selected !== undefined && line >= selected[0] && line <= selected[1]
+                    }
+                    isCause={line === causeLine}
+                    search={search}
+                    rawHref={rawLogHref(buildID, drvPath)}
+                    onSelect={(extend) => select(line, extend)}
+                  />
+                ))}
               </div>
             </div>
           </div>
         </div>
-        {search.ticks !== undefined && (
-          <div className="ticks" aria-hidden="true">
-            {search.ticks.map((tick, i) =>
-              tick === 1 ? (
-                // oxlint-disable-next-line react/no-array-index-key
-                <span key={i} style={{ top: `${(i / (search.ticks?.length ?? 1)) * 100}%` }} />
-              ) : null,
-            )}
-          </div>
-        )}
+        <Ticks ticks={search.ticks} />
         {!isFollowing && !isFinished && (
           <button type="button" className="button paused" onClick={() => setFollowing(true)}>
             Paused{paused > 0 ? `, ${plural(paused, "new line")}` : ""}

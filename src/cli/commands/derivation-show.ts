@@ -15,8 +15,9 @@ import {
 import { ByteReader } from "../../util/byte-reader.ts";
 import { locate } from "../connection.ts";
 import type { CommandContext } from "../context.ts";
+import { parseNamed } from "../derivation-file.ts";
 import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
-import { type EvaluationFlags, findWanted, parseNamed, readOperands } from "../wanted.ts";
+import { type EvaluationFlags, findWanted, readOperands } from "../wanted.ts";
 
 export interface DerivationShowFlags extends EvaluationFlags {
   readonly json?: boolean;
