@@ -29,9 +29,11 @@ export async function removeObjects(
   for (;;) {
     const doomed = choose(parts, wanted, recursive);
     if (doomed.length === 0) return [];
-    using _locks = await lockAll(parts, doomed, signal);
-    // While the locks were waited for, other objects may have come to refer to these.
-    const now = choose(parts, wanted, recursive);
+    signal?.throwIfAborted();
+    const free = parts.locks.tryLock(doomed);
+    using _locks = free ?? (await lockAll(parts, doomed, signal));
+    // While locks were waited for, other objects may have come to refer to these.
+    const now = free === undefined ? choose(parts, wanted, recursive) : doomed;
     if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
     await takeOut(parts, () => doomed);
     return doomed;

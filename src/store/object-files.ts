@@ -20,10 +20,9 @@ import { dirname, join } from "node:path";
 import { v7 as uuid7 } from "uuid";
 import { errorCode, fileError } from "../files/file-error.ts";
 import type { FreezeOptions } from "../files/freeze.ts";
-import { removeTree } from "../files/remove-tree.ts";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { Moment } from "../util/moment.ts";
+import { Removals } from "./removals.ts";
 
 /** How a rename fails when something has the new name that it cannot replace. */
 const inTheWay: ReadonlySet<string> = new Set(["EEXIST", "ENOTEMPTY", "EISDIR", "ENOTDIR"]);
@@ -43,10 +42,7 @@ export class ObjectFiles {
   readonly #trash: string;
   readonly #quarantine: string;
   readonly #log: Log;
-  /** The removals under way, one after the other. */
-  #removals: Promise<void> = Promise.resolve();
-  /** When what a predecessor left goes. */
-  #sweep: Moment | undefined;
+  readonly #removals: Removals;
 
   private constructor(root: string, log: Log) {
     const own = join(root, ".kiln");
@@ -57,6 +53,7 @@ export class ObjectFiles {
     this.lockFile = join(own, "lock");
     this.idFile = join(own, "store-id");
     this.#log = log;
+    this.#removals = new Removals((message) => log("warn", message));
   }
 
   /**
@@ -133,7 +130,7 @@ export class ObjectFiles {
 
   /** Removes a tree that lies in `.kiln/` in the background. */
   discard(tree: string): void {
-    this.#removals = this.#removeAfter(this.#removals, tree);
+    this.#removals.add(tree);
   }
 
   /**
@@ -150,29 +147,13 @@ export class ObjectFiles {
       }
     }
     const left = readdirSync(this.#trash);
-    if (left.length === 0) return;
-    this.#sweep = new Moment(sweepDelay);
-    this.#removals = this.#sweep.come;
+    if (left.length > 0) this.#removals.delay(sweepDelay);
     for (const name of left) this.discard(join(this.#trash, name));
   }
 
   /** Resolves when nothing is being removed any more. */
   async settled(): Promise<void> {
-    this.#sweep?.hurry();
-    let last: Promise<void> | undefined;
-    while (last !== this.#removals) {
-      last = this.#removals;
-      await last;
-    }
-  }
-
-  async #removeAfter(earlier: Promise<void>, tree: string): Promise<void> {
-    await earlier;
-    try {
-      await removeTree(tree);
-    } catch (error) {
-      this.#log("warn", `cannot remove ${tree}: ${KilnError.from(error).message}`);
-    }
+    await this.#removals.settled();
   }
 }
 

@@ -85,9 +85,13 @@ export async function lockAll(
   paths: Iterable<StorePath>,
   signal?: AbortSignal,
 ): Promise<Disposable> {
+  signal?.throwIfAborted();
+  const wanted = new Set(paths);
+  const free = parts.locks.tryLock(wanted);
+  if (free !== undefined) return free;
   const held = new DisposableStack();
   try {
-    for (const path of [...new Set(paths)].toSorted()) {
+    for (const path of [...wanted].toSorted()) {
       held.use(await parts.locks.lock(path, signal));
     }
     return held;

@@ -66,3 +66,16 @@ test("giving back twice does not let two in", async () => {
   _second[Symbol.dispose]();
   (await third)[Symbol.dispose]();
 });
+
+test("several keys are taken at once when all are free, and none when one is not", async () => {
+  const mutex = new KeyedMutex();
+  const both = mutex.tryLock(["a", "b", "a"]);
+  const later = mutex.lock("b");
+  assert.equal(mutex.tryLock(["c", "b"]), undefined);
+  assert.equal(mutex.isLocked("c"), false);
+  both?.[Symbol.dispose]();
+  assert.equal(mutex.isLocked("a"), false);
+  assert.equal(mutex.tryLock(["b"]), undefined);
+  (await later)[Symbol.dispose]();
+  assert.equal(mutex.isLocked("b"), false);
+});

@@ -15,6 +15,16 @@ export class KeyedMutex {
     return once(() => this.#unlock(key));
   }
 
+  /** Holds all of `keys` until the result is disposed of, if nobody holds one of them: without a wait, in which others could act. */
+  tryLock(keys: Iterable<string>): Disposable | undefined {
+    const taken = new Set(keys);
+    for (const key of taken) if (this.#waiting.has(key)) return undefined;
+    for (const key of taken) this.#waiting.set(key, []);
+    return once(() => {
+      for (const key of taken) this.#unlock(key);
+    });
+  }
+
   isLocked(key: string): boolean {
     return this.#waiting.has(key);
   }
