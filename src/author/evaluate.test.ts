@@ -439,6 +439,24 @@ const faults: Readonly<Record<string, FaultCase>> = {
     at: "kiln.build.ts:1:19",
     hint: "npm install leftpad",
   },
+  "a part of a package that is not installed": {
+    build: 'import { x } from "@scope/leftpad/both";',
+    told: 'there is no module "@scope/leftpad/both" [author.import]',
+    at: "kiln.build.ts:1:19",
+    hint: "npm install @scope/leftpad",
+  },
+  "Kiln by the name of its command": {
+    build: 'import { derivation } from "kiln";',
+    told: 'there is no module "kiln" [author.import]',
+    at: "kiln.build.ts:1:28",
+    hint: 'write "kiln-store"',
+  },
+  "what Kiln does not have beside its build files": {
+    build: 'import { derivation } from "kiln-store/author";',
+    told: 'there is no module "kiln-store/author" [author.import]',
+    at: "kiln.build.ts:1:28",
+    hint: 'write "kiln-store"',
+  },
   "a name that Kiln does not export": {
     build: 'import { dervation } from "kiln-store";',
     told: '"kiln-store" has no export "dervation" [author.import]',

@@ -127,7 +127,12 @@ function explained(error: unknown, importer: Importer | undefined): unknown {
 /** What to write instead of a specifier that names no file: Node wants the whole name. */
 function betterSpecifier(specifier: string, folder: string): string | undefined {
   if (!/^\.{0,2}\//.test(specifier)) {
-    return specifier.startsWith("node:") ? undefined : `npm install ${specifier}`;
+    if (specifier.startsWith("node:")) return undefined;
+    const [name = ""] = /^(?:@[^/]+\/)?[^/]+/.exec(specifier) ?? [];
+    const isMeant = name === "kiln" || name === "kiln-store";
+    return isMeant && specifier !== "kiln-store/testing"
+      ? 'write "kiln-store"'
+      : `npm install ${name}`;
   }
   const base = specifier.replace(/\/$/, "");
   const bases = [base, base.replace(/\.[cm]?js$/, "")];
