@@ -31,6 +31,7 @@ const trusted = 65_534; // nogroup
 describe("on the daemon's sockets", () => {
   const place = new Place();
   const admin = join(place.directory, "admin.sock");
+  const token = join(place.directory, "var/page/ui-token");
   const readers = join(place.directory, "readers.sock");
   let daemon: Started;
   let path = "";
@@ -94,7 +95,7 @@ describe("on the daemon's sockets", () => {
       `--admin-socket=${admin}`,
       `--read-only-socket=${readers}`,
       "--ui=localhost:0",
-      "--ui-token-file",
+      `--ui-token-file=${token}`,
     ];
     daemon = await place.serve(flags, { through: ["sh", "-c", 'umask 0; exec "$@"', "sh"] });
     const built = await place.run(["build", "-o", "result"]);
@@ -124,7 +125,7 @@ describe("on the daemon's sockets", () => {
   });
 
   test("nobody else can write to what the daemon made, nor read its database and its token, whatever its umask", async () => {
-    await until(daemon, () => existsSync(join(place.directory, "var/kiln/ui-token")));
+    await until(daemon, () => existsSync(token));
     const made = [place.store, join(place.directory, "var")].flatMap((top) =>
       [
         top,
