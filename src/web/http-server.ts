@@ -11,6 +11,7 @@ import fastifyStatic from "@fastify/static";
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import type { Log } from "../server/options.ts";
 import type { Server } from "../server/server.ts";
+import { descriptorLimit } from "../util/descriptor-limit.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Activity } from "./activity.ts";
 import type { Address } from "./address.ts";
@@ -42,6 +43,9 @@ export interface WebOptions {
   readonly mode: "daemon" | "embedded";
   readonly log?: Log | undefined;
 }
+
+/** Connections at the same time, unless the process may have few descriptors: the rest of those is for clients and builds. */
+const mostConnections = 500;
 
 /** Bytes of a request's body, at most. */
 const bodyLimit = 1024 * 1024;
@@ -181,6 +185,10 @@ function makeServer(
   server.headersTimeout = 30_000;
   server.requestTimeout = 60_000;
   server.keepAliveTimeout = 10_000;
+  server.maxConnections = Math.min(
+    mostConnections,
+    Math.floor((descriptorLimit() ?? Infinity) / 4),
+  );
   return server;
 }
 

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseStoreDirectory } from "../../src/format/store-path.ts";
 import { StoreClient } from "../../src/rpc/client.ts";
 import { bytesOf, exported, sample, streamOf } from "../../src/store/store.test.support.ts";
-import { Place, until } from "../support/cli.ts";
+import { hostFolders, Place, shellTargets, until } from "../support/cli.ts";
 
 test("more connections than descriptors are refused, and whoever is connected goes on", async () => {
   await using place = new Place();
@@ -41,6 +41,29 @@ test("more connections than descriptors are refused, and whoever is connected go
   await delay(50);
   await using next = await StoreClient.connect(place.socket);
   assert.equal(await next.call("zb.exists", { path: object.storePath }), true);
+});
+
+test("more readers of the page than descriptors leave enough for clients and builds", async () => {
+  await using place = new Place();
+  place.write("kiln.build.ts", shellTargets({ default: "echo hi > $out" }));
+  const daemon = await place.serve(
+    ["--ui=127.0.0.1:0", `--sandbox-path=${hostFolders.join(" ")}`],
+    { through: ["sh", "-c", 'ulimit -n 160; exec "$0" "$@"'] },
+  );
+  await until(daemon, () => daemon.stderr().includes("The web page is at"));
+  const port = Number(/http:\/\/127\.0\.0\.1:(\d+)/.exec(daemon.stderr())?.[1]);
+  const flood = Array.from({ length: 300 }, () => connect(port, "127.0.0.1"));
+  let closed = 0;
+  for (const socket of flood) {
+    socket.on("error", () => {}).on("close", () => closed++);
+    socket.write("GET /api/v1/builds/events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    socket.resume();
+  }
+  await until(daemon, () => closed > 200);
+  const built = await place.run(["build"]);
+  assert.equal(built.code, 0, built.stderr);
+  assert.ok(closed < 300, "some are served");
+  await Promise.all(flood.map(end));
 });
 
 async function end(socket: Socket): Promise<void> {
