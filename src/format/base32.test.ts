@@ -31,6 +31,11 @@ describe("base 32", () => {
     );
   });
 
+  test("surplus bits are looked at in the digit across the end of the last byte, whatever the length", () => {
+    for (const text of ["4z", "7", "z7b", "07b", "00c000"]) assert.ok(isBase32(text), text);
+    for (const text of ["8z", "zzzzz", "z8b", "bkr", "0r0000"]) assert.ok(!isBase32(text), text);
+  });
+
   test("a text that is read is written the same again", () => {
     const text = fc.string({ unit: fc.constantFrom(..."019abdz".split("")), maxLength: 14 });
     fc.assert(

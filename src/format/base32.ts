@@ -63,8 +63,10 @@ export function isBase32(text: string): boolean {
   for (let at = 0; at < text.length; at++) {
     if (digitAt(text, at) === notADigit) return false;
   }
+  // The digit with bits on both sides of the end of the last byte: the first one, or the second where a whole digit is surplus.
   const surplus = (text.length * 5) % 8;
-  return text.length === 0 || surplus >= 5 || digitAt(text, 0) >> (5 - surplus) === 0;
+  const beyond = surplus % 5;
+  return beyond === 0 || digitAt(text, surplus < 5 ? 0 : 1) >> (5 - beyond) === 0;
 }
 
 function byteAt(bytes: Uint8Array, at: number): number {

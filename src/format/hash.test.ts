@@ -109,6 +109,15 @@ describe("hashes", () => {
   test("fold by XOR", () => {
     assert.deepEqual(compressHash(Buffer.from([1, 2, 4, 8, 16]), 2), Buffer.from([21, 10]));
   });
+
+  test("need room for a byte to fold into", () => {
+    for (const size of [0, -1, 1.5]) {
+      assert.throws(
+        () => compressHash(Buffer.from([1]), size),
+        (error) => hasCode(error, "hash.size"),
+      );
+    }
+  });
 });
 
 describe("a hash holds no more memory than its bytes", () => {

@@ -154,8 +154,13 @@ export function sha256(...chunks: readonly (string | Uint8Array)[]): Hash {
 
 /**
  * `bytes` folded to `size` bytes: byte i is XORed into byte i mod `size` of zeros. Store paths fold SHA-256 to 20 bytes.
+ *
+ * @throws KilnError `hash.size` for a size that is not from 1 on
  */
 export function compressHash(bytes: Uint8Array, size: number): Buffer {
+  if (!Number.isSafeInteger(size) || size < 1) {
+    throw new KilnError("hash.size", `a hash cannot be folded to ${size} bytes`);
+  }
   const folded = Buffer.alloc(size);
   folded.set(bytes.subarray(0, size));
   for (let i = size; i < bytes.length; i++) {

@@ -47,6 +47,14 @@ describe("object infos", () => {
     );
   });
 
+  test("name a reference once", () => {
+    const info = parseObjectInfo(complete);
+    assert.equal(
+      printObjectInfo({ ...info, references: [path, path] }),
+      `${complete}References: a3vn6g9g2y76l0py4snl172ixnn39xr1-hello.txt\n`,
+    );
+  });
+
   test("survive the wire", () => {
     fc.assert(
       fc.property(infos, (info) => {

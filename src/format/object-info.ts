@@ -2,7 +2,7 @@
  * What a store knows about an object: its size and hash as a NAR, what it refers to, and its content address. Written as lines
  * of text (the part of Nix's .narinfo that is about the object itself), as JSON for the wire, or as the trailer of an export.
  */
-import { compareBytes, sortedSet } from "../util/byte-string.ts";
+import { sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import {
   parseContentAddress,
@@ -56,7 +56,7 @@ export function printObjectInfo(info: ObjectInfoText): string {
   if (info.narHash !== undefined) text += `NarHash: ${info.narHash.base32()}\n`;
   if (info.narSize > 0) text += `NarSize: ${info.narSize}\n`;
   if (info.references.length > 0) {
-    text += `References: ${info.references.toSorted(compareBytes).map(objectNameOf).join(" ")}\n`;
+    text += `References: ${sortedSet(info.references).map(objectNameOf).join(" ")}\n`;
   }
   if (info.ca !== undefined) text += `CA: ${printContentAddress(info.ca)}\n`;
   return text;

@@ -18,6 +18,7 @@ import { checkClaim } from "../../src/store/address.ts";
 import { Arrival } from "../../src/store/arrival.ts";
 import { DigestThread } from "../../src/store/digest-thread.ts";
 import { Syncer } from "../../src/store/syncer.ts";
+import { KilnError } from "../../src/util/kiln-error.ts";
 import { temporaryDirectory } from "../../src/util/temp.ts";
 import { vectorTests } from "./load.ts";
 
@@ -54,8 +55,12 @@ vectorTests("export", {
     const tree = join(folder.path, "tree");
     const syncer = new Syncer(folder.path, "process");
     const arrival = new Arrival(tree, { syncer, digests: new DigestThread() });
-    arrival.write(Buffer.from(object.nar, "base64"));
+    const nar = Buffer.from(object.nar, "base64");
+    const taken = arrival.write(nar);
     arrival.close();
+    if (!arrival.finished || taken < nar.length) {
+      throw new KilnError("nar.truncated", "an object is one whole NAR");
+    }
     const claim = {
       storePath: parseStorePath(object.storePath),
       references: object.references.map(parseStorePath),

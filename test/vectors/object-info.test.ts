@@ -17,10 +17,10 @@ vectorTests("object-info", {
   marshalObjectInfo: (info: InfoVector) => ({
     text: printObjectInfo({
       storePath: parseStorePath(info.storePath),
-      narHash: info.narHash === null ? undefined : parseHash(info.narHash),
+      narHash: info.narHash === null || info.narHash === "" ? undefined : parseHash(info.narHash),
       narSize: typeof info.narSize === "string" ? BigInt(info.narSize) : info.narSize,
       references: info.references.map(parseStorePath),
-      ca: info.ca === null ? undefined : parseContentAddress(info.ca),
+      ca: info.ca === null || info.ca === "" ? undefined : parseContentAddress(info.ca),
     }),
   }),
   unmarshalObjectInfo: ({ text }: { text: string }) => {

@@ -21,11 +21,11 @@ import { derivationText, printMethod } from "./print.ts";
 export type RealizationLookup = (drvPath: StorePath, outputName: string) => StorePath | undefined;
 
 /**
- * The hash of `derivation`. With a fixed output it covers that output alone. Otherwise it covers the derivation with its inputs
- * as they were realized: their placeholders replaced, and their paths as input sources in the place of the derivations.
+ * The hash of `derivation`. With a fixed output `out` it covers that output alone. Otherwise it covers the derivation with its
+ * inputs as they were realized: their placeholders replaced, and their paths as input sources in the place of the derivations.
  *
- * @throws KilnError `drv.missingRealization` when `realizations` does not know an input, `drv.notRealizable` for a fixed
- *   output that is not alone or not called `out`.
+ * @throws KilnError `drv.missingRealization` when `realizations` does not know an input, `drv.notRealizable` for other
+ *   outputs beside a fixed `out`.
  */
 export function derivationHash(derivation: Derivation, realizations: RealizationLookup): Hash {
   return fixedHash(derivation) ?? floatingHash(derivation, realizations);
@@ -48,14 +48,13 @@ export function structuralHash(derivation: Derivation): Hash {
 }
 
 function fixedHash(derivation: Derivation): Hash | undefined {
-  const outputs = [...derivation.outputs];
-  if (!outputs.some(([, output]) => output.type === "fixed")) return undefined;
-  const [name, output] = outputs[0] ?? [];
+  const output = derivation.outputs.get(defaultOutput);
   const path = outputPathOf(derivation, defaultOutput);
-  if (outputs.length > 1 || output?.type !== "fixed" || path === undefined) {
+  if (output?.type !== "fixed" || path === undefined) return undefined;
+  if (derivation.outputs.size > 1) {
     throw new KilnError(
       "drv.notRealizable",
-      `derivation ${derivation.name}: a fixed output must be the only one and called ${defaultOutput}, not ${name}`,
+      `derivation ${derivation.name}: beside a fixed output there can be no other`,
     );
   }
   const method = printMethod(output.ca.method, output.ca.hash.base16());

@@ -3,8 +3,9 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { hasCode } from "../../util/kiln-error.ts";
 import { printContentAddress } from "../content-address.ts";
+import { sha256 } from "../hash.ts";
 import { temporaryOutputPath } from "../path-digest.ts";
-import { defaultStoreDirectory, parseStorePath } from "../store-path.ts";
+import { defaultStoreDirectory, parseStoreDirectory, parseStorePath } from "../store-path.ts";
 import { derivations } from "./arbitrary.test.ts";
 import type { Derivation } from "./derivation.ts";
 import { derivationHash } from "./hash.ts";
@@ -91,6 +92,16 @@ describe("derivations", () => {
       inputDerivations: new Map([[input, ["out"]]]),
     };
     assert.deepEqual(derivationReferences(derivation), [input, source]);
+  });
+
+  test("have escapes in the path of a fixed output where the directory needs them", () => {
+    const outputs = new Map([
+      ["out", { type: "fixed", ca: { method: "flat", hash: sha256("") } } as const],
+    ]);
+    const odd = { ...copy, directory: parseStoreDirectory("/a\tb"), inputSources: [], outputs };
+    const written = printDerivation(odd);
+    assert.match(written.toString(), /^Derive\(\[\("out","\/a\\tb\//);
+    assert.deepEqual(parseDerivation(odd.directory, odd.name, written), odd);
   });
 
   test("cannot be written without a name, with foreign inputs or with bad output names", () => {

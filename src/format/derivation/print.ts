@@ -104,7 +104,7 @@ function printOutput(
           output.ca.hash.rawBase16(),
         ]
       : ["", printMethod(output.method, output.hashType), ""];
-  return `(${quoteString(name)},"${path}","${method}","${hash}")`;
+  return `(${quoteString(name)},${quoteString(path)},"${method}","${hash}")`;
 }
 
 function printList(texts: readonly string[]): string {
