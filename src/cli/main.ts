@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The command `kiln`. What it loads is compiled once and kept in the user's own cache folder: that is a third of its start. */
+import module from "node:module";
 import { join } from "node:path";
 import { xdgDirectory } from "./xdg.ts";
 
@@ -8,8 +9,6 @@ if (Number.parseInt(process.versions.node, 10) < 24) {
   console.error(`kiln: error: Node 24 or newer is needed, and this is ${process.versions.node}`);
   process.exit(1);
 }
-const { enableCompileCache } = await import("node:module");
 const cache = xdgDirectory(process.env, "XDG_CACHE_HOME", ".cache");
-enableCompileCache(join(cache, "kiln", "compiled"));
-const { run } = await import("./run.ts");
-process.exit(await run(process.argv.slice(2)));
+module.enableCompileCache(join(cache, "kiln", "compiled"));
+void import("./run.ts").then(async ({ run }) => process.exit(await run(process.argv.slice(2))));
