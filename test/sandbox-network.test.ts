@@ -83,6 +83,18 @@ for (const mode of daemonModes) {
       assert.equal(report.log, "ECONNREFUSED\n");
     });
 
+    test("does not use up the daemon's descriptors", async () => {
+      await using bench = await Bench.open(mode);
+      const script = `node -e '
+        let refused = 0;
+        setTimeout(() => { console.log("all are taken"); process.exit(); }, 20_000);
+        for (let i = 0; i < 300; i++) require("net").connect(3128, "127.0.0.1").on("error", () => {}).on("close", () => {
+          if (++refused === 150) { console.log("most are refused"); process.exit(); }
+        })'`;
+      const report = await bench.build({ script, fixed: true });
+      assert.equal(report.log, "most are refused\n");
+    });
+
     test("has what programs need to use it, and keeps what the derivation sets", async () => {
       await using bench = await Bench.open(mode);
       const script =

@@ -23,6 +23,9 @@ export interface NetworkOptions {
 export const proxyPort = 3128;
 const proxyURL = `http://127.0.0.1:${proxyPort}`;
 
+/** Of one build at the same time: each costs the daemon two descriptors. */
+const mostConnections = 128;
+
 /** How long the helper may take, in milliseconds. */
 const patience = 30_000;
 
@@ -76,6 +79,7 @@ export async function openNetwork(pid: number, options: NetworkOptions): Promise
   });
   try {
     const server = await receiveServer(child);
+    server.maxConnections = mostConnections;
     const proxy = new Proxy(options.policy);
     server.on("connection", (socket) => proxy.accept(socket));
     return {
