@@ -153,7 +153,7 @@ describe("the routes of zb's web page", () => {
   });
 
   test("forbid browsers all but the page's own scripts, and others to frame or read it", async () => {
-    for (const path of ["/", log, "/api/v1/builds", "/nothing", "/metrics"]) {
+    for (const path of ["/", log, "/api/v1/builds", "/nothing", "/metrics", "/build/%zz/"]) {
       const { headers, body } = await ask(path, { headers: { origin: "https://evil.example" } });
       await body?.cancel();
       const policy = headers.get("content-security-policy") ?? "";
@@ -169,17 +169,19 @@ describe("the routes of zb's web page", () => {
 
   test("answer nobody who takes them for another host", async () => {
     const { hostname, port } = new URL(stage.web.url);
-    const status = await new Promise<number | undefined>((resolve, reject) => {
-      const asked = request(
-        { hostname, port, path: "/api/v1/builds", headers: { host: `evil.example:${port}` } },
-        (response) => {
+    const status = async (hosts: string[]): Promise<number | undefined> =>
+      await new Promise((resolve, reject) => {
+        const headers = hosts.flatMap((host) => ["Host", `${host}:${port}`]);
+        const asked = request({ hostname, port, path: "/api/v1/builds", headers }, (response) => {
           response.resume();
           resolve(response.statusCode);
-        },
-      );
-      asked.on("error", reject).end();
-    });
-    assert.equal(status, 403);
+        });
+        asked.on("error", reject).end();
+      });
+    assert.equal(await status(["evil.example"]), 403);
+    assert.equal(await status(["localhost", "evil.example"]), 403);
+    assert.equal(await status(["evil.example", "localhost"]), 403);
+    assert.equal(await status(["localhost"]), 200);
   });
 
   test("show targets and links to logs without scripts, escaped", async () => {

@@ -136,10 +136,7 @@ function makeApp(context: WebContext, rules: HostRules, log: Log): FastifyInstan
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 500 },
     serverFactory: (handler) => makeServer(handler, rules),
   });
-  app.addHook("onRequest", async (request, reply) => {
-    reply.headers(securityHeaders);
-    await checkMethod(request, reply);
-  });
+  app.addHook("onRequest", checkMethod);
   app.addHook("onResponse", async (_request, reply) => {
     context.metrics.answered(reply.statusCode);
   });
@@ -177,9 +174,13 @@ function makeServer(
   rules: HostRules,
 ): HttpServer {
   const server = createServer((request, response) => {
-    const why = refusal(request.headers.host, request.socket.remoteAddress, rules);
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value);
+    // Who names two hosts means to be taken for one by us and for another by somebody else.
+    const [host, ...others] = request.headersDistinct["host"] ?? [];
+    const named = others.length === 0 ? host : undefined;
+    const why = refusal(named, request.socket.remoteAddress, rules);
     if (why === undefined) return handler(request, response);
-    response.writeHead(403, { "content-type": "text/plain; charset=utf-8", ...securityHeaders });
+    response.writeHead(403, { "content-type": "text/plain; charset=utf-8" });
     response.end(`${why}\n`);
   });
   server.headersTimeout = 30_000;
