@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { setTimeout as wait } from "node:timers/promises";
 import { Bench, type DaemonMode, daemonModes, shellModes, waitUntil } from "./support/sandbox.ts";
+import { childrenOf, isStarter } from "./support/starter-of.ts";
 
 const rounds = Number(process.env["KILN_ROUNDS"] ?? 10);
 const span = 300;
@@ -54,9 +55,9 @@ describe("a sandbox cut short", { concurrency: true }, () => {
       for (const [round, moment] of moments(rounds).entries()) {
         const name = `round ${round}, killed after ${moment} ms`;
         const running = bench.build({ script });
-        await waitUntil(() => childrenOf(bench).length > 0);
+        await waitUntil(() => childrenOf(bench.process.pid).length > 0);
         await wait(moment);
-        const groups = childrenOf(bench);
+        const groups = childrenOf(bench.process.pid);
         for (const pid of groups) process.kill(pid, "SIGKILL");
         const report = await settled(running, bench.folder, name);
         assert.match(report.error?.code ?? "", /^sandbox\.(setup|killed)$/, name);
@@ -85,7 +86,7 @@ async function killDaemons(mode: DaemonMode): Promise<string> {
       ended.push(bench.build({ script, fixed: count === 3 }).catch(() => {}));
       await wait(moment / atOnce);
     }
-    const groups = childrenOf(bench);
+    const groups = childrenOf(bench.process.pid);
     await bench.kill();
     await Promise.all(ended);
     await assertGone(folder, groups, name);
@@ -140,16 +141,10 @@ async function assertUsable(bench: Bench): Promise<void> {
   assert.deepEqual(readdirSync(join(bench.folder, "store", ".kiln", "sandbox", "slots")), ["0"]);
 }
 
-/** What it has started: leaders of groups, each of which waits for the process 1 of a sandbox. */
-function childrenOf({ process: { pid } }: Bench): number[] {
-  const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim();
-  return text === "" ? [] : text.split(" ").map(Number);
-}
-
 /** Processes of one of the groups, of a sandbox below `folder` by their environment, or that write into a log there. */
 function processesOf(folder: string, groups: readonly number[]): string[] {
   return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
+    if (!/^\d+$/.test(pid) || isStarter(pid)) return false;
     try {
       const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
       const [state = "", , group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

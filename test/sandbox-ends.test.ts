@@ -136,7 +136,7 @@ function firstProcess(bench: Bench): number[] {
   return processesWith(`SLOT=${bench.folder}`).filter((pid) => namespacePids(pid).at(-1) === "1");
 }
 
-/** `unshare`, which waits for process 1 outside. */
+/** The starter or `unshare`, which waits for process 1 outside. */
 function waiting(bench: Bench): number[] {
   return processesWith(`SLOT=${bench.folder}`).filter((pid) => {
     const parent = /^PPid:\s*(\d+)$/m.exec(status(pid))?.[1];

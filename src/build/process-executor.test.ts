@@ -42,7 +42,11 @@ interface RunOptions {
 }
 
 /** Runs a builder in a store directory of its own. */
-async function run(script: string, options: RunOptions = {}): Promise<Run> {
+async function runWith(
+  perl: string | undefined,
+  script: string,
+  options: RunOptions = {},
+): Promise<Run> {
   await using folder = await temporaryDirectory(tmpdir(), "kiln-process-");
   const real = join(folder.path, "store");
   const scratch = join(folder.path, "scratch");
@@ -76,6 +80,7 @@ async function run(script: string, options: RunOptions = {}): Promise<Run> {
       },
     }),
     ...(options.grace !== undefined && { grace: options.grace }),
+    ...(perl !== undefined && { perl }),
   });
   const output = join(scratch, "output");
   const task: BuildTask = {
@@ -107,173 +112,6 @@ async function run(script: string, options: RunOptions = {}): Promise<Run> {
 
 const done: BuildOutcome = { type: "exited", code: 0 };
 
-describe("a builder as a plain process", () => {
-  test("makes an output, which is moved to where it is wanted", async () => {
-    const { outcome, output, left } = await run("echo hello > $out");
-    assert.deepEqual(outcome, done);
-    assert.equal(output, "hello\n");
-    assert.deepEqual(left, []);
-  });
-
-  test("has one log for both of its outputs, in order, also by name and by another process", async () => {
-    const { log } = await run(
-      "echo a; echo b >&2; echo c > /dev/stdout; echo d > /dev/stderr; (echo e)",
-    );
-    assert.equal(log, "a\nb\nc\nd\ne\n");
-  });
-
-  test("may write more than a pipe holds", async () => {
-    const { log } = await run("head -c 1000000 /dev/zero");
-    assert.equal(log.length, 1_000_000);
-  });
-
-  test("reads nothing from standard input", async () => {
-    assert.equal((await run("cat; echo end")).log, "end\n");
-  });
-
-  test("works in the build directory with umask 022, whatever the daemon's is", async () => {
-    const before = process.umask(0o077);
-    try {
-      const { log } = await run('umask; [ "$PWD" = "$ZB_BUILD_TOP" ] && pwd -P');
-      assert.match(log, /^0022\n\/.*\/build\n$/);
-      assert.equal(process.umask(), 0o077);
-    } finally {
-      process.umask(before);
-    }
-  });
-
-  test("leads a session", async () => {
-    const { log } = await run(
-      "read -r stat < /proc/$$/stat; set -- $stat; [ $$ = $6 ] && echo leader",
-    );
-    assert.equal(log, "leader\n");
-  });
-
-  test("gets no file that the daemon has open", async () => {
-    const { log } = await run("", { builder: "/bin/ls", args: ["-l", "/proc/self/fd"] });
-    const targets = [...log.matchAll(/ (\d+) -> (.*)$/gm)].map(
-      ([, fd, target]) => `${fd} ${target}`,
-    );
-    const foreign = targets.filter(
-      (target) => !/^\d+ \/(dev\/null|proc\/\d+\/fd)$|^[12] \/.*\/fifo-\w+\/\d+$/.test(target),
-    );
-    assert.ok(targets.length >= 4, log);
-    assert.deepEqual(foreign, []);
-  });
-
-  test("sees exactly the environment it was given", async () => {
-    const { log } = await run("", {
-      builder: "/usr/bin/env",
-      args: [],
-      env: { A: "1", __proto__x: "", "x y": "z" },
-    });
-    const names = log
-      .trimEnd()
-      .split("\n")
-      .map((line) => line.split("=")[0]);
-    assert.deepEqual(
-      new Set(names),
-      new Set([
-        "A",
-        "HOME",
-        "PATH",
-        "PWD",
-        "TEMP",
-        "TEMPDIR",
-        "TERM",
-        "TMP",
-        "TMPDIR",
-        "ZB_BUILD_CORES",
-        "ZB_BUILD_TOP",
-        "ZB_STORE",
-        "__proto__x",
-        "out",
-        "x y",
-      ]),
-    );
-  });
-
-  test("gets arguments and variables that are not UTF-8 byte for byte", async () => {
-    const odd = bytesToString(Buffer.from("a'\xff\n b", "latin1"));
-    const { log, outcome } = await run("", {
-      args: [
-        "-c",
-        'printf "[%s][%s]" "$1" "$VALUE"; [ -e /proc/$$/fd/3 ] || echo closed',
-        "sh",
-        odd,
-      ],
-      env: { VALUE: odd },
-    });
-    assert.deepEqual(outcome, done);
-    assert.equal(log, "[a'\xff\n b][a'\xff\n b]closed\n");
-  });
-
-  const endings: [name: string, script: string, outcome: BuildOutcome][] = [
-    ["its exit status", "exit 3", { type: "exited", code: 3 }],
-    ["the signal that killed it", "kill -9 $$", { type: "signaled", signal: "SIGKILL" }],
-    ["success without an output", ":", done],
-  ];
-  for (const [name, script, outcome] of endings) {
-    test(`ends with ${name}`, async () => {
-      const result = await run(script);
-      assert.deepEqual(result.outcome, outcome);
-      assert.equal(result.output, undefined);
-    });
-  }
-
-  test("that fails leaves nothing of its output", async () => {
-    const { output, left } = await run("echo half > $out; exit 1");
-    assert.equal(output, undefined);
-    assert.deepEqual(left, []);
-  });
-
-  const faults: [builder: string, message: string][] = [
-    ["/no/such/builder", "no such file or directory"],
-    ["/etc/passwd", "permission denied"],
-    ["/etc", "permission denied"],
-    ["/etc/passwd/x", "not a directory"],
-    ["sh", "the builder is not an absolute path"],
-    ["/bin/sh\0x", "invalid argument"],
-  ];
-  for (const [builder, message] of faults) {
-    test(`that is ${JSON.stringify(builder)} is not started: ${message}`, async () => {
-      const { outcome } = await run("", { builder });
-      assert.deepEqual(outcome, {
-        type: "notStarted",
-        message: `fork/exec ${builder}: ${message}`,
-      });
-    });
-  }
-
-  test("that is a script without a first line to say for what is not started", async () => {
-    await using folder = await temporaryDirectory(tmpdir(), "kiln-format-");
-    const builder = join(folder.path, "script");
-    writeFileSync(builder, "echo hello > $out\n", { mode: 0o755 });
-    const { outcome } = await run("", { builder, args: [] });
-    const message = `fork/exec ${builder}: exec format error`;
-    assert.deepEqual(outcome, { type: "notStarted", message });
-    writeFileSync(builder, "#!/bin/sh\necho hello > $out\n");
-    assert.equal((await run("", { builder, args: [] })).output, "hello\n");
-  });
-
-  test("with too many arguments is not started", async () => {
-    const { outcome } = await run("", { args: ["-c", ":", "x".repeat(300_000)] });
-    assert.deepEqual(outcome, {
-      type: "notStarted",
-      message: "fork/exec /bin/sh: argument list too long",
-    });
-  });
-
-  test("an output may be a dangling link or a directory nobody may enter", async () => {
-    await using folder = await temporaryDirectory(tmpdir(), "kiln-link-");
-    symlinkSync("/no-such-thing", join(folder.path, "link"));
-    const link = await run("ln -s /no-such-thing $out");
-    assert.deepEqual([link.outcome, link.output, link.left], [done, undefined, []]);
-    const closed = await run("mkdir -m 000 $out");
-    assert.deepEqual([closed.outcome, closed.output, closed.left], [done, "not a file", []]);
-  });
-});
-
 /** A process that never ends by itself and cannot be asked to; it writes its id to the log. */
 const stubborn = 'trap "" TERM; echo $$; while :; do sleep 0.05 >/dev/null; done';
 const everyOne = [
@@ -291,63 +129,245 @@ const isAlive = (pid: number): boolean =>
 const pidsIn = (log: string): number[] =>
   [...log.matchAll(/^\d+$/gm)].map(([text]) => Number(text));
 
-describe("the processes of a build", () => {
-  test("are all dead when the builder has ended by itself", async () => {
-    const { outcome, log } = await run(`${everyOne}\nsleep 0.3; cat pids; exit 0`);
-    const pids = pidsIn(log);
-    assert.deepEqual(outcome, done);
-    assert.ok(pids.length >= 4, log);
-    assert.deepEqual(pids.filter(isAlive), []);
-  });
+for (const [starter, perl] of [
+  ["perl", undefined],
+  ["Node", "none"],
+] as const) {
+  const run = (script: string, options: RunOptions = {}): Promise<Run> =>
+    runWith(perl, script, options);
 
-  test("are asked to end when the build is cancelled, and made to after the grace time", async () => {
-    const controller = new AbortController();
-    let log = "";
-    const running = run(`${everyOne}\nsleep 0.3; cat pids; echo ready; ${stubborn}`, {
-      signal: controller.signal,
-      grace: 200,
-      onLog: (text) => {
-        log = text;
-        if (text.includes("ready")) controller.abort(new Error("cancelled"));
-      },
+  describe(`a builder as a plain process that ${starter} starts`, () => {
+    test("makes an output, which is moved to where it is wanted", async () => {
+      const { outcome, output, left } = await run("echo hello > $out");
+      assert.deepEqual(outcome, done);
+      assert.equal(output, "hello\n");
+      assert.deepEqual(left, []);
     });
-    await assert.rejects(running, { message: "cancelled" });
-    const pids = pidsIn(log);
-    assert.ok(pids.length >= 5, log);
-    assert.deepEqual(pids.filter(isAlive), []);
-  });
 
-  test("may end in their own way when the build is cancelled", async () => {
-    const controller = new AbortController();
-    let log = "";
-    const running = run('trap "echo bye; exit 0" TERM; echo ready; sleep 100 & wait', {
-      signal: controller.signal,
-      onLog: (text) => {
-        log = text;
-        if (text.includes("ready")) controller.abort(new Error("cancelled"));
-      },
+    test("has one log for both of its outputs, in order, also by name and by another process", async () => {
+      const { log } = await run(
+        "echo a; echo b >&2; echo c > /dev/stdout; echo d > /dev/stderr; (echo e)",
+      );
+      assert.equal(log, "a\nb\nc\nd\ne\n");
     });
-    await assert.rejects(running, { message: "cancelled" });
-    assert.equal(log, "ready\nbye\n");
-  });
 
-  test("are not started when the build is cancelled before", async () => {
-    const running = run("echo x", { signal: AbortSignal.abort(new Error("no")) });
-    await assert.rejects(running, { message: "no" });
-  });
-
-  test("end when the log cannot be written, with its error", async () => {
-    const running = run("echo x; sleep 100", {
-      grace: 100,
-      onLog: () => {
-        throw new Error("no space");
-      },
+    test("may write more than a pipe holds", async () => {
+      const { log } = await run("head -c 1000000 /dev/zero");
+      assert.equal(log.length, 1_000_000);
     });
-    await assert.rejects(running, { message: "no space" });
+
+    test("reads nothing from standard input", async () => {
+      assert.equal((await run("cat; echo end")).log, "end\n");
+    });
+
+    test("works in the build directory with umask 022, whatever the daemon's is", async () => {
+      const before = process.umask(0o077);
+      try {
+        const { log } = await run('umask; [ "$PWD" = "$ZB_BUILD_TOP" ] && pwd -P');
+        assert.match(log, /^0022\n\/.*\/build\n$/);
+        assert.equal(process.umask(), 0o077);
+      } finally {
+        process.umask(before);
+      }
+    });
+
+    test("is a child of a process beside the daemon", async () => {
+      const { log } = await run("cat /proc/$PPID/cmdline; echo; echo $PPID");
+      const [words = "", parent = ""] = log.split("\n");
+      assert.match(words, starter === "perl" ? /starter\.pl/ : /runner-process/);
+      assert.notEqual(parent, String(process.pid));
+    });
+
+    test("leads a session", async () => {
+      const { log } = await run(
+        "read -r stat < /proc/$$/stat; set -- $stat; [ $$ = $6 ] && echo leader",
+      );
+      assert.equal(log, "leader\n");
+    });
+
+    test("gets no file that the daemon has open", async () => {
+      const { log } = await run("", { builder: "/bin/ls", args: ["-l", "/proc/self/fd"] });
+      const targets = [...log.matchAll(/ (\d+) -> (.*)$/gm)].map(
+        ([, fd, target]) => `${fd} ${target}`,
+      );
+      const foreign = targets.filter(
+        (target) => !/^\d+ \/(dev\/null|proc\/\d+\/fd)$|^[12] \/.*\/fifo-\w+\/\d+$/.test(target),
+      );
+      assert.ok(targets.length >= 4, log);
+      assert.deepEqual(foreign, []);
+    });
+
+    test("sees exactly the environment it was given", async () => {
+      const { log } = await run("", {
+        builder: "/usr/bin/env",
+        args: [],
+        env: { A: "1", __proto__x: "", "x y": "z" },
+      });
+      const names = log
+        .trimEnd()
+        .split("\n")
+        .map((line) => line.split("=")[0]);
+      assert.deepEqual(
+        new Set(names),
+        new Set([
+          "A",
+          "HOME",
+          "PATH",
+          "PWD",
+          "TEMP",
+          "TEMPDIR",
+          "TERM",
+          "TMP",
+          "TMPDIR",
+          "ZB_BUILD_CORES",
+          "ZB_BUILD_TOP",
+          "ZB_STORE",
+          "__proto__x",
+          "out",
+          "x y",
+        ]),
+      );
+    });
+
+    test("gets arguments and variables that are not UTF-8 byte for byte", async () => {
+      const odd = bytesToString(Buffer.from("a'\xff\n b", "latin1"));
+      const { log, outcome } = await run("", {
+        args: [
+          "-c",
+          'printf "[%s][%s]" "$1" "$VALUE"; [ -e /proc/$$/fd/3 ] || echo closed',
+          "sh",
+          odd,
+        ],
+        env: { VALUE: odd },
+      });
+      assert.deepEqual(outcome, done);
+      assert.equal(log, "[a'\xff\n b][a'\xff\n b]closed\n");
+    });
+
+    const endings: [name: string, script: string, outcome: BuildOutcome][] = [
+      ["its exit status", "exit 3", { type: "exited", code: 3 }],
+      ["the signal that killed it", "kill -9 $$", { type: "signaled", signal: "SIGKILL" }],
+      ["success without an output", ":", done],
+    ];
+    for (const [name, script, outcome] of endings) {
+      test(`ends with ${name}`, async () => {
+        const result = await run(script);
+        assert.deepEqual(result.outcome, outcome);
+        assert.equal(result.output, undefined);
+      });
+    }
+
+    test("that fails leaves nothing of its output", async () => {
+      const { output, left } = await run("echo half > $out; exit 1");
+      assert.equal(output, undefined);
+      assert.deepEqual(left, []);
+    });
+
+    const faults: [builder: string, message: string][] = [
+      ["/no/such/builder", "no such file or directory"],
+      ["/etc/passwd", "permission denied"],
+      ["/etc", "permission denied"],
+      ["/etc/passwd/x", "not a directory"],
+      ["sh", "the builder is not an absolute path"],
+      ["/bin/sh\0x", "invalid argument"],
+    ];
+    for (const [builder, message] of faults) {
+      test(`that is ${JSON.stringify(builder)} is not started: ${message}`, async () => {
+        const { outcome } = await run("", { builder });
+        assert.deepEqual(outcome, {
+          type: "notStarted",
+          message: `fork/exec ${builder}: ${message}`,
+        });
+      });
+    }
+
+    test("that is a script without a first line to say for what is not started", async () => {
+      await using folder = await temporaryDirectory(tmpdir(), "kiln-format-");
+      const builder = join(folder.path, "script");
+      writeFileSync(builder, "echo hello > $out\n", { mode: 0o755 });
+      const { outcome } = await run("", { builder, args: [] });
+      const message = `fork/exec ${builder}: exec format error`;
+      assert.deepEqual(outcome, { type: "notStarted", message });
+      writeFileSync(builder, "#!/bin/sh\necho hello > $out\n");
+      assert.equal((await run("", { builder, args: [] })).output, "hello\n");
+    });
+
+    test("with too many arguments is not started", async () => {
+      const { outcome } = await run("", { args: ["-c", ":", "x".repeat(300_000)] });
+      assert.deepEqual(outcome, {
+        type: "notStarted",
+        message: "fork/exec /bin/sh: argument list too long",
+      });
+    });
+
+    test("an output may be a dangling link or a directory nobody may enter", async () => {
+      await using folder = await temporaryDirectory(tmpdir(), "kiln-link-");
+      symlinkSync("/no-such-thing", join(folder.path, "link"));
+      const link = await run("ln -s /no-such-thing $out");
+      assert.deepEqual([link.outcome, link.output, link.left], [done, undefined, []]);
+      const closed = await run("mkdir -m 000 $out");
+      assert.deepEqual([closed.outcome, closed.output, closed.left], [done, "not a file", []]);
+    });
   });
-});
+
+  describe(`the processes of a build that ${starter} starts`, () => {
+    test("are all dead when the builder has ended by itself", async () => {
+      const { outcome, log } = await run(`${everyOne}\nsleep 0.3; cat pids; exit 0`);
+      const pids = pidsIn(log);
+      assert.deepEqual(outcome, done);
+      assert.ok(pids.length >= 4, log);
+      assert.deepEqual(pids.filter(isAlive), []);
+    });
+
+    test("are asked to end when the build is cancelled, and made to after the grace time", async () => {
+      const controller = new AbortController();
+      let log = "";
+      const running = run(`${everyOne}\nsleep 0.3; cat pids; echo ready; ${stubborn}`, {
+        signal: controller.signal,
+        grace: 200,
+        onLog: (text) => {
+          log = text;
+          if (text.includes("ready")) controller.abort(new Error("cancelled"));
+        },
+      });
+      await assert.rejects(running, { message: "cancelled" });
+      const pids = pidsIn(log);
+      assert.ok(pids.length >= 5, log);
+      assert.deepEqual(pids.filter(isAlive), []);
+    });
+
+    test("may end in their own way when the build is cancelled", async () => {
+      const controller = new AbortController();
+      let log = "";
+      const running = run('trap "echo bye; exit 0" TERM; echo ready; sleep 100 & wait', {
+        signal: controller.signal,
+        onLog: (text) => {
+          log = text;
+          if (text.includes("ready")) controller.abort(new Error("cancelled"));
+        },
+      });
+      await assert.rejects(running, { message: "cancelled" });
+      assert.equal(log, "ready\nbye\n");
+    });
+
+    test("are not started when the build is cancelled before", async () => {
+      const running = run("echo x", { signal: AbortSignal.abort(new Error("no")) });
+      await assert.rejects(running, { message: "no" });
+    });
+
+    test("end when the log cannot be written, with its error", async () => {
+      const running = run("echo x; sleep 100", {
+        grace: 100,
+        onLog: () => {
+          throw new Error("no space");
+        },
+      });
+      await assert.rejects(running, { message: "no space" });
+    });
+  });
+}
 
 test("a builder without a sandbox needs the store where its paths say", async () => {
-  const running = run("echo x > $out", { storeDirectory: "/opt/zb/store" });
+  const running = runWith(undefined, "echo x > $out", { storeDirectory: "/opt/zb/store" });
   await assert.rejects(running, { code: "store.relocated", kind: "internal" });
 });

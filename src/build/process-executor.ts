@@ -12,8 +12,11 @@ import { KilnError } from "../util/kiln-error.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 import { type Fifo, FifoPool } from "./fifo-pool.ts";
 import { endProcesses, killHoldersOf } from "./process-tree.ts";
+import { findProgram } from "./builtins/extract/program.ts";
+import { PerlRunner } from "./perl-runner.ts";
 import { Runner } from "./runner.ts";
 import type { BuilderCommand } from "./start-builder.ts";
+import { canStart } from "./starter.ts";
 
 export interface ProcessExecutorOptions {
   readonly storeDirectory: StoreDirectory;
@@ -26,18 +29,23 @@ export interface ProcessExecutorOptions {
   readonly claim: (paths: readonly StorePath[]) => Promise<AsyncDisposable>;
   /** Milliseconds between SIGTERM and SIGKILL when a build is cancelled; default 5,000. */
   readonly grace?: number;
+  /** The perl that starts builders, or `none`: then Node does. Default: the one of this machine, if there is one. */
+  readonly perl?: string;
 }
 
 export class ProcessExecutor implements Executor, AsyncDisposable {
   readonly name = "process";
   readonly #options: ProcessExecutorOptions;
   readonly #fifos: FifoPool;
-  readonly #runner = new Runner();
+  readonly #runner: Runner | PerlRunner;
   #launchers = 0;
 
   constructor(options: ProcessExecutorOptions) {
     this.#options = options;
     this.#fifos = new FifoPool(options.temporaryDirectory);
+    const { perl = findProgram("perl") } = options;
+    const isUsable = perl !== undefined && perl !== "none" && canStart();
+    this.#runner = isUsable ? new PerlRunner(perl) : new Runner();
   }
 
   warm(): void {

@@ -39,6 +39,14 @@ export type FromRunner =
       readonly message: string;
     };
 
+export interface RunnerOptions {
+  /** Ends the builder: first it is asked, and after `grace` milliseconds it is made to. */
+  readonly stop: AbortSignal;
+  readonly grace: number;
+  /** Called when the builder has opened `output`, or never will. */
+  readonly onStarted: () => void;
+}
+
 interface Waiting {
   readonly started: () => void;
   readonly ended: PromiseWithResolvers<BuildOutcome>;
@@ -71,13 +79,13 @@ export class Runner implements AsyncDisposable {
   /**
    * Runs a builder. Resolves when it has ended and no process of its build that can be found is left.
    *
-   * @param onStarted called when the builder has opened `output`, a FIFO, or never will
+   * @param output a FIFO
    * @throws KilnError `process.…`
    */
   async run(
     command: BuilderCommand,
     output: string,
-    { stop, grace, onStarted }: { stop: AbortSignal; grace: number; onStarted: () => void },
+    { stop, grace, onStarted }: RunnerOptions,
   ): Promise<BuildOutcome> {
     this.warm();
     const id = this.#next++;

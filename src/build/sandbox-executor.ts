@@ -49,8 +49,9 @@ import {
   withMissingProgram,
 } from "./sandbox/remedies.ts";
 import type { Slot } from "./sandbox/slot.ts";
+import type { Starter } from "./starter.ts";
 import { SlotPool } from "./sandbox/slots.ts";
-import { commandFor, type Launch } from "./sandbox/start.ts";
+import { commandFor, type Launch, starterFor } from "./sandbox/start.ts";
 import type { WorkingSupport } from "./sandbox/support.ts";
 
 export interface SandboxExecutorOptions {
@@ -82,6 +83,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   /** Looked for only where there are limits: it may move this process to another group. */
   readonly #hierarchies: Hierarchies;
   readonly #libraries: Libraries;
+  readonly #starter: Starter | undefined;
 
   private constructor(options: SandboxExecutorOptions, libraries: Libraries) {
     this.#options = options;
@@ -92,6 +94,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     sweepGroups(this.#hierarchies);
     this.#slots = new SlotPool(options.slotsDirectory, (text) => options.log?.("warn", text));
     this.#fifos = new FifoPool(options.slotsDirectory);
+    this.#starter = starterFor(options.support, options.slotsDirectory);
   }
 
   /**
@@ -124,6 +127,10 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   get unheldLimits(): readonly string[] {
     const { limits = {}, support } = this.#options;
     return unheldLimits(limits, this.#hierarchies, support.tools.prlimit !== undefined);
+  }
+
+  warm(): void {
+    this.#starter?.warm();
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
@@ -171,6 +178,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#starter?.[Symbol.asyncDispose]();
     await this.#fifos[Symbol.asyncDispose]();
     await this.#slots[Symbol.asyncDispose]();
   }
@@ -195,12 +203,14 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
         logFault.abort(error);
       }
     });
-    const running = launch(
+    const ended = await launch(
       {
         ...support,
         ...start,
         directory: slot.directory,
-        output: fifo.writeEnd,
+        output: fifo,
+        onStarted: () => fifo.closeWriteEnd(),
+        starter: this.#starter,
         cgroups: group.doors,
         resourceLimits: processLimits(limits, this.#hierarchies),
         network: start.network
@@ -210,8 +220,6 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       },
       stop,
     );
-    fifo.closeWriteEnd();
-    const ended = await running;
     // Nothing of the builder lives any more; only through an offered socket can somebody outside have its output open.
     await fifo.endsWithin(2000);
     stop.throwIfAborted();

@@ -37,6 +37,29 @@ const faults: Readonly<Record<string, string>> = {
   EPERM: "operation not permitted",
 };
 
+/** Why no builder can be started so, whatever is on this machine. */
+export function commandFault({ builder, args, env }: BuilderCommand): string | undefined {
+  if (!builder.startsWith("/")) {
+    return `fork/exec ${builder}: the builder is not an absolute path`;
+  }
+  const texts = [builder, ...args, ...[...env].flat()];
+  return texts.some((text) => text.includes("\0")) ? faultFor(builder, "EINVAL") : undefined;
+}
+
+/** What to say of an error of the kernel that the derivation is at fault for; undefined for others. */
+export function faultFor(builder: string, error = ""): string | undefined {
+  const fault = faults[error];
+  return fault === undefined ? undefined : `fork/exec ${builder}: ${fault}`;
+}
+
+/** That it is this machine that cannot start it. */
+export function spawnError(builder: string, why: string, cause?: unknown): KilnError {
+  return new KilnError("process.spawn", `cannot start ${builder}: ${why}`, {
+    kind: "internal",
+    cause,
+  });
+}
+
 /**
  * Starts the builder in a session of its own, with standard output and error going to the descriptor `output`. A builder that
  * cannot be started is a fault of the derivation, worded as zb words it.
@@ -45,17 +68,11 @@ const faults: Readonly<Record<string, string>> = {
  */
 export async function startBuilder(command: BuilderCommand, output: number): Promise<Started> {
   const { builder, args, env } = command;
-  if (!builder.startsWith("/")) {
-    return { fault: `fork/exec ${builder}: the builder is not an absolute path` };
-  }
-  const texts = [builder, ...args, ...[...env].flat()];
-  if (texts.some((text) => text.includes("\0"))) {
-    return { fault: `fork/exec ${builder}: ${faults["EINVAL"]}` };
-  }
-  if (hasUnknownFormat(builder)) {
-    return { fault: `fork/exec ${builder}: ${faults["ENOEXEC"]}` };
-  }
+  const fault =
+    commandFault(command) ?? (hasUnknownFormat(builder) ? faultFor(builder, "ENOEXEC") : undefined);
+  if (fault !== undefined) return { fault };
   try {
+    const texts = [builder, ...args, ...[...env].flat()];
     const child = texts.every((text) => text.isWellFormed())
       ? spawnIn(command, { file: builder, args, env, stdio: ["ignore", output, output] })
       : spawnByScript(command, output);
@@ -64,12 +81,9 @@ export async function startBuilder(command: BuilderCommand, output: number): Pro
     throw error;
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "";
-    const fault = faults[code];
-    if (fault !== undefined) return { fault: `fork/exec ${builder}: ${fault}` };
-    throw new KilnError("process.spawn", `cannot start ${builder}: ${String(error)}`, {
-      kind: "internal",
-      cause: error,
-    });
+    const fault = faultFor(builder, code);
+    if (fault !== undefined) return { fault };
+    throw spawnError(builder, String(error), error);
   }
 }
 

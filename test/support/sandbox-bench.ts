@@ -39,6 +39,7 @@ import {
 } from "../../src/format/store-path.ts";
 import { closeInheritedDescriptors } from "../../src/util/inherited-descriptors.ts";
 import { KilnError } from "../../src/util/kiln-error.ts";
+import { isStarter } from "./starter-of.ts";
 
 export interface BenchOptions {
   readonly user?: BuildUser;
@@ -334,7 +335,7 @@ async function frozenAt(path: string): Promise<Entry | string | undefined> {
 /** Builders and what they started, which carry the path of the output in their environment, and what sets sandboxes up. */
 function processesOf(output: string): string[] {
   return readdirSync("/proc").filter((pid) => {
-    if (!/^\d+$/.test(pid)) return false;
+    if (!/^\d+$/.test(pid) || isStarter(pid)) return false;
     try {
       const environment = readFileSync(`/proc/${pid}/environ`, "latin1");
       return environment.includes(output) || environment.includes(`SLOT=${slotsDirectory}`);

@@ -15,6 +15,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { removeTree } from "../../src/files/remove-tree.ts";
 import { processesWith, waitUntil } from "./sandbox.ts";
+import { isStarter } from "./starter-of.ts";
 import { kilnProgram, makeBuildUsers, World } from "./world.ts";
 
 export interface ServedDaemon {
@@ -89,7 +90,7 @@ export abstract class DaemonPlace implements AsyncDisposable {
 
   /** Processes of sandboxes that are not the builder's. */
   settingUp(): number[] {
-    return processesWith(`SLOT=${this.store}/`);
+    return processesWith(`SLOT=${this.store}/`).filter((pid) => !isStarter(pid));
   }
 
   /** Waits until there are none; what there is after `patience` milliseconds. */

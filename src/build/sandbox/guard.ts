@@ -22,21 +22,12 @@ export interface Guard {
  */
 export function constrain(setpriv: string, guard: Guard | undefined, file: string): string[] {
   if (guard?.by === "perl") {
-    return perlWords(guard, file, 'exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n"');
+    const { prctl, keyctl, capget, capset } = callNumbers();
+    const numbers = [prctl, keyctl, capget, capset].map(String);
+    return [guard.program, "-e", perlScript, "--", ...numbers, file];
   }
   const filter = guard === undefined ? [] : ["--seccomp-filter", file];
   return [setpriv, "--pdeathsig=KILL", "--no-new-privs", "--inh-caps=-all", ...filter, "--"];
-}
-
-/** Words that have perl itself go on, with what is in the file `script`, where it would start a program. */
-export function constrainPerl(guard: Guard, file: string, script: string): string[] {
-  return [...perlWords(guard, file, "do shift; die $@ || $!"), script];
-}
-
-function perlWords({ program }: Guard, file: string, last: string): string[] {
-  const { prctl, keyctl, capget, capset } = callNumbers();
-  const numbers = [prctl, keyctl, capget, capset].map(String);
-  return [program, "-e", `${perlScript}${last};`, "--", ...numbers, file];
 }
 
 /** Numbers of system calls on this machine, by their names. */
@@ -65,6 +56,7 @@ syscall 436, 4, 0xffffffff, 0;
 open my $in, "<:raw", $file or die "$file: $!\\n";
 my $filter = do { local $/; <$in> };
 must syscall($prctl, 22, 2, pack("S x![P] P", length($filter) / 8, $filter)), "seccomp";
+exec { $ARGV[0] } @ARGV or die "$ARGV[0]: $!\\n";
 `.replaceAll("\n", " ");
 
 /** Writes the filter for this machine; false if there is none. */

@@ -4,12 +4,10 @@
  * Two things end a sandbox with this process, whatever it dies of: its control line ends, and the death signal reaches `unshare`,
  * and through it process 1. One alone would do nearly always; each has a moment or an enemy that the other one has not.
  */
-import type { ChildProcess } from "node:child_process";
 import { constants } from "node:os";
-import { Duplex, type Readable } from "node:stream";
 import { KilnError } from "../../util/kiln-error.ts";
 import { KnownProcess } from "./known-process.ts";
-import { type Launch, startSandbox } from "./start.ts";
+import { type Keeper, type Launch, startSandbox } from "./start.ts";
 
 export type Ended =
   | { readonly type: "exited"; readonly code: number }
@@ -34,8 +32,7 @@ const notStarted: Readonly<Record<number, Refusal>> = {
  * @throws KilnError `sandbox.setup` when the sandbox could not be made, `sandbox.killed` when it was ended from outside
  */
 export async function launch(options: Launch, signal: AbortSignal): Promise<Ended> {
-  const child = startSandbox(options);
-  await using sandbox = new RunningSandbox(child, options.grace);
+  await using sandbox = new RunningSandbox(options);
   const stop = (): void => sandbox.stop();
   signal.addEventListener("abort", stop, { once: true });
   if (signal.aborted) stop();
@@ -54,47 +51,45 @@ export async function launch(options: Launch, signal: AbortSignal): Promise<Ende
 }
 
 class RunningSandbox implements AsyncDisposable {
-  readonly #child: ChildProcess;
-  readonly #control: Duplex;
-  readonly #closed: Promise<unknown>;
+  readonly #keeper: Keeper;
+  readonly #closed = Promise.withResolvers<void>();
   readonly #grace: number;
+  readonly #onStarted: () => void;
   readonly #news: string[] = [];
   #newsArrived = Promise.withResolvers<void>();
   #isClosed = false;
   #complaint = "";
   #isStopping = false;
   #isKilled = false;
+  #isOrphaned = false;
   #timer: NodeJS.Timeout | undefined;
   /** Process 1. */
   #init: KnownProcess | undefined;
 
-  constructor(child: ChildProcess, grace: number) {
-    this.#child = child;
-    this.#grace = grace;
-    child.on("error", (error) => (this.#complaint = error.message));
-    child.once("exit", (_, signal) => {
-      if (signal !== null) this.kill(); // it was killed, and what it waited for may live
-    });
-    const control = child.stdio[3];
-    if (!(control instanceof Duplex)) throw setupFailed(this.#complaint);
-    this.#control = control;
-    this.#control.on("error", () => {}); // the other end may be gone already
-    readLines(this.#control, (line) => this.#tell(line));
-    child.stderr?.on("data", (chunk: Buffer) => {
-      if (this.#complaint.length < 4096) this.#complaint += chunk.toString();
-    });
-    this.#closed = new Promise<void>((resolve) => {
-      child.once("close", () => {
+  constructor(options: Launch) {
+    this.#grace = options.grace;
+    this.#onStarted = options.onStarted;
+    this.#keeper = startSandbox(options, {
+      line: (text) => this.#tell(text),
+      complaint: (text) => {
+        if (this.#complaint.length < 4096) this.#complaint += text;
+      },
+      orphaned: () => {
+        this.#isOrphaned = true;
+        this.kill();
+      },
+      closed: () => {
         this.#isClosed = true;
         this.#newsArrived.resolve();
-        resolve();
-      });
+        this.#closed.resolve();
+        this.#onStarted();
+      },
     });
   }
 
-  /** Of a process in the namespaces: `unshare`, which waits for process 1. */
+  /** Of a process in the namespaces. */
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.#init?.pid ?? 0;
   }
 
   /** Resolves to true when process 1 has said `word`, and to false when it has ended without. */
@@ -107,14 +102,14 @@ class RunningSandbox implements AsyncDisposable {
   }
 
   go(): void {
-    this.#control.write("go\n");
+    this.#keeper.order("go");
   }
 
   /** Asks the builder to end; makes it after the grace time. */
   stop(): void {
     if (this.#isStopping) return;
     this.#isStopping = true;
-    this.#control.write("end\n");
+    this.#keeper.order("end");
     // The builder's first word, which may be why, and before it that it was started have come together by different ways.
     setImmediate(() => {
       if (this.#isClosed) return;
@@ -126,13 +121,13 @@ class RunningSandbox implements AsyncDisposable {
   /** Ends every process of the sandbox. */
   kill(): void {
     this.#isKilled = true;
-    this.#control.end();
-    if (this.#init === undefined) this.#child.kill("SIGKILL");
+    this.#keeper.release();
+    if (this.#init === undefined) this.#keeper.kill();
     else this.#init.kill();
   }
 
   async ended(): Promise<Ended> {
-    await this.#closed;
+    await this.#closed.promise;
     const last = /^(exited|signaled) (\d+)$/.exec(this.#news.at(-1) ?? "");
     if (last !== null) return endedBy(last[1] === "signaled", Number(last[2]));
     if (this.#isStopping) return { type: "signaled", signal: "SIGKILL" };
@@ -145,10 +140,10 @@ class RunningSandbox implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (!this.#isClosed) this.kill();
-    await this.#closed;
+    await this.#closed.promise;
     clearTimeout(this.#timer);
-    // The end of `unshare` is the end of process 1, which the kernel ends last, unless `unshare` was killed itself.
-    if (this.#child.signalCode !== null) await this.#init?.gone();
+    // The kernel ends process 1 last, and then what waits for it is told, unless that was killed itself.
+    if (this.#isOrphaned) await this.#init?.gone();
   }
 
   #tell(line: string): void {
@@ -159,6 +154,7 @@ class RunningSandbox implements AsyncDisposable {
       if (this.#isKilled) this.#init.kill();
     }
     this.#news.push(line);
+    if (line === "started") this.#onStarted();
     this.#newsArrived.resolve();
     this.#newsArrived = Promise.withResolvers();
   }
@@ -178,13 +174,4 @@ function endedBy(isSignal: boolean, code: number): Ended {
   if (refusal !== undefined) return { type: "notStarted", reason: refusal };
   const found = Object.entries(constants.signals).find(([, number]) => number === code - 128);
   return { type: "signaled", signal: found?.[0] ?? `SIG${code - 128}` };
-}
-
-function readLines(stream: Readable, onLine: (line: string) => void): void {
-  let rest = "";
-  stream.on("data", (chunk: Buffer) => {
-    const lines = (rest + chunk.toString("latin1")).split("\n");
-    rest = lines.pop() ?? "";
-    lines.forEach(onLine);
-  });
 }

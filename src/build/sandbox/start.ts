@@ -1,14 +1,15 @@
-/** Starts `init.pl` or, without perl, `init.sh` in new namespaces: what it is told, and all that comes before it. */
-import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, openSync, writeFileSync } from "node:fs";
+/** Has `init.pl` make a sandbox or, without perl, starts `init.sh` in new namespaces: what it is told, and all that comes before it. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { stringToBytes } from "../../util/byte-string.ts";
-import { inheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import type { Fifo } from "../fifo-pool.ts";
 import { hasOtherFormats } from "../program-format.ts";
+import { canStart, readLines, spawnClean, Starter } from "../starter.ts";
 import { type BuilderCommand, listWords, printCommand, quote } from "./command.ts";
-import { callNumbers, constrain, constrainPerl, type Guard } from "./guard.ts";
+import { constrain, type Guard } from "./guard.ts";
 import type { ShellImage, Tools } from "./tools.ts";
 
 /** Who makes the namespaces. `root` is that of the host; a plain user is root of a user namespace meanwhile. */
@@ -26,8 +27,12 @@ export interface Launch {
   /** The builder's ids outside; both 0 for a plain user. */
   readonly uid: number;
   readonly gid: number;
-  /** Where the builder's words go: a descriptor. */
-  readonly output: number;
+  /** Where the builder's words go: to be kept open until `onStarted`. */
+  readonly output: Pick<Fifo, "path" | "writeEnd">;
+  /** Called when the builder has `output`, or never will. */
+  readonly onStarted: () => void;
+  /** Makes the sandbox; undefined where the shell does: see {@link starterFor}. */
+  readonly starter: Starter | undefined;
   /** Sees to the network: called with a process that is in the build's namespaces, before anything else happens in them. */
   readonly network?: ((pid: number) => Promise<void>) | undefined;
   /** `cgroup.procs` files to be entered. */
@@ -50,27 +55,116 @@ const initFiles = {
   shell: fileURLToPath(new URL("init.sh", import.meta.url)),
 };
 
+/** What waits for the process 1 of a sandbox. Its end, too, is the end of the sandbox. */
+export interface Keeper {
+  /** Says a line to process 1. */
+  order(line: string): void;
+  /** Has no more to say, which ends the sandbox. */
+  release(): void;
+  /** Ends process 1, or what waits for it. */
+  kill(): void;
+}
+
+/** Who hears from a {@link Keeper}. */
+export interface News {
+  /** What process 1 says. */
+  line(text: string): void;
+  /** Why there is no sandbox, for people. */
+  complaint(text: string): void;
+  /** What waited for process 1 was ended by somebody. */
+  orphaned(): void;
+  /** All is over, but perhaps for an orphan. */
+  closed(): void;
+}
+
 /** What the file `command` in the directory of a build is to hold for {@link startSandbox}. */
 export function commandFor(how: Pick<Launch, "guard" | "inner">, command: BuilderCommand): Buffer {
   return perlFor(how) === undefined ? printCommand(command) : listWords(command);
 }
 
-/** The child waits for process 1; its descriptor 3 is the line to that. */
-export function startSandbox(options: Launch): ChildProcess {
-  const perl = perlFor(options);
-  const own = perl === undefined ? byShell(options) : byPerl(perl, options);
-  const env = {
-    PATH: searchPath,
-    LC_ALL: "C",
-    NODE_V8_COVERAGE: undefined,
-    SLOT: options.directory,
-    MODE: options.mode,
-    BUILD_UID: String(options.uid),
-    BUILD_GID: String(options.gid),
-    NETWORK: options.network === undefined ? "0" : "1",
-    ...own.env,
+/** @throws KilnError `sandbox.setup`, `sandbox.variable` */
+export function startSandbox(options: Launch, news: News): Keeper {
+  const { starter } = options;
+  return starter === undefined ? keepShell(options, news) : keepPerl(starter, options, news);
+}
+
+/** The perl that makes the sandbox, if one can: quicker than ten programs is one process that makes the system calls itself. */
+export function perlFor({ guard, inner }: Pick<Launch, "guard" | "inner">): Guard | undefined {
+  return guard?.by === "perl" && inner && canStart() ? guard : undefined;
+}
+
+/**
+ * What {@link startSandbox} needs of what was found out about this machine.
+ *
+ * @param directory where the directories of builds are: processes can be told by it
+ */
+export function starterFor(
+  how: Pick<Launch, "guard" | "inner">,
+  directory: string,
+): Starter | undefined {
+  const perl = perlFor(how);
+  return perl && new Starter(perl.program, [initFiles.perl], { SLOT: `${directory}/` });
+}
+
+function keepPerl(
+  starter: Starter,
+  { directory, output, mode, uid, gid, network, cgroups = [], ...options }: Launch,
+  news: News,
+): Keeper {
+  const told = {
+    SLOT: directory,
+    OUTPUT: output.path,
+    MODE: mode,
+    BUILD_UID: String(uid),
+    BUILD_GID: String(gid),
+    NETWORK: network === undefined ? "" : "1",
+    CGROUPS: cgroups.map((file) => `${file}\n`).join(""),
+    LIMITS: limitsOf(options),
   };
-  return spawnClean(own.words, { env, output: options.output });
+  const order = starter.begin("sandbox", Object.entries(told).flat(), (text) => {
+    const [, word, rest = ""] = /^(complaint|closed) (.*)$/.exec(text) ?? [];
+    if (word === "complaint") news.complaint(rest);
+    else if (word === undefined) news.line(text);
+    else {
+      if (rest !== "0") news.orphaned();
+      news.closed();
+    }
+  });
+  return {
+    order: (line) => order("line", line),
+    release: () => order("release"),
+    kill: () => order("kill"),
+  };
+}
+
+function keepShell(options: Launch, news: News): Keeper {
+  const { words, env } = byShell(options);
+  const [file = "", ...args] = words;
+  const child = spawnClean(file, args, env, [options.output.writeEnd, "pipe"]);
+  child.on("error", (error) => news.complaint(error.message));
+  child.once("exit", (_, signal) => {
+    if (signal !== null) news.orphaned();
+  });
+  child.once("close", () => news.closed());
+  child.stderr?.on("data", (chunk: Buffer) => news.complaint(chunk.toString()));
+  const control = child.stdio[3];
+  if (!(control instanceof Duplex)) {
+    throw new KilnError(
+      "sandbox.setup",
+      `the sandbox could not be set up: ${file} cannot be started`,
+      {
+        kind: "internal",
+        hint: "kiln doctor",
+      },
+    );
+  }
+  control.on("error", () => {}); // the other end may be gone already
+  readLines(control, (text) => news.line(text));
+  return {
+    order: (line) => control.write(`${line}\n`),
+    release: () => control.end(),
+    kill: () => child.kill("SIGKILL"),
+  };
 }
 
 interface Start {
@@ -78,30 +172,20 @@ interface Start {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** The perl that makes the sandbox, if one can: quicker than ten programs is one process that makes the system calls itself. */
-export function perlFor({ guard, inner }: Pick<Launch, "guard" | "inner">): Guard | undefined {
-  return guard?.by === "perl" && inner ? guard : undefined;
-}
-
-function byPerl(guard: Guard, { directory, cgroups = [], ...options }: Launch): Start {
-  const calls = Object.entries(callNumbers());
-  return {
-    words: constrainPerl(guard, join(directory, "filter"), initFiles.perl),
-    env: {
-      CGROUPS: cgroups.map((file) => `${file}\n`).join(""),
-      LIMITS: limitsOf(options),
-      CALLS: calls.flat().join(" "),
-    },
-  };
-}
-
 function byShell(options: Launch): Start {
-  const { tools, mode, inner, guard, directory } = options;
+  const { tools, mode, inner, guard, directory, uid, gid, network } = options;
   const { variables = [] } = options;
   const { program } = tools.shell;
   const last = lastShell(options);
   const [library = "", library2 = ""] = last.libraries;
   const env = {
+    PATH: searchPath,
+    LC_ALL: "C",
+    SLOT: directory,
+    MODE: mode,
+    BUILD_UID: String(uid),
+    BUILD_GID: String(gid),
+    NETWORK: network === undefined ? "0" : "1",
     INNER: inner ? "1" : "0",
     LAST: last.program,
     LAST_OPTIONS: last === tools.shell ? "" : "-p",
@@ -160,26 +244,4 @@ function enterCgroups({ tools, cgroups = [] }: Launch): string[] {
   if (cgroups.length === 0) return [];
   const script = 'while [ "$1" != -- ]; do echo 0 >"$1" || exit; shift; done; shift; exec "$@"';
   return [tools.shell.program, "-c", script, "sh", ...cgroups, "--"];
-}
-
-/** Found once: what this process opens itself is never passed on. */
-let inherited: readonly number[] | undefined;
-
-function spawnClean(
-  [file = "", ...args]: readonly string[],
-  { env, output }: { env: NodeJS.ProcessEnv; output: number },
-): ChildProcess {
-  // What this process was given without having asked for it must not reach a builder.
-  inherited ??= inheritedDescriptors();
-  const stdio: (number | "ignore" | "pipe")[] = ["ignore", output, "pipe", "pipe"];
-  const nothing = openSync("/dev/null", "r");
-  try {
-    for (const fd of inherited.filter((number) => number > 3)) {
-      while (stdio.length < fd) stdio.push("ignore");
-      stdio[fd] = nothing;
-    }
-    return spawn(file, args, { cwd: "/", detached: true, env, stdio });
-  } finally {
-    closeSync(nothing);
-  }
 }

@@ -18,7 +18,7 @@ import type { Guard } from "./guard.ts";
 import { launch } from "./launcher.ts";
 import { resolvePath } from "./paths.ts";
 import { librariesOf } from "./program-files.ts";
-import { commandFor, type Mode } from "./start.ts";
+import { commandFor, type Mode, starterFor } from "./start.ts";
 import { Slot } from "./slot.ts";
 import type { Tools } from "./tools.ts";
 
@@ -81,10 +81,10 @@ async function run(
   await using fifos = new FifoPool(folder);
   using fifo = await fifos.take((chunk) => (said += chunk.toString()));
   const patience = AbortSignal.timeout(30_000);
-  const options = { ...how, directory: slot.directory, output: fifo.writeEnd, grace: 0 };
-  const running = launch(options, patience);
-  fifo.closeWriteEnd();
-  const ended = await running;
+  await using starter = starterFor(how, folder);
+  const onStarted = (): void => fifo.closeWriteEnd();
+  const where = { directory: slot.directory, output: fifo, onStarted };
+  const ended = await launch({ ...how, ...where, starter, grace: 0 }, patience);
   await fifo.ended;
   if (ended.type !== "exited" || ended.code !== 0)
     throw leaky(said.trim() || JSON.stringify(ended));

@@ -1,0 +1,150 @@
+# Starts builders without a sandbox, and ends what they leave: their processes are found as process-tree.ts finds them, which see.
+#
+# An order to start one has, after its number: a FIFO for its output, the build directory, a user and a group or nothing, how many
+# arguments there are, the program's name among them, these, and variables. What is told: `started`; or `fault` and an error of the
+# kernel, or `failed` and why. In the end how it ended, `ended` with an exit status and a signal, when no process is left that can be
+# found, or before that `left` and who is, as often as one asks by the order `look`. `signal` is sent to its process group.
+
+our (%call, %jobs, %orders, @at_end);
+
+# Builders that have ended and left something, by the number of their order.
+my %left;
+
+$orders{builder} = sub {
+  my ($id, $output, $directory, $uid, $gid, $count, @words) = @_;
+  my @arguments = splice @words, 0, $count;
+  my ($pid, $news);
+  my $fault = eval {
+    # Without waiting for a reader: the daemon may have died meanwhile, and then none would ever come.
+    sysopen my $both, $output, 04002 or die "$output: $!\n";
+    sysopen my $out, $output, 1 or die "$output: $!\n";
+    pipe $news, my $trouble or die "pipe: $!\n";
+    $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+      forget_all();
+      close $news;
+      eval { become_program($out, $directory, $uid, $gid, \@arguments, \@words) };
+      syswrite $trouble, $@;
+      exit 1;
+    }
+    close $trouble;
+    <$news>; # until it is another program, which has nothing of this one
+  } // ($@ eq "" ? undef : $@);
+  if (defined $fault) {
+    waitpid $pid, 0 if $pid;
+    chomp $fault;
+    tell_daemon($id, $fault =~ /^\d+$/ ? "fault $fault" : "failed $fault");
+    tell_daemon($id, "closed 0");
+    return;
+  }
+  my (undef, undef, $began) = life_of($pid);
+  my %marks = (leader => $pid, began => $began, since => now(), directory => $directory, uid => $uid);
+  begin($id, pid => $pid, %marks, after => sub {
+    my ($id, $job, $status) = @_;
+    $left{$id} = { %marks, status => $status };
+    kill KILL => -$pid;
+    look($id);
+  });
+  tell_daemon($id, "started");
+};
+
+$orders{signal} = sub {
+  my ($id, $signal) = @_;
+  kill $signal => -$jobs{$id}{pid} if $jobs{$id};
+};
+
+$orders{look} = \&look;
+
+push @at_end, sub {
+  $left{$_} = $jobs{$_} for keys %jobs;
+  kill KILL => map { -$_->{leader} } values %left;
+  # The longest that anybody would have waited.
+  for (1 .. 1000) {
+    my @found = map { find_left($_) } values %left or last;
+    kill KILL => @found;
+    select undef, undef, undef, 0.01;
+  }
+};
+
+sub become_program {
+  my ($out, $directory, $uid, $gid, $arguments, $variables) = @_;
+  open STDOUT, ">&", $out or die "standard output: $!\n";
+  open STDERR, ">&", $out or die "standard error: $!\n";
+  do_call("setsid");
+  chdir $directory or die $! + 0, "\n";
+  if ($uid ne "") {
+    do_call("setgroups", 0, 0);
+    do_call("setresgid", ($gid + 0) x 3);
+    do_call("setresuid", ($uid + 0) x 3);
+  }
+  my ($program, @lists) = ($$arguments[0], map { pack "p*", @$_, undef } $arguments, $variables);
+  call("execve", $program, @lists);
+  die $! + 0, "\n";
+}
+
+# Kills what a builder has left.
+sub look {
+  my ($id) = @_;
+  my @found = find_left($left{$id});
+  if (@found) {
+    kill KILL => @found;
+    tell_daemon($id, "left @found");
+    return;
+  }
+  my $status = delete($left{$id})->{status};
+  tell_daemon($id, "ended " . ($status >> 8) . " " . ($status & 127));
+  tell_daemon($id, "closed 0");
+}
+
+# Living processes that carry one of the marks.
+sub find_left {
+  my ($marks) = @_;
+  my %leaders = map { $_->{leader} => 1 } values %jobs, values %left;
+  return grep { belongs($_, $marks, \%leaders) } candidates($marks);
+}
+
+# A quick look that spares most processes a closer one: ids are given out in order, and begin anew after the highest.
+sub candidates {
+  my ($marks) = @_;
+  my ($first, $last) = ($marks->{leader}, (split / /, content("/proc/loadavg"))[4]);
+  my $count = $last - $first + 1;
+  my $is_young = now() - $marks->{since} < 1; # so that ids cannot have been given out again since its start
+  return $first .. $last if $is_young && $count > 0 && $count <= 16;
+  opendir my $proc, "/proc" or return ();
+  my @pids = grep { /^[1-9]/ && $_ != $$ && $_ != getppid } readdir $proc;
+  return @pids if !$is_young;
+  return grep { $count > 0 ? $_ >= $first && $_ <= $last : $_ >= $first || $_ <= $last } @pids;
+}
+
+sub belongs {
+  my ($pid, $marks, $leaders) = @_;
+  my ($group, $session, $began) = life_of($pid) or return 0;
+  my $leader = $marks->{leader};
+  return 1 if $marks->{uid} ne "" && ((stat "/proc/$pid")[4] // "") eq $marks->{uid};
+  return 1 if $group == $leader || $session == $leader;
+  return 0 if defined $marks->{began} && $began < $marks->{began};
+  return 0 if $leaders->{$session};
+  my $directory = $marks->{directory};
+  return 1 if index(content("/proc/$pid/environ"), "=$directory") >= 0;
+  my $place = readlink("/proc/$pid/cwd") // "";
+  return $place eq $directory || index($place, "$directory/") == 0;
+}
+
+# Group, session and start in clock ticks of a process; nothing when it is gone or dead.
+sub life_of {
+  my ($pid) = @_;
+  # "pid (name) state ppid group session …"; the name may hold anything, also parentheses.
+  my @fields = split / /, content("/proc/$pid/stat") =~ s/.*\) //sr;
+  return if @fields < 20 || $fields[0] =~ /[ZX]/;
+  return @fields[2, 3, 19];
+}
+
+# Seconds on a clock that never jumps.
+sub now {
+  my $time = "\0" x 16;
+  syscall $call{clock_gettime} + 0, 1, $time;
+  my ($seconds, $nanoseconds) = unpack "qq", $time;
+  return $seconds + $nanoseconds / 1e9;
+}
+
+1;

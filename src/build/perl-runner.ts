@@ -1,0 +1,135 @@
+/** Runs builders as {@link Runner} does, by the starter: a process that is much cheaper to copy than one of Node. */
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+import { KilnError } from "../util/kiln-error.ts";
+import type { BuildOutcome } from "./executor.ts";
+import type { RunnerOptions } from "./runner.ts";
+import { type BuilderCommand, commandFault, faultFor, spawnError } from "./start-builder.ts";
+import { type Order, Starter } from "./starter.ts";
+
+const orders = fileURLToPath(new URL("builder.pl", import.meta.url));
+
+export class PerlRunner implements AsyncDisposable {
+  readonly #starter: Starter;
+
+  /** `perl`: the program. */
+  constructor(perl: string) {
+    this.#starter = new Starter(perl, [orders]);
+  }
+
+  warm(): void {
+    this.#starter.warm();
+  }
+
+  /** See {@link Runner.run}. */
+  async run(
+    command: BuilderCommand,
+    output: string,
+    { stop, grace, onStarted }: RunnerOptions,
+  ): Promise<BuildOutcome> {
+    const fault = commandFault(command);
+    if (fault !== undefined) return { type: "notStarted", message: fault };
+    using timers = new DisposableStack();
+    const builder = new RunningBuilder(this.#starter, command, output, onStarted);
+    const end = (): void => {
+      builder.signal("TERM");
+      const timer = setTimeout(() => builder.signal("KILL"), grace);
+      timers.defer(() => clearTimeout(timer));
+    };
+    try {
+      if (stop.aborted) end();
+      stop.addEventListener("abort", end, { once: true });
+      return await builder.ended.promise;
+    } finally {
+      stop.removeEventListener("abort", end);
+      onStarted();
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#starter[Symbol.asyncDispose]();
+  }
+}
+
+/** How long to ask whether what a builder has left is gone, in milliseconds. */
+const patience = 10_000;
+
+class RunningBuilder {
+  readonly ended: PromiseWithResolvers<BuildOutcome> = Promise.withResolvers();
+  readonly #builder: string;
+  readonly #order: Order;
+  readonly #onStarted: () => void;
+  /** Since when something is left of it. */
+  #leftSince: number | undefined;
+  #pause = 1;
+
+  constructor(starter: Starter, command: BuilderCommand, output: string, onStarted: () => void) {
+    const { builder, args, env, workDirectory, user } = command;
+    this.#builder = builder;
+    this.#onStarted = onStarted;
+    const ids = user === undefined ? ["", ""] : [String(user.uid), String(user.gid)];
+    const variables = Array.from(env, ([name, value]) => `${name}=${value}`);
+    const words = [output, workDirectory, ...ids, String(args.length + 1), builder, ...args];
+    this.#order = starter.begin("builder", [...words, ...variables], (line) => this.#hear(line));
+  }
+
+  signal(name: string): void {
+    this.#order("signal", name);
+  }
+
+  #hear(line: string): void {
+    const space = line.indexOf(" ");
+    const [word, rest] = space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
+    switch (word) {
+      case "started":
+        this.#onStarted();
+        break;
+      case "fault":
+        this.#refuse(Number(rest));
+        break;
+      case "failed":
+        this.ended.reject(spawnError(this.#builder, rest));
+        break;
+      case "left":
+        this.#ask(rest);
+        break;
+      case "ended":
+        this.#end(rest.split(" ").map(Number));
+        break;
+      case "closed": // after one of the others, or when the starter has ended
+        this.ended.reject(
+          new KilnError("process.runner", "the process that runs builders has ended", {
+            kind: "internal",
+          }),
+        );
+    }
+  }
+
+  #refuse(number: number): void {
+    const error = Object.entries(constants.errno).find(([, one]) => one === number)?.[0];
+    const message = faultFor(this.#builder, error);
+    if (message === undefined) this.ended.reject(spawnError(this.#builder, error ?? `${number}`));
+    else this.ended.resolve({ type: "notStarted", message });
+  }
+
+  /** Whoever was left has been killed; is that so? */
+  #ask(left: string): void {
+    this.#leftSince ??= performance.now();
+    if (performance.now() - this.#leftSince > patience) {
+      const message = `processes ${left.replaceAll(" ", ", ")} cannot be killed`;
+      this.ended.reject(new KilnError("process.survived", message, { kind: "internal" }));
+      return;
+    }
+    setTimeout(() => this.#order("look"), this.#pause);
+    this.#pause = Math.min(this.#pause * 2, 50);
+  }
+
+  #end([code = 0, signal = 0]: readonly number[]): void {
+    const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
+    this.ended.resolve(
+      signal === 0
+        ? { type: "exited", code }
+        : { type: "signaled", signal: name ?? `SIG${signal}` },
+    );
+  }
+}

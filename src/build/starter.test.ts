@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { temporaryDirectory } from "../util/temp.ts";
+import { findProgram } from "./builtins/extract/program.ts";
+import { canStart, Starter } from "./starter.ts";
+
+const perl = findProgram("perl") ?? "perl";
+const orders = fileURLToPath(new URL("builder.pl", import.meta.url));
+const skip = !canStart() && "the starter needs Linux 5.3";
+
+/** Words of an order to run a shell script in `folder`, whose words go into a FIFO that nobody reads. */
+function order(folder: string, script: string): string[] {
+  const output = join(folder, "fifo");
+  execFileSync("mkfifo", [output]);
+  const program = ["3", "/bin/sh", "-c", script];
+  return [output, folder, "", "", ...program, "PATH=/bin:/usr/bin", `ZB_BUILD_TOP=${folder}`];
+}
+
+const isAlive = (pid: number | string): boolean =>
+  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+
+/** What the script wrote into the file, once it did. */
+async function words(file: string): Promise<string> {
+  while (!existsSync(file) || readFileSync(file, "utf8") === "") {
+    await new Promise(setImmediate);
+  }
+  return readFileSync(file, "utf8").trim();
+}
+
+test(
+  "the starter ends when its daemon went away just after it ordered a builder",
+  { skip },
+  async () => {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
+    const lines: string[] = [];
+    const starter = new Starter(perl, [orders]);
+    starter.begin("builder", order(folder.path, "exec sleep 1000"), (line) => lines.push(line));
+    await starter[Symbol.asyncDispose]();
+    assert.deepEqual(lines, ["started", "closed 9"]);
+  },
+);
+
+test(
+  "the starter ends a running builder, however stubborn, when its daemon goes away",
+  { skip },
+  async () => {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
+    const [mark, left] = [join(folder.path, "pid"), join(folder.path, "left")];
+    const wait = "while :; do sleep 0.05; done";
+    const script = `trap "" TERM HUP PIPE
+    setsid sh -c 'trap "" TERM HUP; cd /; echo $$ >${left}; ${wait}' &
+    echo $$ $PPID >${mark}; ${wait}`;
+    const starter = new Starter(perl, [orders]);
+    starter.begin("builder", order(folder.path, script), () => {});
+    const [pid = "", parent = ""] = (await words(mark)).split(" ");
+    const child = await words(left);
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.kill(Number(parent), name);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.ok(isAlive(parent) && isAlive(pid), "a signal meant for the daemon does not end it");
+    await starter[Symbol.asyncDispose]();
+    assert.deepEqual([parent, pid, child].filter(isAlive), []);
+  },
+);
+
+test("another starter is had when one was killed", { skip }, async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
+  await using starter = new Starter(perl, [orders]);
+  const ended = Promise.withResolvers<string>();
+  const script = order(folder.path, "kill -KILL $PPID");
+  starter.begin("builder", script, (line) => line.startsWith("closed") && ended.resolve(line));
+  assert.equal(await ended.promise, "closed 9");
+  const lines: string[] = [];
+  const another = script.map((word) => (word.startsWith("kill") ? "exit 3" : word));
+  await new Promise<void>((resolve) => {
+    starter.begin("builder", another, (line) => {
+      lines.push(line);
+      if (line.startsWith("closed")) resolve();
+    });
+  });
+  assert.deepEqual(lines, ["started", "ended 3 0", "closed 0"]);
+});
