@@ -55,6 +55,11 @@ const accepted: readonly [method: Method, params: unknown, checked: object][] = 
   ["zb.readLog", { buildID: "x" }, { buildID: "x" }],
   [
     "zb.readLog",
+    { buildID: "x", rangeStart: -1, rangeEnd: -2 },
+    { buildID: "x", rangeStart: -1, rangeEnd: -2 },
+  ],
+  [
+    "zb.readLog",
     { buildID: "x", drvPath: drv, rangeStart: null, rangeEnd: null },
     { buildID: "x", drvPath: drv },
   ],

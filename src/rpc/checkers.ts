@@ -112,13 +112,19 @@ const buildID = z.object({ buildID: textOrEmpty });
 const readLog = buildID
   .extend({
     drvPath: optional(storePath),
-    rangeStart: optional(integer.refine((value) => value >= 0, { error: "must not be negative" })),
+    rangeStart: optional(integer),
     rangeEnd: optional(integer),
   })
-  .refine(({ rangeStart = 0, rangeEnd }) => rangeEnd === undefined || rangeEnd > rangeStart, {
-    error: "must be greater than rangeStart",
-    path: ["rangeEnd"],
-  });
+  // Without a derivation there is no log, whatever the range, as in zb.
+  .refine(({ drvPath, rangeStart = 0 }) => drvPath === undefined || rangeStart >= 0, {
+    error: "must not be negative",
+    path: ["rangeStart"],
+  })
+  .refine(
+    ({ drvPath, rangeStart = 0, rangeEnd }) =>
+      drvPath === undefined || rangeEnd === undefined || rangeEnd > rangeStart,
+    { error: "must be greater than rangeStart", path: ["rangeEnd"] },
+  );
 
 const count = integer.refine((value) => value >= 0, { error: "must not be negative" });
 

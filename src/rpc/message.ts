@@ -169,8 +169,8 @@ function readErrorData(data: unknown): { readonly data?: WireErrorData } {
 
 function readReply(message: Members): ReplyMessage {
   const { id, result, error } = message;
-  // Replies are to our own requests, whose ids are strings.
-  const idText = typeof id === "string" ? JSON.stringify(id) : undefined;
+  // Replies are to our own requests, whose ids are strings, or to what the other side could not read.
+  const idText = typeof id === "string" || id === null ? JSON.stringify(id) : undefined;
   if (error === undefined || error === null)
     return { type: "reply", idText, result, error: undefined };
   const {

@@ -199,8 +199,17 @@ test("notifications are never answered, not even when they fail", async (t) => {
   assert.equal(wire.pending, 0);
 });
 
-test("an error for nobody is not answered, or two servers would talk for ever", async (t) => {
+test("an error instead of a method is an invalid request, but not one with the id null, or two servers would talk for ever", async (t) => {
   const { wire } = await serve(t, faulty);
+  for (const message of [
+    '"id":1,"error":{"code":1,"message":"x"}',
+    '"id":"a","error":1',
+    '"error":null',
+  ]) {
+    wire.send(frame(`{"jsonrpc":"2.0",${message}}`));
+    const { id, error } = await wire.answer();
+    assert.deepEqual([id, error?.code], [null, -32600]);
+  }
   wire.send(frame('{"jsonrpc":"2.0","id":null,"error":{"code":-32600,"message":"x"}}'));
   wire.send(request("fine", 1));
   assert.equal((await wire.answer()).id, 1);

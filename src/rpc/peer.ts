@@ -315,9 +315,9 @@ export class Peer implements AsyncDisposable {
 
   #receiveReply(reply: ReplyMessage): void {
     if (this.#calls.settle(reply)) return;
-    // A late reply to a call that was aborted, or to nobody. An error for nobody is never answered, or two servers that are wired to
-    // each other would talk for ever.
-    if (this.#calls.made > 0 || reply.error !== undefined) return;
+    // A late reply to a call that was aborted, or to nobody. An error with the id null, as this answer has, is never answered, or two
+    // servers that are wired to each other would talk for ever.
+    if (this.#calls.made > 0 || (reply.error !== undefined && reply.idText === "null")) return;
     this.#answerInvalid({ code: ErrorCode.invalidRequest, message: "method is missing" });
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
+import { isDeepStrictEqual } from "node:util";
 import { printContentAddress } from "../../src/format/content-address.ts";
 import { storePathOf } from "../../src/format/path-digest.ts";
 import { applyRewrites, BufferAccess } from "../../src/format/references/rewrite.ts";
@@ -45,7 +46,9 @@ function answer(nar: Buffer, { digest, dir, name, others }: Input): unknown {
     narSize: analysis.narSize,
     finalNarSha256: sha256(final),
     // Whoever gets the object finds the same address with its final digest.
-    finalVerifies: self ? sameAs(analyze(final, digestOf(finalPath)), analysis) : undefined,
+    finalVerifies: self
+      ? isDeepStrictEqual(analyze(final, digestOf(finalPath)), analysis)
+      : undefined,
   };
 }
 
@@ -61,11 +64,6 @@ function analyzeChunks(nar: Buffer, digest: string, size: number): SelfReference
   const analyzer = new SelfReferenceAnalyzer(digest === "" ? undefined : digest);
   for (let at = 0; at < nar.length; at += size) analyzer.write(nar.subarray(at, at + size));
   return analyzer.finish();
-}
-
-function sameAs(one: SelfReferenceAnalysis, other: SelfReferenceAnalysis): boolean {
-  assert.deepEqual(one, other);
-  return true;
 }
 
 function sha256(bytes: Buffer): string {
