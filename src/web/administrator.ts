@@ -1,6 +1,6 @@
 /** Who may change something through the page: who has the token, and asks from the page itself. */
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, statSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { dirname } from "node:path";
 import { errorCode, fileError } from "../files/file-error.ts";
@@ -11,7 +11,7 @@ import { KilnError } from "../util/kiln-error.ts";
 /**
  * The token in a file; when there is none, a new one is written that only its owner can read.
  *
- * @throws KilnError `ui.token` for a token that is easy to guess, `file.…`
+ * @throws KilnError `ui.token` for a token that is easy to guess or that everybody can read, `file.…`
  */
 export function readToken(path: string): string {
   try {
@@ -23,6 +23,16 @@ export function readToken(path: string): string {
     if (errorCode(error) !== "EEXIST") throw fileError("write", path, error);
   }
   try {
+    if ((statSync(path).mode & 0o007) !== 0) {
+      throw new KilnError(
+        "ui.token",
+        `the token in ${path} is no secret: everybody may use the file`,
+        {
+          path,
+          hint: `chmod o= ${path}, and have another token in it`,
+        },
+      );
+    }
     const token = readFileSync(path, "utf8").trim();
     if (token.length >= 16) return token;
   } catch (error) {
