@@ -28,7 +28,7 @@ export interface StoreParts {
   readonly syncer: Syncer;
   /** Looks at trees in threads. */
   readonly hashing: VerificationPool;
-  /** Hashes large objects while they are received. */
+  /** Hashes large objects while they are received, or looked at before they are published. */
   readonly digests: DigestThread;
   /** Reads large objects while they are sent. */
   readonly reading: ReadingThread;

@@ -42,6 +42,7 @@ import type { Origin, StoreParts } from "./parts.ts";
 import { verifyObjects, type Verified, type VerifyOptions } from "./inspection.ts";
 import { isIntact } from "./integrity.ts";
 import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
+import { NarDigest } from "./nar-digest.ts";
 import { ReadingThread } from "./reading-thread.ts";
 import { recover } from "./recovery.ts";
 import { registerObject } from "./registration.ts";
@@ -155,6 +156,16 @@ export class Store implements AsyncDisposable {
   /** Where the object is, or would be, on this machine. */
   realPath(path: StorePath): string {
     return this.#parts.files.pathOf(path);
+  }
+
+  /** For the hashes of a tree that is about to be published. */
+  digest(): NarDigest {
+    return new NarDigest(this.#parts.digests);
+  }
+
+  /** Begins to bring a large file to disk that is about to be published, so that less is left to do then. Never rejects. */
+  async syncAhead(file: string): Promise<void> {
+    await this.#parts.syncer.contents(file).catch(() => undefined);
   }
 
   /** Whether the object is registered. */

@@ -4,7 +4,7 @@
  * Few files are synced one by one. For many, one syncfs(2) of the store's file system is far cheaper than a sync for each, and
  * everybody who waits shares it.
  */
-import { closeSync, fsync, openSync } from "node:fs";
+import { closeSync, constants, fsync, openSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { syncTree } from "../files/sync-tree.ts";
@@ -82,7 +82,8 @@ export class Syncer implements Disposable {
   /** Begins to write what the file holds so far, so that less is left to do at its end. */
   async contents(file: string): Promise<void> {
     if (!this.#enabled) return;
-    await using handle = await open(file, "r");
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+    await using handle = await open(file, flags);
     await handle.datasync();
   }
 }

@@ -35,6 +35,7 @@ export interface MadeOutput {
 }
 
 export interface RegistrationOptions {
+  readonly store: Store;
   /** What outputs can refer to: the closure of the inputs. */
   readonly inputs: readonly StorePath[];
   readonly buffers?: MachoBufferCreator | undefined;
@@ -62,7 +63,6 @@ export async function registerOutputs(
   made: readonly MadeOutput[],
   derivation: Derivation,
   options: RegistrationOptions & {
-    readonly store: Store;
     readonly lock: Disposable | undefined;
     readonly recorder: Recorder;
     readonly onPlaced?: (infos: ReadonlyMap<string, ObjectInfo>) => void;
@@ -88,7 +88,6 @@ async function register(
   made: readonly MadeOutput[],
   derivation: Derivation,
   options: RegistrationOptions & {
-    readonly store: Store;
     readonly lock: Disposable | undefined;
     readonly recorder: Recorder;
     readonly onPlaced?: (infos: ReadonlyMap<string, ObjectInfo>) => void;
@@ -120,7 +119,7 @@ async function register(
 async function verifyFixedOutput(
   { logical, tree }: MadeOutput,
   ca: ContentAddress,
-  { buffers, signal }: Omit<RegistrationOptions, "inputs"> = {},
+  { buffers, signal }: RegistrationOptions,
 ): Promise<Publication> {
   return await refuse(async () => {
     const stats = lstatSync(tree);
@@ -171,7 +170,7 @@ async function finishFloatingOutputs(
       final = undefined;
     }
     // Rewriting has changed the content, and so its address.
-    final ??= await scan(output, inputs.keys(), new Map(), options);
+    final ??= await scan(output, [...inputs.keys()], new Map(), options);
     const references = [...final.found]
       .flatMap((digest) => inputs.get(digest) ?? [])
       .concat(others.flatMap(({ name }) => finished.get(name)?.info.storePath ?? []));
@@ -182,14 +181,14 @@ async function finishFloatingOutputs(
 
 function scan(
   output: MadeOutput,
-  candidates: Iterable<string>,
+  candidates: readonly string[],
   temporary: ReadonlyMap<string, MadeOutput>,
-  { buffers, signal }: RegistrationOptions,
+  { store, buffers, signal }: RegistrationOptions,
 ): Promise<Scan> {
   const digest = digestOf(output.logical);
   const replaceable = new Set(temporary.keys());
   const longestPath = longestPathIn(output.logical);
-  const request = { digest, candidates, replaceable, longestPath, buffers, signal };
+  const request = { store, digest, candidates, replaceable, longestPath, buffers, signal };
   return scanOutput(output.tree, request);
 }
 

@@ -5,6 +5,8 @@ import { hold } from "../../files/directory.ts";
 import { attempt } from "../../files/file-error.ts";
 import { inSlices } from "../../files/slices.ts";
 import { walk } from "../../files/walk.ts";
+import { magicSize, maybeMacho } from "../../format/macho/scan.ts";
+import { NarReader, type NarSink } from "../../format/nar/reader.ts";
 import { ReferenceScanner } from "../../format/references/scan.ts";
 import {
   SelfReferenceAnalyzer,
@@ -12,15 +14,24 @@ import {
   type SelfReferenceAnalysis,
 } from "../../format/references/self-references.ts";
 import type { StorePath } from "../../format/store-path.ts";
+import type { Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
+import { Pacer } from "../../util/pacer.ts";
+
+/** A file of this size begins to go to disk while it is looked at. */
+const largeFile = 16 * 1024 * 1024;
+
+/** Bytes of a large file that are read at once. */
+const readSize = 256 * 1024;
 
 export interface ScanRequest {
+  readonly store: Pick<Store, "digest" | "syncAhead">;
   /** The most bytes that a path in the tree may have: see {@link longestPathIn}. */
   readonly longestPath: number;
   /** Digest of the path that the builder knew the output by. */
   readonly digest: string;
   /** Digests to look for beside the output's own. */
-  readonly candidates: Iterable<string>;
+  readonly candidates: readonly string[];
   /** Those among the candidates that will be replaced by others: where that cannot be done, they are refused. */
   readonly replaceable: ReadonlySet<string>;
   readonly buffers?: MachoBufferCreator | undefined;
@@ -33,31 +44,123 @@ export interface Scan extends SelfReferenceAnalysis {
 }
 
 /**
- * Reads the tree once. It does not change it, but for the permissions of what the owner may not read.
+ * Looks at the tree. It does not change it, but for the permissions of what the owner may not read.
  *
  * @throws KilnError of kind `builder` for what can be no object: `output.fileType`, `file.pathTooLong`, `output.utf16` (a path that has to be
  *   rewritten is written in UTF-16), `reference.inName`, `nar.…`
  */
 export async function scanOutput(tree: string, request: ScanRequest): Promise<Scan> {
-  const { digest, candidates, replaceable, buffers, signal, longestPath } = request;
   return await refuse(async () => {
-    await makeReadable(tree, signal);
-    const analyzer = new SelfReferenceAnalyzer(digest, buffers);
-    const scanner = new ReferenceScanner([...candidates, digest]);
-    const look = (chunk: Buffer): void => {
-      analyzer.write(chunk);
-      scanner.write(chunk);
-    };
-    await inSlices(dumpNar(tree, { longestPath }), look, signal);
-    for (const wide of scanner.foundUtf16()) {
-      if (wide !== digest && !replaceable.has(wide)) continue;
-      throw new KilnError(
-        "output.utf16",
-        "it mentions its own path, or another output's, in UTF-16, where it cannot be rewritten",
-      );
-    }
-    return { ...analyzer.finish(), found: scanner.found() };
+    await makeReadable(tree, request.signal);
+    return (await scanPlain(tree, request)) ?? (await scanAny(tree, request));
   });
+}
+
+/**
+ * What nearly all outputs are: undefined as soon as the tree mentions its own path or has in it what may be a Mach-O file. Hashed
+ * are the bytes as they are, which a thread does if they are many.
+ */
+async function scanPlain(tree: string, request: ScanRequest): Promise<Scan | undefined> {
+  const { store, digest, candidates, signal, longestPath } = request;
+  const scanner = new ReferenceScanner([...candidates, digest]);
+  const pacer = new Pacer();
+  const hashes = store.digest();
+  let isHashed = false;
+  try {
+    const look = new PlainLook(tree, (file, size) => {
+      hashes.expect(size);
+      if (size >= largeFile) void store.syncAhead(file);
+    });
+    const reader = new NarReader(look);
+    // All of a chunk is used by the time the next one is asked for.
+    let memory: Buffer | undefined;
+    const allocate = (size: number): Buffer =>
+      (memory ??= Buffer.allocUnsafeSlow(readSize)).subarray(0, size);
+    for (const chunk of dumpNar(tree, { longestPath, chunkSize: readSize, allocate })) {
+      reader.write(chunk);
+      scanner.write(chunk);
+      if (!look.isPlain || scanner.hasFound(digest)) return undefined;
+      hashes.update(chunk);
+      await hashes.congestion;
+      await pacer.pause();
+      signal?.throwIfAborted();
+    }
+    reader.end();
+    const found = foundBy(scanner, request);
+    isHashed = true;
+    const { narHash, sourceHash } = await hashes.finish();
+    const ca = { method: "recursive", hash: sourceHash } as const;
+    const narSize = reader.bytesRead;
+    return { ca, rewrites: [], paths: [], members: [], self: false, narHash, narSize, found };
+  } finally {
+    if (!isHashed) hashes.drop();
+  }
+}
+
+/** Tells of the files of a NAR, and whether one of them may be a Mach-O file. */
+class PlainLook implements NarSink {
+  isPlain = true;
+  /** Those of the open folders and of the file; the root is known by its path. */
+  readonly #names: string[] = [];
+  readonly #root: string;
+  readonly #onFile: (path: string, size: number) => void;
+  #isAtStart = false;
+
+  constructor(root: string, onFile: (path: string, size: number) => void) {
+    this.#root = root;
+    this.#onFile = onFile;
+  }
+
+  directory(name: string): void {
+    this.#names.push(name);
+  }
+
+  endDirectory(): void {
+    this.#names.pop();
+  }
+
+  file(name: string, _executable: boolean, size: number): void {
+    this.#names.push(name);
+    this.#isAtStart = size >= magicSize;
+    this.#onFile([this.#root, ...this.#names.slice(1)].join("/"), size);
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#isAtStart && maybeMacho(chunk)) this.isPlain = false;
+    this.#isAtStart = false;
+  }
+
+  endFile(): void {
+    this.#names.pop();
+  }
+
+  symlink(): void {}
+}
+
+/** Any output, in one pass by this thread alone. */
+async function scanAny(tree: string, request: ScanRequest): Promise<Scan> {
+  const { digest, candidates, buffers, signal, longestPath } = request;
+  const analyzer = new SelfReferenceAnalyzer(digest, buffers);
+  const scanner = new ReferenceScanner([...candidates, digest]);
+  const look = (chunk: Buffer): void => {
+    analyzer.write(chunk);
+    scanner.write(chunk);
+  };
+  await inSlices(dumpNar(tree, { longestPath }), look, signal);
+  const found = foundBy(scanner, request);
+  return { ...analyzer.finish(), found };
+}
+
+/** @throws KilnError `output.utf16` */
+function foundBy(scanner: ReferenceScanner, { digest, replaceable }: ScanRequest): Set<string> {
+  for (const wide of scanner.foundUtf16()) {
+    if (wide !== digest && !replaceable.has(wide)) continue;
+    throw new KilnError(
+      "output.utf16",
+      "it mentions its own path, or another output's, in UTF-16, where it cannot be rewritten",
+    );
+  }
+  return scanner.found();
 }
 
 /**

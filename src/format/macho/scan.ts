@@ -9,7 +9,7 @@ import { Cursor, type ImageHost, type Scan } from "./byte-requests.ts";
 import { readSignature } from "./code-signature.ts";
 import { kindOfMagic, maxPartSize, readCommands } from "./load-commands.ts";
 
-const magicSize = 4;
+export const magicSize = 4;
 const blobHeadSize = 8;
 const maxImages = 128;
 const entrySize = 20;

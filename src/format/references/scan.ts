@@ -57,6 +57,11 @@ export class ReferenceScanner {
     this.#keepTail(chunk);
   }
 
+  /** Whether the digest occurred so far, in either encoding. */
+  hasFound(digest: string): boolean {
+    return this.#narrow.found.has(digest) || this.#wide.found.has(digest);
+  }
+
   /** The digests that occurred so far, in either encoding. */
   found(): Set<string> {
     return this.#narrow.found.union(this.#wide.found);
