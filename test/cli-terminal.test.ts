@@ -111,6 +111,27 @@ describe("on a terminal", { skip }, () => {
     assert.ok(!text.includes(`${escape}[2J`));
   });
 
+  test("names that somebody has given are text and nothing else", async () => {
+    await using place = new Place();
+    place.write(
+      "kiln.build.ts",
+      shellTargets({
+        default: "echo hi > $out",
+        bad: String.raw`mkdir $out; mkfifo "$out/$(printf 'a\033]0;title\007\033[2J\nkiln: built\302\2332J')"`,
+      }),
+    );
+    const { text } = await onTerminal(place, ["build", ".#bad"]);
+    assert.ok(
+      text.includes(String.raw`a\u001b]0;title\u0007\u001b[2J\nkiln: built\u009b2J is neither`),
+      text,
+    );
+    assert.ok(!text.includes(`${escape}]0;`) && !text.includes("\u009b"), text);
+    const built = await place.run(["build", "-o", `a${escape}]0;title\u0007\nb`]);
+    assert.equal(built.code, 0, built.stderr);
+    const roots = await onTerminal(place, ["root", "list"]);
+    assert.ok(roots.text.includes(String.raw`a\u001b]0;title\u0007\nb  `), roots.text);
+  });
+
   test("Ctrl-C cancels", async () => {
     await using place = new Place();
     place.write("kiln.build.ts", shellTargets({ default: "echo slow; sleep 60" }));

@@ -36,6 +36,11 @@ test("what helps is said to people, and not in the log", () => {
 const errors: [error: unknown, state: string, line: string][] = [
   [new KilnError("ca.mismatch", "wrong", { kind: "builder" }), "failed", "*** Build failed: wrong"],
   [new KilnError("store.missing", "gone"), "error", "zb internal error: build /d: gone"],
+  [
+    new KilnError("file.type", "a\u001b[2J\nkiln: built", { kind: "builder" }),
+    "failed",
+    "*** Build failed: a\\u001b[2J\\nkiln: built",
+  ],
   [new Error("a defect"), "error", "zb internal error: build /d: a defect"],
   [
     new KilnError("build.cancelled", "cancelled by x", { kind: "internal" }),

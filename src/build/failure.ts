@@ -1,5 +1,6 @@
 /** How builds fail, in zb's words for the log and Kiln's for everybody else. */
 import { inOneLine, KilnError } from "../util/kiln-error.ts";
+import { printable } from "../util/printable.ts";
 import type { Failure, ResultState } from "./events.ts";
 import type { BuildOutcome } from "./executor.ts";
 import type { Outputs } from "./plan.ts";
@@ -70,7 +71,7 @@ function explain(outcome: BuildOutcome, builder: string): Shortfall {
       signal: outcome.signal,
     };
   }
-  const { message } = outcome;
+  const message = printable(outcome.message);
   if (outcome.type === "notStarted") {
     return {
       ...builderFault("builder.start", withRemedy(message, outcome)),
@@ -115,7 +116,9 @@ const stopped = { "build.cancelled": "cancelled", "build.interrupted": "interrup
 /** What a thrown error makes of the result of `drvPath`. */
 export function shortfallOfError(thrown: unknown, drvPath: string): Shortfall {
   const error = KilnError.from(thrown);
-  const { code, message } = error;
+  const { code } = error;
+  // It may have names in it that the builder has given.
+  const message = printable(error.message);
   if (code === "build.cancelled" || code === "build.interrupted") {
     return {
       state: stopped[code],
@@ -128,7 +131,7 @@ export function shortfallOfError(thrown: unknown, drvPath: string): Shortfall {
   }
   return {
     state: "error",
-    failure: { kind: error.kind, code, message: inOneLine(error) },
+    failure: { kind: error.kind, code, message: printable(inOneLine(error)) },
     logLine: `zb internal error: build ${drvPath}: ${message}`,
   };
 }

@@ -4,6 +4,7 @@ import type { Surroundings } from "./context.ts";
 import { errorLines, exitCodeOf, ExitWith, toKilnError } from "./errors.ts";
 import { Interrupts } from "./interrupts.ts";
 import { makeProgram } from "./program.ts";
+import { harmless } from "./progress/terminal-text.ts";
 
 const interrupts = new Interrupts((code) => process.exit(code)).install();
 
@@ -15,7 +16,7 @@ export async function run(args: readonly string[]): Promise<number> {
     env: process.env,
     program,
     interrupts,
-    note: (line) => process.stderr.write(`kiln: ${line}\n`),
+    note: (line) => complain(`kiln: ${line}`),
   };
   try {
     return await makeProgram(surroundings).run(args);
@@ -30,9 +31,17 @@ function report(thrown: unknown, args: readonly string[]): number {
     const debug = args.some(
       (arg) => arg === "--debug" || /^--debug=(?:1|[tT]|true|True|TRUE)$/.test(arg),
     );
-    process.stderr.write(`${errorLines(error, { debug, program }).join("\n")}\n`);
+    complain(errorLines(error, { debug, program }).join("\n"));
   }
   return exitCodeOf(thrown);
+}
+
+/** What is wrong may be the name of something, and somebody else has given it. */
+function complain(text: string): void {
+  const lines = process.stderr.isTTY
+    ? text.split("\n").map((line) => harmless(line, { colour: true }))
+    : [text];
+  process.stderr.write(`${lines.join("\n")}\n`);
 }
 
 // Whoever reads our output may leave first (`kiln log x | head`). Node ignores SIGPIPE and reports a failed write.

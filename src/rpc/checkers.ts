@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { isDerivationPath, parseStorePath, type StorePath } from "../format/store-path.ts";
+import { printable } from "../util/printable.ts";
 import { ErrorCode, invalidParams, RpcError } from "./errors.ts";
 import type * as protocol from "./protocol.ts";
 import type { Method, Params, Result } from "./protocol.ts";
@@ -52,6 +53,11 @@ interface Checker<M extends Method> {
 
 const text = z.string().overwrite((value) => value.toWellFormed());
 
+/** A name that others are shown, in lists and on terminals. */
+const label = text.refine((name) => name.length <= 1000 && printable(name) === name, {
+  error: "expected a name of 1,000 characters at most, in one line and without control characters",
+});
+
 /** A string that counts as empty when missing, as in zb. */
 const textOrEmpty = text.nullish().transform((value) => value ?? "");
 
@@ -97,7 +103,10 @@ const reuse: z.ZodType<protocol.ReuseMessage | null | undefined> = z
   .object({ all: flag, publicKeys: optional(z.array(publicKey)) })
   .nullish();
 
-const target: z.ZodType<protocol.TargetMessage> = z.object({ name: text, drvPath: derivationPath });
+const target: z.ZodType<protocol.TargetMessage> = z.object({
+  name: label,
+  drvPath: derivationPath,
+});
 
 const nothing = z.unknown().transform(() => ({}));
 const empty = z.object({});

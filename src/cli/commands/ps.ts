@@ -10,6 +10,7 @@ import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { duration, list, shortID } from "../text.ts";
 import type { BuildSummaryMessage } from "../../rpc/protocol.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
+import { printable } from "../../util/printable.ts";
 
 export interface PsFlags {
   readonly all?: boolean;
@@ -107,7 +108,7 @@ export function table(
       duration(end - Date.parse(build.startedAt)),
       build.user ?? "-",
       list(
-        build.targets.map(({ name }) => name),
+        build.targets.map(({ name }) => printable(name)),
         3,
       ),
       running.get(build.id) ?? "",

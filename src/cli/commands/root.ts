@@ -2,6 +2,7 @@
 import { lstatSync } from "node:fs";
 import { resolve } from "node:path";
 import { KilnError } from "../../util/kiln-error.ts";
+import { printable } from "../../util/printable.ts";
 import { kilnOnly, openStore, type StoreConnection } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
@@ -19,10 +20,12 @@ export async function rootList(
   await using connection = await openStore(settingsFrom(flags, context.env), context);
   kilnOnly(connection, "list roots");
   const { roots } = await connection.client.call("kiln.roots", {});
-  const width = Math.max(0, ...roots.map(({ name }) => name.length));
-  for (const root of roots) {
-    if (flags.json === true) say(JSON.stringify(root));
-    else say(`${root.name.padEnd(width)}  ${root.path}`);
+  if (flags.json === true) for (const root of roots) say(JSON.stringify(root));
+  else {
+    // Anybody may have made a link, with any name.
+    const rows = roots.map(({ name, path }) => [printable(name), path] as const);
+    const width = Math.max(0, ...rows.map(([name]) => name.length));
+    for (const [name, path] of rows) say(`${name.padEnd(width)}  ${path}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** `kiln store verify`: are the objects what was registered? */
+import { printable } from "../../util/printable.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { kilnOnly, openStore } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
@@ -66,7 +67,7 @@ export async function storeVerify(
   for (const damage of damaged) say(lineOf(damage));
   if (foreign.length > 0) {
     context.note(
-      `${count(foreign.length, "name")} in the store directory that are no objects, left alone: ${foreign.slice(0, 5).join(", ")}${foreign.length > 5 ? ", …" : ""}`,
+      `${count(foreign.length, "name")} in the store directory that are no objects, left alone: ${foreign.slice(0, 5).map(printable).join(", ")}${foreign.length > 5 ? ", …" : ""}`,
     );
   }
   const read = bytes === 0 ? "" : `, read ${size(bytes)}`;
