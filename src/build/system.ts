@@ -24,8 +24,25 @@ function cpuFamily(cpu: string): Family | undefined {
 function osFamily(os: string): string | undefined {
   if (os.startsWith("linux")) return "linux";
   if (os.startsWith("darwin") || os.startsWith("macos")) return "macos";
-  if (/^(?:windows|win32|cygwin|mingw)/.test(os)) return "windows";
+  if (os.startsWith("ios")) return "ios";
+  if (/^(?:windows|win32)/.test(os) || emulation.test(os)) return "windows";
   return undefined;
+}
+
+/** Windows with an environment of its own: nothing may follow. */
+const emulation = /^(?:cygwin|mingw)/;
+
+/** The CPU and the operating system in `CPU-OS`, `CPU-OS-ENVIRONMENT`, `CPU-VENDOR-OS` or `CPU-VENDOR-OS-ENVIRONMENT`. */
+function parseSystem(system: string): { cpu: string; os: string } | undefined {
+  const words = system.split("-");
+  const [cpu = "", second = "", third = ""] = words;
+  if (cpu === "" || words.length < 2 || words.length > 4) return undefined;
+  const emulated = words.findIndex((word) => emulation.test(word));
+  if (emulated !== -1 && words.slice(emulated + 1).some((word) => word !== "")) return undefined;
+  const hasVendor =
+    words.length === 4 ||
+    (words.length === 3 && second !== "none" && osFamily(second) === undefined);
+  return { cpu, os: hasVendor ? third : second };
 }
 
 /** This machine, as `x86_64-linux`. */
@@ -39,23 +56,18 @@ export function hostSystem(
 }
 
 /**
- * Whether `host` can run builders for the system `wanted`.
- *
- * A system is words between dashes: the CPU first, the operating system any later one; case counts. The operating systems must be
- * of one family and so must the CPUs; a 64-bit host runs 32-bit builders of its family.
+ * Whether `host` can run builders for the system `wanted`: the operating systems must be of one family and so must the CPUs; a
+ * 64-bit host runs 32-bit builders of its family. Case counts.
  */
 export function canBuildFor(wanted: string, host: string): boolean {
   if (wanted === builtinSystem) return true;
-  const [wantedCPU = "", ...wantedRest] = wanted.split("-");
-  const [hostCPU = "", ...hostRest] = host.split("-");
-  const hostOS = hostRest.map(osFamily).find((family) => family !== undefined);
-  const sameOS =
-    hostOS === undefined
-      ? wantedRest.join("-") === hostRest.join("-")
-      : wantedRest.some((word) => osFamily(word) === hostOS);
-  if (wantedCPU === "" || !sameOS) return false;
-  const want = cpuFamily(wantedCPU);
-  const have = cpuFamily(hostCPU);
-  if (want === undefined || have === undefined) return wantedCPU === hostCPU;
-  return want.cpu === have.cpu && want.bits <= have.bits;
+  const want = parseSystem(wanted);
+  const have = parseSystem(host);
+  if (want === undefined || have === undefined) return false;
+  const sameOS = (osFamily(want.os) ?? want.os) === (osFamily(have.os) ?? have.os);
+  if (!sameOS) return false;
+  const wantedCPU = cpuFamily(want.cpu);
+  const haveCPU = cpuFamily(have.cpu);
+  if (wantedCPU === undefined || haveCPU === undefined) return want.cpu === have.cpu;
+  return wantedCPU.cpu === haveCPU.cpu && wantedCPU.bits <= haveCPU.bits;
 }
