@@ -2,7 +2,7 @@
  * What works on this machine and what does not: findings for people, each with what to do about it. Nothing is changed, and the store
  * is not opened: a daemon may have it.
  */
-import { accessSync, constants, readFileSync, statfsSync, statSync } from "node:fs";
+import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -12,6 +12,8 @@ import { describeLimits } from "../build/sandbox/limits.ts";
 import { MountTable } from "../build/sandbox/mount-table.ts";
 import { describeSupport, probeSandbox, type SandboxSupport } from "../build/sandbox/support.ts";
 import { hostSystem } from "../build/system.ts";
+import { spaceHint } from "../files/file-error.ts";
+import { freeBytes } from "../files/free-bytes.ts";
 import { databaseError, restore } from "../store/database/error.ts";
 import { temporaryDirectory } from "../util/temp.ts";
 import { findGroup, usersOf } from "../util/unix-accounts.ts";
@@ -56,6 +58,9 @@ function program(): Finding {
   return { about: "kiln", state: "good", text };
 }
 
+/** With less than this nothing can be written. */
+const workingSpace = 1024 ** 2;
+
 /** Less than this is soon used up. */
 const littleSpace = 1024 ** 3;
 
@@ -68,8 +73,12 @@ function store({ realStoreDirectory, database }: Patient): Finding[] {
       findings.push({ about: "store", state: "bad", text, hint: "--store names another place" });
       continue;
     }
-    const { bavail, bsize } = statfsSync(place);
-    const free = bavail * bsize;
+    const free = freeBytes(place);
+    if (free < workingSpace) {
+      const text = `the disk of ${path} is full`;
+      findings.push({ about: "store", state: "bad", text, hint: spaceHint });
+      continue;
+    }
     const gibibytes = (free / 1024 ** 3).toFixed(1);
     const what = place === path ? path : `${path} (not there yet)`;
     const text = `${what}: ${gibibytes} GiB free`;
@@ -131,8 +140,12 @@ function buildDirectory(path: string): Finding[] {
 
 async function sandbox({ realStoreDirectory }: Patient): Promise<Finding[]> {
   // Where it will be done, if it can be tried there: file systems differ.
-  const place = firstExisting(realStoreDirectory);
-  await using folder = await temporaryDirectory(isWritable(place) ? place : tmpdir(), "doctor-");
+  const place = [firstExisting(realStoreDirectory), tmpdir()].find(hasRoom);
+  if (place === undefined) {
+    const text = `whether builders can be isolated was not tried: ${tmpdir()} has no room for it`;
+    return [{ about: "sandbox", state: "weak", text, hint: "make space there, or give a TMPDIR" }];
+  }
+  await using folder = await temporaryDirectory(place, "doctor-");
   return sandboxFindings(await probeSandbox({ directory: folder.path }));
 }
 
@@ -184,6 +197,10 @@ function firstExisting(path: string): string {
     path = dirname(path);
   }
   return path;
+}
+
+function hasRoom(folder: string): boolean {
+  return isWritable(folder) && freeBytes(folder) >= workingSpace;
 }
 
 function isWritable(path: string): boolean {

@@ -78,7 +78,8 @@ function tryLock(file: string): DatabaseSync | undefined {
   let connection: DatabaseSync | undefined;
   try {
     connection = new DatabaseSync(file, { timeout: 0 });
-    connection.exec("begin exclusive");
+    // A journal beside the file would need space that a full disk has not, and nothing is ever written.
+    connection.exec("pragma journal_mode = memory; begin exclusive");
     return connection;
   } catch (error) {
     if (connection?.isOpen === true) connection.close();

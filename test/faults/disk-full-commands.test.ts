@@ -152,6 +152,37 @@ describe("a store on a disk that is full, or becomes it,", { skip: needsWorld },
   });
 });
 
+describe("a store on a full disk without a daemon", { skip: needsWorld }, () => {
+  test("can be looked at, and gives space back", async () => {
+    await using disk = await SmallDisk.open(4);
+    const stream = join(disk.world.directory, "stream");
+    writeFileSync(stream, streamOf(large));
+    assert.equal((await disk.run("store", "object", "import", stream)).code, 0);
+    assert.equal((await disk.run("root", "add", "kept", large.storePath)).code, 0);
+    disk.fill();
+    assert.equal(disk.free, 0);
+    const says = async (command: string, what: RegExp): Promise<void> => {
+      const { code, stdout, stderr } = await disk.run(...command.split(" "));
+      assert.equal(code, 0, `${command}: ${stderr}`);
+      assert.match(stdout + stderr, what, command);
+    };
+    await says("root list", /^kept /m);
+    await says("store list", /-large$/m);
+    await says(`store object info ${large.storePath}`, /^NarHash: /m);
+    await says("store verify", /all right/);
+    await says("gc --dry-run --older-than 0s", /would remove 0 objects/);
+    const doctor = await disk.run("doctor");
+    assert.match(doctor.stdout.toString(), /^bad +store +the disk of \/opt\/zb\/store is full$/m);
+    assert.match(doctor.stdout.toString(), / {2}sandbox {2}/, doctor.stderr);
+    await says("root remove kept", /keeps nothing any more/);
+    disk.fill();
+    await says("gc --older-than 0s", /removed 1 object/);
+    assert.ok(disk.free >= 256 * kibibyte, `${disk.free} bytes are free`);
+    disk.empty();
+    await disk.sound();
+  });
+});
+
 interface Sweep {
   readonly prepare: () => Promise<void> | void;
   readonly command: readonly string[];
