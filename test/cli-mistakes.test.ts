@@ -1,7 +1,7 @@
 // Mistakes that people make: one clear message each, the right exit code, nothing on stdout, no stack, nothing left behind.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -359,6 +359,36 @@ describe("a mistake", () => {
     const ended = await place.run(["store", "tree", "kiln.build.ts"]);
     assert.equal(ended.code, 1);
     assert.match(ended.stderr, /: kiln\.build\.ts leads to no store object \[path\.invalid\]/);
+  });
+
+  test("a folder of somebody's own is no store, and nothing is made in it or beside it", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", good);
+    const folder = join(place.directory, "mine");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "letter"), "");
+    const store = ["--store", folder];
+    for (const command of [["build"], ["serve", "--sandbox=false"], ["ui", ":0"]]) {
+      const ended = await place.run([...command, ...store]);
+      assert.equal(ended.code, 1, ended.stderr);
+      assert.match(
+        ended.stderr,
+        /mine is no store, and not empty: it has letter\n?.*\[store\.directory\]/,
+      );
+      assert.match(ended.stderr, /try {3}name a new or an empty folder/);
+      assert.deepEqual(readdirSync(folder), ["letter"]);
+      assert.ok(!existsSync(join(place.directory, "var/kiln")));
+    }
+    // A store of zb's has nothing but objects, and a file system may have something of its own.
+    rmSync(join(folder, "letter"));
+    mkdirSync(join(folder, "lost+found"));
+    writeFileSync(join(folder, `${"0".repeat(32)}-object`), "");
+    const built = await place.run(["build", ...store]);
+    assert.equal(built.code, 0, built.stderr);
+    // What was put into it later is left alone.
+    writeFileSync(join(folder, "letter"), "");
+    const again = await place.run(["build", ...store]);
+    assert.equal(again.code, 0, again.stderr);
   });
 
   test("a damaged database is found by kiln doctor, too, and what helps names the store", async () => {

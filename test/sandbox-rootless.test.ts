@@ -1,6 +1,6 @@
 // A plain user's sandboxes and store: everybody's paths, and what a person gets to see of where things really lie.
 import assert from "node:assert/strict";
-import { chmodSync, existsSync, readFileSync, readlinkSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -90,6 +90,35 @@ describe("a plain user's own store", () => {
     assert.equal(missing.code, 1);
     assert.match(missing.stderr, /is not in the store \[store\.missing\]/);
     assert.ok(!built.stdout.includes(user.home));
+  });
+
+  test("gets its lost database back, and is not passed over for another store meanwhile", async () => {
+    await using user = new PlainUser();
+    user.write("project/kiln.build.ts", buildFile);
+    assert.equal((await user.run(["build", "project"])).code, 0);
+    const unmapped = join(user.home, ".local/share/kiln/store");
+    assert.equal((await user.run(["build", "--sandbox=false", "project"])).code, 0);
+    rmSync(join(mapped(user), "../var/zb/db.sqlite"), { force: true });
+    rmSync(join(mapped(user), "../var/kiln/db.sqlite"), { force: true });
+    for (const command of [
+      ["build", "project"],
+      ["store", "list"],
+    ]) {
+      const lost = await user.run(command);
+      assert.equal(lost.code, 1);
+      assert.match(lost.stderr, /\[database\.lost\]/);
+      assert.ok(lost.stderr.includes("kiln store rebuild-db;"), lost.stderr);
+      assert.ok(lost.stderr.includes(`remove ${mapped(user)}/.kiln/store-id`), lost.stderr);
+    }
+    const rebuilt = await user.run(["store", "rebuild-db"]);
+    assert.equal(rebuilt.code, 0, rebuilt.stderr);
+    assert.equal((await user.run(["build", "project"])).code, 0);
+
+    rmSync(join(unmapped, "../var/kiln/db.sqlite"));
+    const other = await user.run(["build", "--sandbox=false", "project"]);
+    assert.match(other.stderr, new RegExp(`kiln store rebuild-db --store ${unmapped};`));
+    const again = await user.run(["store", "rebuild-db", "--store", unmapped]);
+    assert.equal(again.code, 0, again.stderr);
   });
 
   test("is one without mapping where there are no sandboxes, and stays the one in use", async () => {

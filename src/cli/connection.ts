@@ -10,7 +10,7 @@ import type { ResourceLimits, SandboxMode } from "../server/options.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 import type { CommandContext } from "./context.ts";
 import { LockWaiting } from "./lock-waiting.ts";
-import { ownStore } from "./own-store.ts";
+import { ownStore, storeIsThere } from "./own-store.ts";
 import { requireUsable, type Settings, usable } from "./settings.ts";
 
 export interface StoreConnection extends AsyncDisposable {
@@ -216,7 +216,7 @@ async function openEmbedded(
   const { jobs, sandbox, limits, create = false } = wishes;
   const database = wishes.database ?? settings.database;
   const isNew = !existsSync(database);
-  if (!create && isNew) {
+  if (!create && isNew && !storeIsThere({ ...settings, database })) {
     throw new KilnError("store.absent", `there is no store at ${directory} yet`, {
       path: directory,
       hint: "kiln build makes one; --store names another",

@@ -12,9 +12,11 @@ export function storeFlags({ store, storeSocket, config = [] }: GlobalFlags): st
 
 /** A hint of those who do not know how the store was named, with the commands in it as they have to be typed. */
 export function withStore(hint: string, kiln: (words: string) => string): string {
-  return hint.replaceAll(/\bkiln (store rebuild-db|root remove [\w.-]+)/g, (_, words: string) =>
-    kiln(words),
-  );
+  const commands = /\bkiln (store rebuild-db|root remove [\w.-]+)( --store [^\s;]+)?/g;
+  return hint.replaceAll(commands, (_, words: string, store: string = "") => {
+    const command = kiln(words);
+    return command.includes(" --store ") ? command : command + store;
+  });
 }
 
 /** The command line that was typed after the program, with one flag more. */

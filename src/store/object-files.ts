@@ -23,6 +23,7 @@ import type { FreezeOptions } from "../files/freeze.ts";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Removals } from "./removals.ts";
+import { requireStoreFolder } from "./store-folder.ts";
 
 /** How a rename fails when something has the new name that it cannot replace. */
 const inTheWay: ReadonlySet<string> = new Set(["EEXIST", "ENOTEMPTY", "EISDIR", "ENOTDIR"]);
@@ -59,9 +60,10 @@ export class ObjectFiles {
   /**
    * Makes the store directory (mode 1775, as zb does) and Kiln's own folder in it, unless they are there.
    *
-   * @throws KilnError `store.directory` when something else is in their place
+   * @throws KilnError `store.directory` when something else is in their place, or the folder is used for something else
    */
   static open(root: string, log: Log): ObjectFiles {
+    requireStoreFolder(root);
     try {
       makeStoreDirectory(root);
       const own = join(root, ".kiln");

@@ -20,6 +20,7 @@ export function openDatabase(files: ObjectFiles, options: OwnDatabaseOptions): S
   const database = StoreDatabase.open(resolve(options.database), {
     directory,
     storeID,
+    idFile: files.idFile,
     ...(durability && { durability }),
   });
   try {

@@ -1,12 +1,11 @@
 /** `kiln doctor`: what works here, what does not, and what to do about it. */
-import { dirname } from "node:path";
 import { StoreClient } from "../../rpc/client.ts";
 import { diagnose, type Finding } from "../../server/doctor.ts";
 import { hasCode, KilnError } from "../../util/kiln-error.ts";
 import { asCalled } from "../called.ts";
 import { type CommandContext, say } from "../context.ts";
-import { ownStore } from "../own-store.ts";
-import { type GlobalFlags, type Settings, settingsFrom, usable } from "../settings.ts";
+import { storeMeant } from "../own-store.ts";
+import { type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 import { withStore } from "../typed.ts";
 
 export interface DoctorFlags {
@@ -23,7 +22,7 @@ export async function doctor(
   flags: DoctorFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<number> {
-  const settings = await settingsHere(flags, context);
+  const settings = await storeMeant(settingsFrom(flags, context.env), context.env, flags);
   const found = [
     ...(await diagnose({
       realStoreDirectory: flags.realStore ?? settings.realDirectory,
@@ -41,17 +40,6 @@ export async function doctor(
   if (flags.json === true) say(JSON.stringify({ findings }));
   else findings.flatMap(findingLines).forEach(say);
   return findings.some(({ state }) => state === "bad") ? 1 : 0;
-}
-
-/** The store that other commands would use. */
-async function settingsHere(
-  flags: DoctorFlags & GlobalFlags,
-  { env }: CommandContext,
-): Promise<Settings> {
-  const settings = settingsFrom(flags, env);
-  if ((settings.directoryFrom ?? flags.realStore ?? flags.db) !== undefined) return settings;
-  if (usable(settings.directory) && usable(dirname(settings.database))) return settings;
-  return await ownStore(settings, env);
 }
 
 /** As `good  sandbox  text`, and the remedy below. */

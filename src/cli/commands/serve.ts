@@ -9,24 +9,19 @@ import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/l
 import { watchDisk } from "../../server/disk-watch.ts";
 import { Server } from "../../server/server.ts";
 import type { Durability } from "../../store/database/open.ts";
+import { requireStoreFolder } from "../../store/store-folder.ts";
 import type { SigningKey } from "../../format/signature.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
 import type { WebServer } from "../../web/http-server.ts";
 import type { CommandContext } from "../context.ts";
 import { closeInherited } from "../inherited.ts";
-import { ownStore } from "../own-store.ts";
+import { storeMeant } from "../own-store.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
 import { type LimitFlags, limitsFrom } from "../limits.ts";
 import { jsonLogLine, type LogFormat, logLine, type ServeLog } from "../serve-log.ts";
 import { readSigningKey } from "../signing-keys.ts";
-import {
-  type Environment,
-  type GlobalFlags,
-  type Settings,
-  settingsFrom,
-  usable,
-} from "../settings.ts";
+import { type Environment, type GlobalFlags, type Settings, settingsFrom } from "../settings.ts";
 
 export interface ServeFlags extends LimitFlags {
   readonly adminSocket?: string;
@@ -74,7 +69,7 @@ export async function serve(
     if (level === "debug" && !named.debug) return;
     process.stderr.write(printed(new Date(), level, text, fields));
   };
-  const settings = await reachable(named, flags, context);
+  const settings = await storeMeant(named, context.env, { ...flags, create: true });
   if (settings !== named) {
     log("info", `the store is in ${settings.realDirectory}: ${named.directory} cannot be written`);
   }
@@ -130,17 +125,6 @@ async function openPage(
     mode: "daemon",
     log,
   });
-}
-
-/** As for `kiln build`: a user who may not write to the standard store, and names no other, has one of his own. */
-async function reachable(
-  settings: Settings,
-  { realStore, db, sandbox }: ServeFlags,
-  { env }: CommandContext,
-): Promise<Settings> {
-  if ((settings.directoryFrom ?? realStore ?? db) !== undefined) return settings;
-  if (usable(settings.directory) && usable(dirname(settings.database))) return settings;
-  return await ownStore(settings, env, { create: true, sandbox });
 }
 
 function sayIsolation(isolation: string, log: ServeLog): void {
@@ -270,6 +254,7 @@ function makeFolders(
   group: Group | undefined,
 ): void {
   const store = options.realStoreDirectory ?? settings.realDirectory;
+  requireStoreFolder(store);
   mkdirSync(dirname(store), { recursive: true, mode: 0o755 });
   if (statSync(store, { throwIfNoEntry: false }) === undefined) {
     mkdirSync(store);

@@ -3,6 +3,7 @@ import { parseStoreDirectory } from "../../format/store-path.ts";
 import { rebuildDatabase } from "../../store/rebuild.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { type CommandContext, say } from "../context.ts";
+import { storeMeant } from "../own-store.ts";
 import { ProgressLine } from "../progress-line.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { count, number } from "../text.ts";
@@ -20,7 +21,7 @@ export async function storeRebuildDb(
   flags: RebuildFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<number> {
-  const settings = settingsFrom(flags, context.env);
+  const settings = await storeMeant(settingsFrom(flags, context.env), context.env, flags);
   const database = flags.db ?? settings.database;
   const stopped = new AbortController();
   using _handling = context.interrupts.handle((signal) =>

@@ -24,7 +24,7 @@ export function identify(
   const names = new Set(tables.map((row) => row["name"]));
   const created = names.size === 0 && application === 0;
   if (!created && application !== applicationID) throw foreign(path, names, options.directory);
-  if (created && options.storeID !== undefined) throw lost(path, options.directory, "is empty");
+  if (created && options.storeID !== undefined) throw lost(path, options, "is empty");
   if (created) {
     // It has no effect once the first table is written.
     sql.exec("pragma auto_vacuum = incremental");
@@ -78,7 +78,7 @@ export function identify(
     );
   }
   if (options.storeID !== undefined && uuid !== options.storeID) {
-    throw lost(path, options.directory, "belongs to another store");
+    throw lost(path, options, "belongs to another store");
   }
   return { uuid, created };
 }
@@ -136,14 +136,16 @@ function foreign(path: string, tables: ReadonlySet<unknown>, directory: string):
   });
 }
 
-export function lost(path: string, directory: string, what: string): KilnError {
+export function lost(path: string, options: DatabaseOptions, what: string): KilnError {
+  const { directory, idFile = join(directory, ".kiln", "store-id") } = options;
+  const store = directory === defaultStoreDirectory ? "" : ` --store ${directory}`;
   return new KilnError(
     "database.lost",
     `database ${path} ${what}, and the store ${directory} is not new`,
     {
       kind: "internal",
       path,
-      hint: `give the store's own database, or restore it, or make a new one of the objects: kiln store rebuild-db; to begin anew without the objects, remove ${join(directory, ".kiln", "store-id")}`,
+      hint: `give the store's own database, or restore it, or make a new one of the objects: kiln store rebuild-db${store}; to begin anew without the objects, remove ${idFile}`,
     },
   );
 }

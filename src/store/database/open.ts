@@ -41,6 +41,8 @@ export interface DatabaseOptions {
   readonly durability?: Durability;
   /** The store's {@link StoreDatabase.storeID} when the store already has a database: a new or another one is refused. */
   readonly storeID?: string | undefined;
+  /** The file that says so, for messages. */
+  readonly idFile?: string | undefined;
   /** The name of the store, for a database that is new; default a random one. */
   readonly newID?: string | undefined;
   /** Folder of the numbered `.sql` files; only tests give one. */
@@ -87,7 +89,7 @@ export class StoreDatabase implements Disposable {
    */
   static open(path: string, options: DatabaseOptions): StoreDatabase {
     if (options.storeID !== undefined && isAbsent(path)) {
-      throw lost(path, options.directory, "is missing");
+      throw lost(path, options, "is missing");
     }
     try {
       makeFolder(dirname(path));
