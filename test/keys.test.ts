@@ -1,6 +1,6 @@
 // Signing keys: those of zb v0.2 and Kiln's are the same files, and whoever trusts one gets what it signed.
 import assert from "node:assert/strict";
-import { cpSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -29,6 +29,18 @@ describe("kiln key", () => {
     const both = await place.run(["key", "show-public", file, "-"], { input: other.stdout });
     assert.ok(both.stdout.toString().startsWith(shown.stdout.toString()));
     assert.equal(both.stdout.length, 2 * shown.stdout.length);
+  });
+
+  test("is never written over a file that is there", async () => {
+    await using place = new Place();
+    const file = place.write("key", "precious");
+    const ended = await place.run(["key", "generate", "-o", file]);
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, /key exists, .*\[file\.exists\]\n {2}try {3}give another name/);
+    assert.equal(readFileSync(file, "utf8"), "precious");
+    const entries = readdirSync(place.project);
+    assert.deepEqual(entries, ["key"]);
+    assert.equal((await place.run(["key", "generate", "-o", "/dev/null"])).code, 0);
   });
 
   test("says what is no key, and shows nothing of it", async () => {

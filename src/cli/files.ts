@@ -4,6 +4,7 @@ import {
   createReadStream,
   createWriteStream,
   fstatSync,
+  linkSync,
   openSync,
   renameSync,
   rmSync,
@@ -40,12 +41,15 @@ export async function readAll(input: AsyncIterable<Buffer>): Promise<Buffer> {
 
 /**
  * Writes bytes to a file (`-`: standard output). A file appears when it is complete; what fails leaves nothing. Things that are no
- * files, as /dev/null or a pipe, are written to as they are. `mode` is that of a new file, before the umask.
+ * files, as /dev/null or a pipe, are written to as they are. `mode` is that of a new file, before the umask; an `exclusive` one replaces
+ * no other.
+ *
+ * @throws KilnError `file.…`, `disk.…`
  */
 export async function writeOutput(
   name: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  mode: number = 0o666,
+  { mode = 0o666, exclusive = false }: { mode?: number; exclusive?: boolean } = {},
 ): Promise<void> {
   if (name === "-") {
     await writeAll(process.stdout, chunks);
@@ -62,7 +66,11 @@ export async function writeOutput(
     file.end();
     await once(file, "finish");
     closeSync(fd);
-    if (!inPlace) renameSync(target, name);
+    if (inPlace) return;
+    // Unlike a rename, a link does not replace what is there.
+    if (exclusive) attempt("make", name, () => linkSync(target, name));
+    else renameSync(target, name);
+    if (exclusive) rmSync(target);
   } catch (error) {
     file.destroy();
     if (!inPlace) rmSync(target, { force: true });
