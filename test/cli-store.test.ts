@@ -142,6 +142,21 @@ for (const mode of ["daemon", "embedded"] as const) {
       assert.match(absent.stderr, /there is no file \.\/absent \[path\.invalid\]/);
     });
 
+    test("object export and delete take what leads to an object, too", async () => {
+      const link = join(place.directory, `alone-${mode}`);
+      const built = await place.run(["build", "-q", ".#alone", "-o", link]);
+      const path = built.stdout.toString().trim();
+      const byLink = await store("object", "export", link);
+      assert.equal(byLink.code, 0, byLink.stderr);
+      const byPath = await store("object", "export", path);
+      assert.ok(byLink.stdout.equals(byPath.stdout));
+      assert.match((await store("object", "export", "./absent")).stderr, /there is no file/);
+      assert.match((await store("object", "delete", "./absent")).stderr, /there is no file/);
+      const deleted = await store("object", "delete", "-r", link);
+      assert.equal(deleted.stderr, `kiln: deleted ${path}\n`);
+      assert.equal((await place.run(["build", "-q", ".#alone"])).code, 0);
+    });
+
     test("says what is not in the store, and what is no path", async () => {
       const absent = `${place.store}/${"0".repeat(32)}-absent`;
       assert.match((await store("tree", absent)).stderr, /is not in the store/);

@@ -5,7 +5,6 @@ import {
   printObjectInfo,
   splitObjectInfos,
 } from "../../format/object-info.ts";
-import { parseStorePath } from "../../format/store-path.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { checkedExport } from "../checked-export.ts";
 import { kilnOnly, openStore, type StoreConnection } from "../connection.ts";
@@ -24,7 +23,8 @@ export async function objectInfo(
   flags: InfoFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
-  if (operands.map(storePathOrFile).length === 0) return;
+  if (operands.length === 0) return;
+  operands.forEach(storePathOrFile);
   await using connection = await openStore(settingsFrom(flags, context.env), context);
   const paths = objectsMeant(connection, connection.settings.directory, operands);
   let first = true;
@@ -51,7 +51,7 @@ export async function objectExport(
   flags: ExportFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
-  const paths = operands.map(parseStorePath);
+  operands.forEach(storePathOrFile);
   const { output, references = true } = flags;
   if (output === undefined && process.stdout.isTTY) {
     throw new KilnError("usage.terminal", "refusing to write an export to a terminal", {
@@ -59,6 +59,7 @@ export async function objectExport(
     });
   }
   await using connection = await openStore(settingsFrom(flags, context.env), context);
+  const paths = objectsMeant(connection, connection.settings.directory, operands);
   const stream = await connection.client.export(paths, { excludeReferences: !references });
   await writeOutput(output ?? "-", stream);
 }
@@ -116,11 +117,12 @@ export async function objectDelete(
   flags: DeleteFlags & GlobalFlags,
   context: CommandContext,
 ): Promise<void> {
-  const paths = operands.map(parseStorePath);
+  operands.forEach(storePathOrFile);
   await using connection = await openStore(settingsFrom(flags, context.env), context, {
     database: flags.db,
   });
   kilnOnly(connection, "delete objects");
+  const paths = objectsMeant(connection, connection.settings.directory, operands);
   const { deleted } = await connection.client.call("kiln.delete", {
     paths,
     recursive: flags.recursive ?? false,

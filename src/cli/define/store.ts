@@ -93,7 +93,7 @@ export function defineStore(tree: CommandTree): void {
       description: "show metadata of one or more store objects",
       load: async () => (await import("../commands/store-object.ts")).objectInfo,
     })
-    .argument("[paths...]", objectHelp)
+    .argument("[objects...]", objectHelp)
     .addOption(new Switch("--json", "print object info as JSON"));
 
   tree
@@ -101,7 +101,7 @@ export function defineStore(tree: CommandTree): void {
       description: "export one or more store objects",
       load: async () => (await import("../commands/store-object.ts")).objectExport,
     })
-    .argument("<paths...>")
+    .argument("<objects...>", objectHelp)
     .addOption(new Option("-o, --output <file>", "output file"))
     .addOption(new Switch("--references", "include referenced store objects (default: true)"));
 
@@ -119,7 +119,7 @@ export function defineStore(tree: CommandTree): void {
       load: async () => (await import("../commands/store-object.ts")).objectDelete,
     })
     .alias("rm")
-    .argument("<paths...>")
+    .argument("<objects...>", objectHelp)
     .addOption(new Option("--db <path>", "path of the store database (no daemon)"))
     .addOption(new Switch("-r, --recursive", "delete objects that depend on the paths"))
     .addOption(new Switch("--json", "print each path as a line of JSON"));
