@@ -217,7 +217,7 @@ describe("realising", () => {
     const first = await bench().realize(made);
     const path = bench().pathOf(first.build, made.drvPath);
     const chunks: Buffer[] = [];
-    for await (const chunk of bench().store.export([path]).chunks()) chunks.push(chunk);
+    for await (const chunk of (await bench().store.export([path])).chunks()) chunks.push(chunk);
     await bench().store.remove([path]);
     await using importer = bench().store.importer();
     await importer.read(new ByteReader(Readable.from(chunks)));

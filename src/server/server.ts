@@ -244,7 +244,7 @@ export class Server implements AsyncDisposable {
     options: { readonly paths: readonly StorePath[]; readonly excludeReferences?: boolean },
   ): Promise<void> {
     const { paths, excludeReferences = false } = options;
-    const plan = this.store.export(paths, { excludeReferences });
+    const plan = await this.store.export(paths, { excludeReferences });
     for await (const chunk of plan.chunks()) await destination(chunk);
   }
 

@@ -82,7 +82,9 @@ export async function collect(parts: StoreParts, options: CollectOptions = {}): 
   });
   const goal = new Goal(parts, options, found);
   const dead =
-    only === undefined ? goal.candidates() : restrict(parts, found, only)[Symbol.iterator]();
+    only === undefined
+      ? goal.candidates()
+      : (await restrict(parts, found, only))[Symbol.iterator]();
   const isFree = (path: StorePath): boolean => {
     const lastUse = usage.lastUse(path);
     return (
@@ -209,24 +211,30 @@ function pathsOf(parts: StoreParts, batch: readonly DeadObject[]): ListedObject[
 }
 
 /** What is wanted, with what refers to it, referrers first. All of that must be dead. */
-function restrict(
+async function restrict(
   parts: StoreParts,
   found: Reachability,
   only: readonly StorePath[],
-): readonly DeadObject[] {
+): Promise<readonly DeadObject[]> {
   const find = parts.database.prepare("select id, nar_size from objects where path = ?");
   for (const path of only) if (!parts.objects.has(path)) throw notInStore(path);
-  return referrersFirst(parts.database, only).map((path) => {
+  const objects: DeadObject[] = [];
+  for (const path of await referrersFirst(parts.database, only)) {
     const row = find.get(path);
     const id = row === undefined ? -1 : integerIn(row, "id");
-    if (row === undefined || !found.mayGo(id)) throw alive(parts, path, only);
-    return { id, narSize: integerIn(row, "nar_size") };
-  });
+    if (row === undefined || !found.mayGo(id)) throw await alive(parts, path, only);
+    objects.push({ id, narSize: integerIn(row, "nar_size") });
+  }
+  return objects;
 }
 
-function alive(parts: StoreParts, path: StorePath, only: readonly StorePath[]): KilnError {
+async function alive(
+  parts: StoreParts,
+  path: StorePath,
+  only: readonly StorePath[],
+): Promise<KilnError> {
   const about = only.includes(path) ? path : `${path}, which refers to it,`;
-  const keepers = referrersFirst(parts.database, [path]);
+  const keepers = await referrersFirst(parts.database, [path]);
   const root = parts.lastingRoots.list().find(({ target }) => keepers.includes(target));
   if (root !== undefined) {
     const what = root.kind === "link" ? "the link" : "the root";

@@ -98,6 +98,25 @@ test("an object can be removed that refers to itself or whose files are gone, an
   assert.equal(await store.exists(alone.storePath), true);
 });
 
+test("what comes to refer to an object while its removal waits goes with it, or is told of", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const { alone } = await chain(context);
+  const late = sample(directory, "late", "late", [alone.storePath]);
+  const { ObjectTable } = await import("./database/objects.ts");
+  {
+    using _lock = await store.lock(alone.storePath);
+    const refused = assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" });
+    const removing = store.remove([alone.storePath], { recursive: true });
+    await new Promise((done) => setTimeout(done, 20));
+    store.database.transaction(() => new ObjectTable(store.database).insert([late], 1));
+    _lock[Symbol.dispose]();
+    await refused;
+    assert.deepEqual(await removing, [late.storePath, alone.storePath]);
+  }
+  assert.equal(store.has(late.storePath), false);
+});
+
 test("files of removed objects are gone when the store is closed", async () => {
   await using context = await testStore();
   const { base } = await chain(context);
@@ -124,7 +143,7 @@ test("closures and removals of 2,000 objects take milliseconds", async () => {
   const start = performance.now();
   assert.equal(closureOf(database, [last]).length, 2000);
   const closed = performance.now();
-  assert.equal(referrersFirst(database, [objects[0]!.storePath])[0], last);
+  assert.equal((await referrersFirst(database, [objects[0]!.storePath]))[0], last);
   const end = performance.now();
   assert.ok(closed - start < 1000, `${closed - start} ms`);
   assert.ok(end - closed < 1000, `${end - closed} ms`);

@@ -2,8 +2,7 @@
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
-import { referrersFirst } from "./database/closure.ts";
-import { notInStore } from "./database/objects.ts";
+import { isDetached, referrersFirst } from "./database/closure.ts";
 import type { Departure } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
@@ -27,16 +26,12 @@ export async function removeObjects(
 ): Promise<StorePath[]> {
   const wanted = new Set(paths);
   for (;;) {
-    const doomed = choose(parts, wanted, recursive);
+    const doomed = await choose(parts, wanted, recursive);
     if (doomed.length === 0) return [];
-    signal?.throwIfAborted();
-    const free = parts.locks.tryLock(doomed);
-    using _locks = free ?? (await lockAll(parts, doomed, signal));
-    // While locks were waited for, other objects may have come to refer to these.
-    const now = free === undefined ? choose(parts, wanted, recursive) : doomed;
-    if (now.length !== doomed.length || !now.every((path, i) => path === doomed[i])) continue;
-    await takeOut(parts, () => doomed);
-    return doomed;
+    using _locks = await lockAll(parts, doomed, signal);
+    // Meanwhile other objects may have come to refer to these, or some of them be gone: then it begins anew.
+    const gone = await takeOut(parts, () => (stands(parts, doomed) ? doomed : []));
+    if (gone.length > 0) return doomed;
   }
 }
 
@@ -57,13 +52,12 @@ export async function takeOut(
 }
 
 /** What goes, referrers first. */
-function choose(
+async function choose(
   parts: StoreParts,
   wanted: ReadonlySet<StorePath>,
   recursive: boolean,
-): StorePath[] {
-  for (const path of wanted) if (!parts.objects.has(path)) throw notInStore(path);
-  const doomed = referrersFirst(parts.database, wanted);
+): Promise<StorePath[]> {
+  const doomed = await referrersFirst(parts.database, wanted);
   const referrer = doomed.find((path) => !wanted.has(path));
   if (referrer !== undefined && !recursive) {
     throw new KilnError(
@@ -80,6 +74,11 @@ function choose(
     });
   }
   return doomed;
+}
+
+/** Whether what was chosen is what would be chosen now. */
+function stands(parts: StoreParts, doomed: readonly StorePath[]): boolean {
+  return !doomed.some((path) => parts.roots.has(path)) && isDetached(parts.database, doomed);
 }
 
 /** From here on they do not exist. */

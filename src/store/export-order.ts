@@ -6,21 +6,22 @@
  * requests do not count.
  */
 import { compareBytes } from "../util/byte-string.ts";
+import { Pacer } from "../util/pacer.ts";
 
 /**
- * Every object reachable from `requested`, once, after all that it refers to.
+ * Every object reachable from `requested`, once, after all that it refers to. Others get their turn meanwhile.
  *
  * @throws RangeError when references form a circle, which content addresses make impossible
  */
-export function exportOrder<Path extends string>(
+export async function exportOrder<Path extends string>(
   requested: Iterable<Path>,
   referencesOf: (path: Path) => readonly Path[],
-): Path[] {
+): Promise<Path[]> {
   const order: Path[] = [];
   const placed = new Set<Path>();
   for (const path of requested) {
     const added = [...reach(path, placed, referencesOf)].toSorted(compareBytes);
-    for (const next of placeInOrder(added, referencesOf)) {
+    for (const next of await placeInOrder(added, referencesOf)) {
       order.push(next);
       placed.add(next);
     }
@@ -45,15 +46,17 @@ function reach<Path>(
  * The swapping, without looking for the first ready object each time: an object that is ready stays where it is until it is
  * chosen (only unready ones are swapped away), so the ready positions can wait in a heap.
  */
-function placeInOrder<Path>(
+async function placeInOrder<Path>(
   objects: Path[],
   referencesOf: (path: Path) => readonly Path[],
-): Path[] {
+): Promise<Path[]> {
+  const pacer = new Pacer();
   const positions = new Map(objects.map((path, position) => [path, position]));
   const unplaced = new Map<Path, number>();
   const referrers = new Map<Path, Path[]>();
   const ready = new Heap();
   for (const [position, path] of objects.entries()) {
+    if (pacer.due) await pacer.pause();
     const references = new Set(referencesOf(path));
     references.delete(path);
     let count = 0;
@@ -68,6 +71,7 @@ function placeInOrder<Path>(
     if (count === 0) ready.push(position);
   }
   for (let s = 0; s < objects.length; s++) {
+    if (pacer.due) await pacer.pause();
     const position = ready.pop();
     const chosen = position === undefined ? undefined : objects[position];
     const displaced = objects[s];

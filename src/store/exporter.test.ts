@@ -52,7 +52,7 @@ for (const { id, note, in: transcript } of cases.filter(({ id }) =>
     const { params } = JSON.parse(String(bodyOf(request))) as {
       params: { paths: string[]; excludeReferences: boolean };
     };
-    const plan = context.store.export(params.paths.map(parseStorePath), params);
+    const plan = await context.store.export(params.paths.map(parseStorePath), params);
     assert.deepEqual(await bytesOf(plan.chunks()), bodyOf(answer));
   });
 }
@@ -71,12 +71,15 @@ test("a closure is exported in zb's order, the closures of several paths one aft
   await importInto(store, streamOf(...objects));
   const byPath = new Map(objects.map((object) => [object.storePath, object]));
   const roots = [objects[59]!, objects[20]!, objects[44]!].map(({ storePath }) => storePath);
-  const expected = exportOrder<StorePath>(roots, (path) => byPath.get(path)?.references ?? []);
-  const plan = store.export(roots);
+  const expected = await exportOrder<StorePath>(
+    roots,
+    (path) => byPath.get(path)?.references ?? [],
+  );
+  const plan = await store.export(roots);
   assert.deepEqual(plan.paths, expected);
   const bytes = await bytesOf(plan.chunks());
   assert.deepEqual(bytes, streamOf(...expected.map((path) => byPath.get(path)!)));
-  assert.deepEqual(await bytesOf(store.export(roots).chunks()), bytes);
+  assert.deepEqual(await bytesOf((await store.export(roots)).chunks()), bytes);
 });
 
 test("a path that is not in the store, or whose files are gone, is found before the first byte", async () => {
@@ -87,17 +90,18 @@ test("a path that is not in the store, or whose files are gone, is found before 
   const absent = sample(directory, "absent", "absent");
   await importInto(store, streamOf(inner, outer));
   for (const excludeReferences of [false, true]) {
-    assert.throws(
-      () => store.export([outer.storePath, absent.storePath], { excludeReferences }),
+    await assert.rejects(
+      store.export([outer.storePath, absent.storePath], { excludeReferences }),
       (error) => hasCode(error, "store.missing") && error.path === absent.storePath,
     );
   }
   rmSync(store.realPath(inner.storePath));
-  assert.throws(() => store.export([outer.storePath]), {
+  await assert.rejects(store.export([outer.storePath]), {
     code: "store.missing",
     path: inner.storePath,
   });
-  assert.equal(store.export([outer.storePath], { excludeReferences: true }).paths.length, 1);
+  const alone = await store.export([outer.storePath], { excludeReferences: true });
+  assert.equal(alone.paths.length, 1);
 });
 
 test("an object that was altered fails its export, is noted, and repaired by the next import", async () => {
@@ -128,13 +132,17 @@ async function alterAndExport(length: number): Promise<void> {
     const chunks: Buffer[] = [];
     await assert.rejects(
       async () => {
-        for await (const chunk of store.export([object.storePath]).chunks()) chunks.push(chunk);
+        for await (const chunk of (await store.export([object.storePath])).chunks())
+          chunks.push(chunk);
       },
       (error) => hasCode(error, "store.damaged") && error.kind === "internal",
     );
     assert.ok(Buffer.concat(chunks).length < exported(object).length);
     await importInto(store, streamOf(object));
-    assert.deepEqual(await bytesOf(store.export([object.storePath]).chunks()), streamOf(object));
+    assert.deepEqual(
+      await bytesOf((await store.export([object.storePath])).chunks()),
+      streamOf(object),
+    );
     if (alter !== alterations.at(-1)) chmodSync(file, 0o644);
   }
 }
@@ -148,17 +156,17 @@ test("large objects come as they were, many at once, and leave nothing open when
   const small = sample(directory, "small", "small");
   await importInto(store, streamOf(small, object));
   const paths = [small.storePath, object.storePath, small.storePath];
-  const chunks = (): AsyncIterable<Buffer> =>
-    store.export(paths, { excludeReferences: true }).chunks();
-  const all = await Promise.all(Array.from({ length: 12 }, () => bytesOf(chunks())));
+  const chunks = async (): Promise<AsyncIterable<Buffer>> =>
+    (await store.export(paths, { excludeReferences: true })).chunks();
+  const all = await Promise.all(Array.from({ length: 12 }, async () => bytesOf(await chunks())));
   const expected = streamOf(small, object, small);
   for (const bytes of all) assert.ok(bytes.equals(expected));
   for (let i = 0; i < 20; i++) {
     let length = 0;
-    for await (const chunk of chunks()) if ((length += chunk.length) > 500_000) break;
+    for await (const chunk of await chunks()) if ((length += chunk.length) > 500_000) break;
   }
   // The thread is told to end a reading, and answers the next one after that.
-  await bytesOf(chunks());
+  await bytesOf(await chunks());
   const place = store.realPath(object.storePath);
   const open = readdirSync("/proc/self/fd").map((fd) => linkAt(`/proc/self/fd/${fd}`));
   assert.deepEqual(
@@ -180,7 +188,7 @@ test("objects cannot be removed while they are being sent", async () => {
   const { store, directory } = context;
   const object = sample(directory, "a", "x".repeat(1_000_000));
   await importInto(store, streamOf(object));
-  for await (const _ of store.export([object.storePath]).chunks()) {
+  for await (const _ of (await store.export([object.storePath])).chunks()) {
     await assert.rejects(store.remove([object.storePath]), { code: "store.inUse" });
     break;
   }
@@ -195,7 +203,7 @@ test("an export comes in pieces that are worth sending, and leaves time for othe
   await importInto(store, streamOf(...objects, large));
   const paths = [...objects, large].map(({ storePath }) => storePath);
   const sizes: number[] = [];
-  for await (const chunk of store.export(paths, { excludeReferences: true }).chunks()) {
+  for await (const chunk of (await store.export(paths, { excludeReferences: true })).chunks()) {
     sizes.push(chunk.length);
   }
   assert.ok(Math.max(...sizes) <= 256 * 1024);

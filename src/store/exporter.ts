@@ -25,6 +25,9 @@ export interface ExportOptions {
 /** Objects of this size, in bytes, and larger ones are read and hashed in a thread. */
 const largeObject = 4 * 1024 * 1024;
 
+/** Objects that are looked up at once. */
+const pageSize = 200;
+
 type Piece = Buffer | AsyncIterable<Buffer>;
 
 /** For small objects: what is in it is copied at once. */
@@ -140,13 +143,20 @@ export class ExportPlan {
  *
  * @throws KilnError `store.missing`
  */
-export function planExport(
+export async function planExport(
   parts: StoreParts,
   paths: readonly StorePath[],
   { excludeReferences = false }: ExportOptions = {},
-): ExportPlan {
-  const infos = parts.objects.infos(order(parts, paths, excludeReferences));
+): Promise<ExportPlan> {
+  const ordered = await order(parts, paths, excludeReferences);
+  const infos: ObjectInfo[] = [];
+  const pacer = new Pacer();
+  for (let at = 0; at < ordered.length; at += pageSize) {
+    infos.push(...parts.objects.infos(ordered.slice(at, at + pageSize)));
+    await pacer.pause();
+  }
   for (const { storePath } of infos) {
+    if (pacer.due) await pacer.pause();
     if (!parts.files.has(storePath)) {
       throw new KilnError("store.missing", `${storePath} is registered, but its files are gone`, {
         kind: "internal",
@@ -158,14 +168,14 @@ export function planExport(
   return new ExportPlan(parts, infos);
 }
 
-function order(
+async function order(
   parts: StoreParts,
   paths: readonly StorePath[],
   excludeReferences: boolean,
-): readonly StorePath[] {
+): Promise<readonly StorePath[]> {
   if (excludeReferences) return paths;
-  const graph = referenceGraph(parts.database, paths);
-  return exportOrder(paths, (path) => graph.get(path) ?? []);
+  const graph = await referenceGraph(parts.database, paths);
+  return await exportOrder(paths, (path) => graph.get(path) ?? []);
 }
 
 /** The same bytes in pieces worth sending; small ones may change after the next was asked for. */

@@ -98,7 +98,8 @@ export async function verifyObjects(
       bytes,
     });
   }
-  const order = referrersFirst(parts.database, found.keys()).toReversed();
+  const registered = parts.objects.among([...found.keys()]);
+  const order = (await referrersFirst(parts.database, registered)).toReversed();
   return {
     checked: wanted.length,
     bytes,

@@ -2,7 +2,7 @@
  * Reads large trees as NARs in a thread, which hashes what it reads: the daemon's own thread only passes it on.
  *
  * One thread serves all. It never waits for whom it reads for: each reading asks for a bit more when it has got rid of a bit, and
- * is two bits ahead.
+ * is some bits ahead.
  */
 import { Buffer } from "node:buffer";
 import { Worker } from "node:worker_threads";
@@ -14,7 +14,7 @@ import type { ReadAnswer, ReadRequest } from "./reading-worker.ts";
 const mostReadings = 8;
 
 /** Answers that a reading is ahead of whom it reads for. */
-const ahead = 2;
+const ahead = 4;
 
 export class ReadingThread implements AsyncDisposable {
   #worker: Worker | undefined;

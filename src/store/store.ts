@@ -233,7 +233,7 @@ export class Store implements AsyncDisposable {
    *
    * @throws KilnError `store.missing`
    */
-  graph(paths: readonly StorePath[], options: GraphOptions = {}): ObjectNode[] {
+  graph(paths: readonly StorePath[], options: GraphOptions = {}): Promise<ObjectNode[]> {
     return objectGraph(this.database, paths, options);
   }
 
@@ -308,7 +308,7 @@ export class Store implements AsyncDisposable {
    *
    * @throws KilnError `store.missing`
    */
-  export(paths: readonly StorePath[], options: ExportOptions = {}): ExportPlan {
+  export(paths: readonly StorePath[], options: ExportOptions = {}): Promise<ExportPlan> {
     return planExport(this.#parts, paths, options);
   }
 

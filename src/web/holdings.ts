@@ -53,9 +53,8 @@ export class HoldingsReader {
 async function measure(store: Store): Promise<Holdings> {
   const { count, bytes } = await store.collect({ dryRun: true });
   const roots = store.roots().filter(({ target }) => store.has(target));
-  const objects = new Map(
-    store.graph(roots.map(({ target }) => target)).map((node) => [node.path, node]),
-  );
+  const nodes = await store.graph(roots.map(({ target }) => target));
+  const objects = new Map(nodes.map((node) => [node.path, node]));
   const closures = roots.map(({ target }) =>
     reached(target, (path) => objects.get(path)?.references ?? []),
   );

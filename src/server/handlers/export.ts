@@ -11,7 +11,7 @@ export const exportObjects: Handler<"zb.export"> = async (params, context) => {
   if (connection.exporter === undefined) {
     throw new KilnError("export.nowhere", "no exporter in context: nobody could take the export");
   }
-  const plan = store.export(params.paths, {
+  const plan = await store.export(params.paths, {
     excludeReferences: params.excludeReferences ?? false,
   });
   const chunks = plan.chunks({ reuse: connection.exporter.reusesChunks ?? false });

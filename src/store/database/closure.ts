@@ -1,11 +1,27 @@
 /** What objects reach through their references, and what reaches them. */
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { compareBytes } from "../../util/byte-string.ts";
+import { Pacer } from "../../util/pacer.ts";
 import { notInStore } from "./objects.ts";
 import type { StoreDatabase } from "./open.ts";
-import { integerIn, textIn } from "./row.ts";
+import { textIn } from "./row.ts";
 
-/** An object and what it refers to, as far as both are in the graph. */
+/** Objects that are looked at at once. */
+const pageSize = 100;
+
+const steps: Readonly<Record<Direction, string>> = {
+  referents: `select referrers.path as source, referents.path as target
+    from json_each(?) join objects as referrers on referrers.path = value
+    join object_references on referrer = referrers.id join objects as referents on referents.id = referent`,
+  referrers: `select referents.path as source, referrers.path as target
+    from json_each(?) join objects as referents on referents.path = value
+    join object_references on referent = referents.id join objects as referrers on referrers.id = referrer`,
+};
+
+/** Which way to go along references. */
+export type Direction = "referents" | "referrers";
+
+/** The objects that were reached, each with those one step further. */
 export type ReferenceGraph = ReadonlyMap<StorePath, readonly StorePath[]>;
 
 /**
@@ -29,86 +45,87 @@ export function closureOf(database: StoreDatabase, paths: Iterable<StorePath>): 
 }
 
 /**
- * The closure of `paths` with its references.
+ * The closure of `paths` with its references; or, the other way, what refers to them, and by what each is referred to. Found bit by bit,
+ * so that others get their turn, for which it may grow or shrink meanwhile.
  *
  * @throws KilnError `store.missing` when one of `paths` is not registered
  */
-export function referenceGraph(
+export async function referenceGraph(
   database: StoreDatabase,
   paths: readonly StorePath[],
-): ReferenceGraph {
+  direction: Direction = "referents",
+): Promise<ReferenceGraph> {
   requireAll(database, paths);
-  return graphOf(
-    database,
-    `select objects.id from json_each(?) join objects on objects.path = value
-     union select referent from reached join object_references on referrer = reached.id`,
-    paths,
-  );
+  const step = database.prepare(steps[direction]);
+  const graph = new Map<StorePath, StorePath[]>(paths.map((path) => [path, []]));
+  const reached = [...graph.keys()];
+  const pacer = new Pacer();
+  for (let at = 0; at < reached.length;) {
+    // By path: what has an id now may be another object a moment later.
+    const some = reached.slice(at, at + pageSize);
+    at += some.length;
+    for (const row of step.all(JSON.stringify(some))) {
+      const from = parseStorePath(textIn(row, "source"));
+      const to = parseStorePath(textIn(row, "target"));
+      graph.get(from)?.push(to);
+      if (graph.has(to)) continue;
+      graph.set(to, []);
+      reached.push(to);
+    }
+    await pacer.pause();
+  }
+  return graph;
+}
+
+/** Whether `paths` are registered, all of them, and nothing else refers to them. */
+export function isDetached(database: StoreDatabase, paths: readonly StorePath[]): boolean {
+  const found = database
+    .prepare(
+      `with chosen (id) as materialized (
+         select objects.id from json_each(?) join objects on objects.path = value
+       )
+       select (select count(*) from chosen) as count, exists (
+         select 1 from chosen join object_references on referent = chosen.id
+         where referrer not in (select id from chosen)
+       ) as is_referred_to`,
+    )
+    .get(JSON.stringify(paths));
+  return found?.["count"] === paths.length && found["is_referred_to"] === 0;
 }
 
 /**
- * `paths` and everything that refers to them, directly or not, each before all that it refers to. Unregistered ones are left
- * out.
+ * `paths` and everything that refers to them, directly or not, each before all that it refers to.
+ *
+ * @throws KilnError `store.missing` when one of `paths` is not registered
  */
-export function referrersFirst(database: StoreDatabase, paths: Iterable<StorePath>): StorePath[] {
-  const graph = graphOf(
-    database,
-    `select objects.id from json_each(?) join objects on objects.path = value
-     union select referrer from reached join object_references on referent = reached.id`,
-    [...paths],
-  );
+export async function referrersFirst(
+  database: StoreDatabase,
+  paths: Iterable<StorePath>,
+): Promise<StorePath[]> {
+  const graph = await referenceGraph(database, [...paths], "referrers");
   const waitingFor = new Map<StorePath, number>();
-  for (const [path, referents] of graph) {
-    for (const referent of referents) {
-      if (referent !== path) waitingFor.set(referent, (waitingFor.get(referent) ?? 0) + 1);
+  const referents = new Map<StorePath, StorePath[]>();
+  for (const [path, referrers] of graph) {
+    const others = referrers.filter((referrer) => referrer !== path);
+    waitingFor.set(path, others.length);
+    for (const referrer of others) {
+      const known = referents.get(referrer);
+      if (known === undefined) referents.set(referrer, [path]);
+      else known.push(path);
     }
   }
-  const order = [...graph.keys()].filter((path) => !waitingFor.has(path));
+  const order = [...graph.keys()]
+    .filter((path) => waitingFor.get(path) === 0)
+    .toSorted(compareBytes);
   // The list grows while it is walked: an object follows when its last referrer is placed.
   for (const path of order) {
-    for (const referent of graph.get(path) ?? []) {
-      if (referent === path) continue;
+    for (const referent of referents.get(path) ?? []) {
       const left = (waitingFor.get(referent) ?? 0) - 1;
       waitingFor.set(referent, left);
       if (left === 0) order.push(referent);
     }
   }
   return order;
-}
-
-/** The objects that the recursive query `reached` finds from `paths`, sorted, with the references among them. */
-function graphOf(
-  database: StoreDatabase,
-  reached: string,
-  paths: readonly StorePath[],
-): ReferenceGraph {
-  const rows = database
-    .prepare(
-      `with recursive reached (id) as (${reached})
-       select objects.id, objects.path, referent from reached
-       join objects on objects.id = reached.id
-       left join object_references on referrer = objects.id
-       order by objects.path`,
-    )
-    .all(JSON.stringify(paths));
-  const pathsByID = new Map<number, StorePath>();
-  const referents = new Map<StorePath, number[]>();
-  for (const row of rows) {
-    const id = integerIn(row, "id");
-    let path = pathsByID.get(id);
-    if (path === undefined) {
-      path = parseStorePath(textIn(row, "path"));
-      pathsByID.set(id, path);
-      referents.set(path, []);
-    }
-    if (row["referent"] !== null) referents.get(path)?.push(integerIn(row, "referent"));
-  }
-  const graph = new Map<StorePath, StorePath[]>();
-  for (const [path, ids] of referents) {
-    const known = ids.map((id) => pathsByID.get(id)).filter((found) => found !== undefined);
-    graph.set(path, known);
-  }
-  return graph;
 }
 
 /** @throws KilnError `store.missing` when one of `paths` is not registered */

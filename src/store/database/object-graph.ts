@@ -1,6 +1,8 @@
 /** Objects with their sizes and references, to be looked at. */
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
-import { requireAll } from "./closure.ts";
+import { compareBytes } from "../../util/byte-string.ts";
+import { Pacer } from "../../util/pacer.ts";
+import { referenceGraph, type ReferenceGraph } from "./closure.ts";
 import type { StoreDatabase } from "./open.ts";
 import { integerIn, textIn } from "./row.ts";
 
@@ -25,41 +27,42 @@ export interface GraphOptions {
  *
  * @throws KilnError `store.missing` when one of `paths` is not registered
  */
-export function objectGraph(
+export async function objectGraph(
   database: StoreDatabase,
   paths: readonly StorePath[],
   { referrers = false }: GraphOptions = {},
-): ObjectNode[] {
-  requireAll(database, paths);
-  const [from, to] = referrers ? ["referent", "referrer"] : ["referrer", "referent"];
-  const rows = database
-    .prepare(
-      `with recursive reached (id) as (
-         select objects.id from json_each(?) join objects on objects.path = value
-         union select ${to} from reached join object_references on ${from} = reached.id
-       )
-       select objects.path, objects.nar_size, referents.path as reference
-       from reached join objects on objects.id = reached.id
-         left join object_references on referrer = objects.id
-         left join objects as referents on referents.id = referent
-       order by objects.path, referents.path`,
-    )
-    .all(JSON.stringify(paths));
-  const nodes = new Map<string, ListedObject & { references: StorePath[] }>();
-  for (const row of rows) {
-    const text = textIn(row, "path");
-    let node = nodes.get(text);
-    if (node === undefined) {
-      node = { path: parseStorePath(text), narSize: integerIn(row, "nar_size"), references: [] };
-      nodes.set(text, node);
-    }
-    if (row["reference"] !== null) node.references.push(parseStorePath(textIn(row, "reference")));
-  }
-  // What refers to the paths may refer to others as well. To have the database look costs the square of the graph.
-  return Array.from(nodes.values(), (node) => ({
-    ...node,
-    references: node.references.filter((path) => nodes.has(path)),
+): Promise<ObjectNode[]> {
+  const graph = await referenceGraph(database, paths, referrers ? "referrers" : "referents");
+  const references = referrers ? reversed(graph) : graph;
+  const sizes = await sizesOf(database, [...graph.keys()].toSorted(compareBytes));
+  return Array.from(sizes, ([path, narSize]) => ({
+    path,
+    narSize,
+    references: (references.get(path) ?? []).toSorted(compareBytes),
   }));
+}
+
+/** Of those that are still there, in the same order. */
+async function sizesOf(
+  database: StoreDatabase,
+  paths: readonly StorePath[],
+): Promise<ReadonlyMap<StorePath, number>> {
+  const find = database.prepare("select nar_size from objects where path = ?");
+  const sizes = new Map<StorePath, number>();
+  const pacer = new Pacer();
+  for (const path of paths) {
+    const row = find.get(path);
+    if (row !== undefined) sizes.set(path, integerIn(row, "nar_size"));
+    if (pacer.due) await pacer.pause();
+  }
+  return sizes;
+}
+
+function reversed(graph: ReferenceGraph): ReferenceGraph {
+  const result = new Map<StorePath, StorePath[]>();
+  for (const path of graph.keys()) result.set(path, []);
+  for (const [path, others] of graph) for (const other of others) result.get(other)?.push(path);
+  return result;
 }
 
 /** Up to `limit` objects whose paths come after `after`, sorted by path. */

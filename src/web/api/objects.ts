@@ -261,12 +261,12 @@ function related(
   };
 }
 
-function closureMessage(
+async function closureMessage(
   store: Store,
   path: StorePath,
   { limit, referrers }: { readonly limit: number; readonly referrers: boolean },
-): ClosureMessage {
-  const all = store.graph([path], { referrers });
+): Promise<ClosureMessage> {
+  const all = await store.graph([path], { referrers });
   const shown = all
     .toSorted((a, b) => Number(b.path === path) - Number(a.path === path) || b.narSize - a.narSize)
     .slice(0, limit);
