@@ -1,3 +1,4 @@
+import { sortedMap } from "../format/derivation/derivation.ts";
 import type { Hash } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { ResultRow } from "../store/database/builds.ts";
@@ -43,7 +44,7 @@ export class Result {
 
   /** All outputs are known now. */
   setOutputs(outputs: ReadonlyMap<string, StorePath>): void {
-    this.#outputs = new Map(outputs);
+    this.#outputs = sortedMap(outputs);
   }
 
   /** Bytes of its log so far; undefined when it has none. */

@@ -122,6 +122,11 @@ describe("realising", () => {
     const done = await bench().realize(multi);
     const { dev, lib, out } = outputsOf(done, multi);
     assert.ok(dev && lib && out);
+    assert.deepEqual(
+      done.build.results[0]?.outputs.map(({ name }) => name),
+      ["dev", "lib", "out"],
+      "by name, in whatever order they get their paths",
+    );
     assert.equal(readFileSync(join(out, "f"), "utf8"), `${lib} ${out}\n`);
     assert.equal(readlinkSync(dev), `${out}/f`);
     assert.deepEqual(bench().store.info(dev)?.references, [out]);
