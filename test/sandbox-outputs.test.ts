@@ -71,6 +71,16 @@ for (const kind of daemonKinds) {
       assert.deepEqual(await place.cleared(mark), []);
     });
 
+    test("stops reading an output without end when it has taken as long as a builder may", async () => {
+      await using limited = await kind.open();
+      const own = await limited.serve(["--max-build-time=2s"]);
+      await using session = await Session.with(own);
+      const { status, log } = await session.build(shell("giant", "truncate -s 4T $out; echo made"));
+      assert.equal(status, "fail", log);
+      assert.match(log, /^made\n\*\*\* Build failed: reading its outputs took longer than 2s\n$/);
+      assert.deepEqual(await limited.cleared("no mark"), []);
+    });
+
     test("refuses an output in which a path is longer than any can be", async () => {
       await using session = await Session.with(daemon);
       const script = `mkdir $out\n${dig("$out/deep", "d".repeat(200), 21)}`;

@@ -69,6 +69,8 @@ export interface Executor {
   readonly name: string;
   /** The build directory as builders see it, where that differs from {@link BuildTask.workDirectory}: `/build`. */
   readonly workDirectoryInside?: string;
+  /** Milliseconds that a builder may run, and that its outputs may then be read; for ever by default. */
+  readonly wallTime?: number;
   /** Called when a builder is going to be needed soon: a chance to get ready. */
   warm?(): void;
   /**

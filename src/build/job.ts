@@ -35,6 +35,7 @@ import {
 import { OutputPlaces } from "./outputs/places.ts";
 import { registerOutputs } from "./outputs/register.ts";
 import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
+import { ReadingTime } from "./reading-time.ts";
 import { checkRequirements, systemDepsOf } from "./requirements.ts";
 import type { Result } from "./result.ts";
 import type { Ended } from "./scheduler.ts";
@@ -262,7 +263,8 @@ class Job {
       held.place[Symbol.dispose]();
       this.#build.phase(this.#result, "register");
       await this.#settleInputs();
-      return await this.#register(outputs, inputs, held);
+      using time = new ReadingTime(this.#signal, executor.wallTime);
+      return await this.#register(outputs, inputs, { ...held, signal: time.signal });
     } catch (error) {
       this.#result.builderEndedAt ??= this.#shop.clock.now();
       await this.#keepFailed(directory, error);
@@ -352,7 +354,15 @@ class Job {
   async #register(
     outputs: ReadonlyMap<string, BuildOutput>,
     inputs: readonly StorePath[],
-    { lock, drvHash }: { readonly lock: Disposable | undefined; readonly drvHash: Hash },
+    {
+      lock,
+      drvHash,
+      signal,
+    }: {
+      readonly lock: Disposable | undefined;
+      readonly drvHash: Hash;
+      readonly signal: AbortSignal;
+    },
   ): Promise<ReadonlyMap<string, ObjectInfo>> {
     const { store, buffers } = this.#shop;
     const made = Array.from(outputs, ([name, { logical, real }]) => ({
@@ -365,7 +375,7 @@ class Job {
       inputs,
       lock,
       buffers,
-      signal: this.#signal,
+      signal,
       recorder: (found) => this.#record(drvHash, found),
       onPlaced: (found) => {
         if (!this.#planned.isCheck) this.#onPlaced(found);

@@ -28,6 +28,7 @@ export function limitReached(limit: string, message: string): KilnError {
 export class LimitedExecutor implements Executor, AsyncDisposable {
   readonly name: string;
   readonly workDirectoryInside?: string;
+  readonly wallTime?: number;
   readonly #executor: Executor & Partial<AsyncDisposable>;
   readonly #limits: BuildLimits;
   readonly #unheld: readonly string[];
@@ -42,6 +43,7 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
     if (executor.workDirectoryInside !== undefined) {
       this.workDirectoryInside = executor.workDirectoryInside;
     }
+    if (limits.wallTime !== undefined) this.wallTime = limits.wallTime;
     this.#executor = executor;
     this.#limits = limits;
     this.#unheld = unheld;
