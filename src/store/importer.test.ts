@@ -94,6 +94,8 @@ test("a rejected object costs only itself", async () => {
     exported(good, { storePath: "nowhere" }),
     exported(good, { storePath: "/opt/other/store/ffffffffffffffffffffffffffffffff-good" }),
     exported(good, { storePath: `${good.storePath}/inside` }),
+    exported(good, { storePath: good.storePath.replace(directory, `${directory}/.`) }),
+    exported(good, { storePath: `${good.storePath}/` }),
     exported(good, { storePath: other.storePath }),
     exported(good, { nar: other.nar }),
     exported(good, { references: ["/tmp"] }),
@@ -110,6 +112,8 @@ test("a rejected object costs only itself", async () => {
     needy,
   );
   assert.deepEqual(outcomes(await importInto(store, stream)), [
+    "rejected path.invalid",
+    "rejected path.invalid",
     "rejected path.invalid",
     "rejected path.invalid",
     "rejected path.invalid",

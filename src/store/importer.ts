@@ -290,9 +290,14 @@ function makeFolder(parent: string): ImportFolder {
   });
 }
 
-/** @throws KilnError `path.invalid` unless `text` is an object of this directory, not something inside one */
+/**
+ * In an export a path is written in one way only: addresses are computed from it as it stands.
+ *
+ * @throws KilnError `path.invalid` unless `text` is an object of this directory, not something inside one, and is clean
+ */
 function parseObjectPath(directory: StoreDirectory, text: string): StorePath {
   const { path, sub } = parsePathInDirectory(directory, text);
-  if (sub === "") return path;
-  throw new KilnError("path.invalid", `${JSON.stringify(text)} is inside an object`);
+  if (path === text) return path;
+  const reason = sub === "" ? `must be written ${path}` : "is inside an object";
+  throw new KilnError("path.invalid", `${JSON.stringify(text)} ${reason}`);
 }
