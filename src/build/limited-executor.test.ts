@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseStorePath } from "../format/store-path.ts";
 import { hasCode } from "../util/kiln-error.ts";
 import type { BuildTask, Executor } from "./executor.ts";
@@ -107,6 +108,19 @@ test("words put the end for silence off", async () => {
     ),
     (error) => hasCode(error, "limit.silentTime"),
   );
+});
+
+test("a limit of weeks ends nothing before", async () => {
+  const weeks = 41 * 24 * 3_600_000;
+  const patient = new LimitedExecutor(
+    executor(async () => await delay(20)),
+    { wallTime: weeks, silentTime: weeks },
+  );
+  const outcome = await patient.run(
+    taskWith(() => {}),
+    new AbortController().signal,
+  );
+  assert.deepEqual(outcome, { type: "exited", code: 0 });
 });
 
 test("who cancels a build is told of that, and not of a limit", async () => {

@@ -7,6 +7,7 @@ import { hold } from "../files/directory.ts";
 import { inSlices } from "../files/slices.ts";
 import { walk } from "../files/walk.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { Timer } from "../util/timer.ts";
 import type { BuildOutcome, BuildTask, Executor, LogSink } from "./executor.ts";
 
 export interface BuildLimits {
@@ -78,8 +79,8 @@ class Watch implements LogSink, Disposable {
   readonly #log: LogSink;
   readonly #limits: BuildLimits;
   readonly #abort = new AbortController();
-  readonly #wall: NodeJS.Timeout | undefined;
-  readonly #silence: NodeJS.Timeout | undefined;
+  readonly #wall: Timer | undefined;
+  readonly #silence: Timer | undefined;
   #written = 0;
 
   constructor(log: LogSink, limits: BuildLimits) {
@@ -114,17 +115,17 @@ class Watch implements LogSink, Disposable {
   }
 
   [Symbol.dispose](): void {
-    clearTimeout(this.#wall);
-    clearTimeout(this.#silence);
+    this.#wall?.[Symbol.dispose]();
+    this.#silence?.[Symbol.dispose]();
   }
 
   #after(
     milliseconds: number | undefined,
     limit: string,
     message: () => string,
-  ): NodeJS.Timeout | undefined {
+  ): Timer | undefined {
     if (milliseconds === undefined) return undefined;
-    return setTimeout(() => this.#abort.abort(limitReached(limit, message())), milliseconds);
+    return new Timer(milliseconds, () => this.#abort.abort(limitReached(limit, message())));
   }
 }
 
