@@ -12,12 +12,14 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { many } from "../test/support/brief.ts";
 import { links, sandboxes, shells } from "./limits-of-builds.ts";
+import { sending } from "./limits-of-exports.ts";
 import type { Limit } from "./limits.ts";
 
 const [folder = "."] = process.argv.slice(2);
 const limits: Limit[] = [
   hashing(),
   ...writing(folder),
+  await sending(join(folder, "large"), many(512) * 1024 * 1024),
   database(folder),
   starting(),
   await shells(folder),

@@ -5,17 +5,8 @@
 import { once } from "node:events";
 import { PassThrough } from "node:stream";
 import { readExport, type ByteReaderLike } from "../format/export-stream.ts";
-import { NarReader, type NarSink } from "../format/nar/reader.ts";
+import { NarSkipper } from "../format/nar/skipper.ts";
 import { KilnError } from "../util/kiln-error.ts";
-
-const nowhere: NarSink = {
-  directory: () => {},
-  endDirectory: () => {},
-  file: () => {},
-  data: () => {},
-  endFile: () => {},
-  symlink: () => {},
-};
 
 /** The stream's bytes; fails with a KilnError that names the input. */
 export function checkedExport(input: AsyncIterable<Buffer>, name: string): AsyncIterable<Buffer> {
@@ -32,16 +23,7 @@ export function checkedExport(input: AsyncIterable<Buffer>, name: string): Async
 
 async function check(input: AsyncIterable<Buffer>, passed: PassThrough): Promise<void> {
   const source = new Tee(input, passed);
-  let nar = new NarReader(nowhere);
-  await readExport(source, {
-    write: (chunk) => nar.write(chunk),
-    get finished() {
-      return nar.finished;
-    },
-    receive: async () => {
-      nar = new NarReader(nowhere);
-    },
-  });
+  await readExport(source, new NarSkipper());
   await source.end();
 }
 

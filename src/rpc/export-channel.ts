@@ -2,8 +2,8 @@
  * An export that arrives on a connection, on its way to who asked for it. Nobody knows its length: it is parsed while it passes,
  * only to find its end.
  */
-import { NarReader, type NarSink } from "../format/nar/reader.ts";
-import { readExport, type ExportReceiver } from "../format/export-stream.ts";
+import { readExport } from "../format/export-stream.ts";
+import { NarSkipper } from "../format/nar/skipper.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { ByteSource } from "../util/byte-reader.ts";
 
@@ -116,31 +116,5 @@ class Tee implements ByteSource {
     const used = this.#used;
     this.#used = undefined;
     if (used !== undefined && used.length > 0) await this.#pass(used);
-  }
-}
-
-const nowhere: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
-
-class NarSkipper implements ExportReceiver {
-  #reader = new NarReader(nowhere);
-
-  write(chunk: Buffer): number {
-    return this.#reader.write(chunk);
-  }
-
-  get finished(): boolean {
-    return this.#reader.finished;
-  }
-
-  receive(): Promise<void> {
-    this.#reader = new NarReader(nowhere);
-    return Promise.resolve();
   }
 }
