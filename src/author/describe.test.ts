@@ -254,6 +254,28 @@ suite("outputs", () => {
     assert.match(inside.message, /^derivation "user": derivation "lib" has no output "out"/);
   });
 
+  test("that there are not are no text but a fault that names those there are", async () => {
+    const lib = derivation({ name: "lib", ...sh, outputs: ["lib", "dev"] });
+    const asked: Readonly<Record<string, unknown>> = { ...lib, outputs: lib.outputs };
+    assert.deepEqual(Object.keys(asked), ["name", "drvPath", "outputs", "lib", "dev"]);
+    const of = (value: unknown, member: string): unknown =>
+      Reflect.get(value as object, member, value);
+    for (const value of [lib, lib.outputs]) {
+      const { code, message, hint } = fault(() => `${of(value, "bin")}/x`);
+      assert.equal(code, "author.output");
+      assert.equal(message, 'derivation "lib" has no output "bin"; its outputs are lib, dev');
+      assert.equal(hint, undefined);
+      assert.equal(fault(() => of(value, "dve")).hint, "write .dev");
+    }
+    const simple = derivation({ name: "simple", ...sh });
+    assert.match(fault(() => of(simple, "outPath")).message, /"outPath"; its output is out$/);
+    assert.match(fault(() => of(lib.dev, "include")).message, /^output "lib-dev" has no member/);
+    assert.match(fault(() => of(lib.drvPath, "x")).message, /^source "lib.drv" has no member "x"/);
+    assert.equal("bin" in lib.outputs, false);
+    assert.equal("dev" in lib.outputs, true);
+    assert.equal(await Promise.resolve(lib), lib);
+  });
+
   for (const name of ["name", "then", "drvPath", "__x", "attrs", "a=b", "a b", ""]) {
     test(`cannot be called ${JSON.stringify(name)}`, () => {
       assert.match(

@@ -331,6 +331,10 @@ interface FaultCase {
   readonly frames?: readonly string[];
 }
 
+const offline = "a build file may not use the network [author.denied]";
+const offlineHint =
+  "fetchUrl() fetches what has this hash, when it is built; path() takes what is here";
+
 const faults: Readonly<Record<string, FaultCase>> = {
   "an option with a bad value, at the line that wrote it": {
     build: `${prelude}\nexport default derivation({ name: "app", builder: "/bin/sh",\n  env: { LEVEL: 0.5 } });`,
@@ -495,6 +499,25 @@ const faults: Readonly<Record<string, FaultCase>> = {
     at: "kiln.build.ts:2:1",
     hint: "a build file only describes; let a derivation do it",
   },
+  "fetching, where it was asked for": {
+    build: 'const page = await fetch("https://localhost/");\nexport default await page.text();',
+    told: offline,
+    at: "kiln.build.ts:1:20",
+    hint: offlineHint,
+    caret: "fetch",
+  },
+  "fetching by a package that asks for its module in the old way": {
+    build: 'import { page } from "pkg";\nexport default page();',
+    files: {
+      "node_modules/pkg/package.json": '{"name":"pkg","main":"./i.js"}',
+      "node_modules/pkg/i.js": `const http = require("http");
+        exports.page = () => http.get("http://localhost/");`,
+    },
+    told: offline,
+    at: "node_modules/pkg/i.js:2:35",
+    hint: offlineHint,
+    frames: ["kiln.build.ts:2:16"],
+  },
   "an error of its own, with the way that led there": {
     build: `function helper() {\n  throw new Error("no way");\n}\nexport default helper();`,
     told: "no way [author.threw]",
@@ -541,6 +564,48 @@ const faults: Readonly<Record<string, FaultCase>> = {
     hint: "it has no targets: export a derivation",
   },
 };
+
+suite("a build file reaches nobody", () => {
+  test("by any module or global of Node's", async () => {
+    await using folder = await project(`${prelude}
+      import dgram from "node:dgram";
+      import dns, { lookup } from "node:dns";
+      import { resolve4 } from "node:dns/promises";
+      import http, { request } from "node:http";
+      import { connect as connect2 } from "node:http2";
+      import https, { get } from "node:https";
+      import net, { connect, createConnection, Socket } from "net";
+      import tls from "node:tls";
+      const ways = {
+        WebSocket: () => new WebSocket("ws://127.0.0.1:9"),
+        request: () => request("http://127.0.0.1:9"),
+        ClientRequest: () => new http.ClientRequest({ host: "127.0.0.1", port: 9 }),
+        get: () => get("https://127.0.0.1:9"),
+        https: () => https.request("https://127.0.0.1:9"),
+        connect: () => connect(9),
+        createConnection: () => createConnection({ path: "/nowhere" }),
+        Socket: () => new Socket().connect(9),
+        listen: () => net.createServer().listen(0),
+        serve: () => http.createServer().listen(0),
+        tls: () => tls.connect(9),
+        http2: () => connect2("http://127.0.0.1:9"),
+        dgram: () => dgram.createSocket("udp4"),
+        lookup: () => lookup("localhost", () => {}),
+        promise: () => dns.promises.lookup("localhost"),
+        resolve4: () => resolve4("localhost"),
+        Resolver: () => new dns.Resolver(),
+        builtin: () => process.getBuiltinModule("node:http").get("http://127.0.0.1:9"),
+      };
+      const got = (call) => {
+        try { call(); return "done"; } catch (error) { return error.code; }
+      };
+      const open = Object.keys(ways).filter((name) => got(ways[name]) !== "author.denied");
+      const data = await (await fetch("data:,hello")).text();
+      export default derivation({ name: ["open", ...open, data].join("-"), builder: "/bin/sh" });`);
+    await using evaluation = await folder.evaluate();
+    assert.equal(evaluation.wanted[0]?.name, "open-hello");
+  });
+});
 
 suite("a fault in a build file is told without a stack:", () => {
   for (const [what, { build, files, options, told, at, hint, caret, frames }] of Object.entries(

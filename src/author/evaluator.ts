@@ -22,6 +22,7 @@ import {
   type Report,
   type Wish,
 } from "./messages.ts";
+import { goOffline } from "./offline.ts";
 import { fileName } from "./place.ts";
 import { closureOf, exportItems } from "./plan.ts";
 import { placeInSource } from "./syntax.ts";
@@ -40,6 +41,7 @@ configure({
 });
 const loaded = installHooks(instructions.file, context().warn);
 installGuards();
+goOffline();
 
 // A promise that nobody keeps leaves the process with nothing to do.
 process.once("beforeExit", () => {

@@ -82,6 +82,7 @@ function deniedMessage(error: Error): string {
     Addon: "load addons",
     Inspector: "use the inspector",
     WASI: "use WASI",
+    Net: "use the network",
   };
   return `a build file may not ${what[permission] ?? `do this (${permission})`}`;
 }

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { codeOf } from "../util/code-of.ts";
 import { Fault, lowerFirst, show } from "./fault.ts";
+import { closeModule } from "./offline.ts";
 import { fileName, isInternal, type Place } from "./place.ts";
 import { placeInSource } from "./syntax.ts";
 
@@ -50,6 +51,7 @@ export function installHooks(entry: string, warn: (text: string) => void): Loade
       }
       try {
         const resolved = next(specifier, context);
+        if (resolved.url.startsWith("node:")) closeModule(resolved.url);
         note(loaded, resolved.url, { specifier, parent });
         return resolved;
       } catch (error) {

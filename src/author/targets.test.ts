@@ -224,6 +224,34 @@ suite("parameters", () => {
   });
 });
 
+suite("no text is", () => {
+  const told = (value: unknown): string => {
+    try {
+      return String(value);
+    } catch (error) {
+      assert.ok(error instanceof Fault);
+      return `${error.message}; ${error.hint}`;
+    }
+  };
+
+  test("a target()", () => {
+    const tool = target({}, () => make("tool"));
+    assert.equal(
+      told(tool),
+      "a target() stands in a string; call it: what it gives can stand in a string",
+    );
+    assert.match(told(tool()), /^\//);
+  });
+
+  test("a perSystem()", () => {
+    const tool = perSystem(["x86_64-linux"], () => make("tool"));
+    assert.equal(
+      told(tool),
+      "a perSystem() stands in a string; say which one is meant: .bySystem[…] behind it",
+    );
+  });
+});
+
 suite("what is not there or cannot be built", () => {
   const app = make("app");
 

@@ -45,6 +45,12 @@ export class PerSystemValue implements PerSystem<string, unknown> {
     this.bySystem = Object.freeze(bySystem);
     Object.freeze(this);
   }
+
+  toString(): never {
+    throw new Fault("author.option", "a perSystem() stands in a string", {
+      hint: "say which one is meant: .bySystem[…] behind it",
+    });
+  }
 }
 
 export function makePerSystem(systems: unknown, make: unknown): PerSystemValue {
@@ -78,9 +84,17 @@ export function makeTarget(params: unknown, make: unknown): (args?: object) => u
   }
   const info: TargetInfo = { params: checked, make: (args) => make(args), place };
   const call = (args: object = {}): unknown => info.make(completeArgs(checked, { ...args }));
-  const target = Object.assign(call, { params: Object.freeze({ ...params }) });
+  const target = Object.assign(call, {
+    params: Object.freeze({ ...params }),
+    toString: refuseString,
+  });
   targetInfos.set(target, info);
   return target;
+}
+
+function refuseString(): never {
+  const hint = "call it: what it gives can stand in a string";
+  throw new Fault("author.option", "a target() stands in a string", { hint });
 }
 
 /** The targets of a module, as they can be asked for. */

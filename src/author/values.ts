@@ -1,6 +1,13 @@
 /** The values a build file handles: sources, derivations and their outputs. */
 import { Fault } from "./fault.ts";
 import type { StoreItem } from "./item.ts";
+import {
+  answerForMissing,
+  namesOfOutputs,
+  noMember,
+  noOutput,
+  refuseMissing,
+} from "./missing-members.ts";
 import { printObject, printOutput } from "./placeholders.ts";
 import { callerPlace, type Place } from "./place.ts";
 import type { StorePath } from "../format/store-path.ts";
@@ -38,6 +45,7 @@ export interface Output extends Printable {
 export interface Derivation extends Printable {
   /** The `.drv` file itself as an input. */
   readonly drvPath: Source;
+  /** By name. Asking for one that there is not is a fault; `"dev" in outputs` tells whether there is. */
   readonly outputs: Readonly<Record<string, Output>>;
 }
 
@@ -84,6 +92,7 @@ export class SourceValue implements Source {
 
   static {
     showAs(this.prototype, (value) => `source ${value.storePath}`);
+    refuseMissing(this.prototype, ({ name }, member) => noMember("source", name, member));
   }
 }
 
@@ -106,10 +115,11 @@ export class DerivationValue implements Derivation {
     this.#item = item;
     this.drvPath = new SourceValue(`${item.derivationName}.drv`, item);
     const names = [...item.outputs.keys()];
-    this.outputs = Object.freeze(
+    const outputs = Object.freeze(
       Object.fromEntries(names.map((name) => [name, new OutputValue(this, name)])),
     );
-    Object.freeze(Object.assign(this, this.outputs));
+    this.outputs = answerForMissing(outputs, (_, asked) => noOutput(this.name, names, asked));
+    Object.freeze(Object.assign(this, outputs));
   }
 
   get item(): DerivationItem {
@@ -117,9 +127,8 @@ export class DerivationValue implements Derivation {
   }
 
   toString(): string {
-    const { out } = this.outputs as { out?: OutputValue };
-    if (out === undefined) throw withoutOut(this);
-    return out.toString();
+    if (!this.#item.outputs.has("out")) throw withoutOut(this);
+    return String(this.outputs["out"]);
   }
 
   toJSON(): string {
@@ -128,6 +137,9 @@ export class DerivationValue implements Derivation {
 
   static {
     showAs(this.prototype, (value) => `derivation ${value.#item.path}`);
+    refuseMissing(this.prototype, ({ name, item }, asked) =>
+      noOutput(name, [...item.outputs.keys()], asked),
+    );
   }
 }
 
@@ -156,6 +168,7 @@ export class OutputValue implements Output {
 
   static {
     showAs(this.prototype, (value) => `output ${value.derivation.item.path}!${value.outputName}`);
+    refuseMissing(this.prototype, ({ name }, member) => noMember("output", name, member));
   }
 }
 
@@ -170,7 +183,7 @@ function withoutOut(derivation: DerivationValue, place: Place | undefined = call
   const names = Object.keys(derivation.outputs);
   return new Fault(
     "author.output",
-    `derivation "${derivation.name}" has no output "out" to stand in a string; its outputs are ${names.join(", ")}`,
+    `derivation "${derivation.name}" has no output "out" to stand in a string; ${namesOfOutputs(names)}`,
     { hint: `write .${names[0]} behind it`, place },
   );
 }
