@@ -39,12 +39,12 @@ export interface Claim {
  *
  * @throws KilnError `ca.references`, `ca.fileType`, `ca.mismatch` or `path.mismatch` when the claim is not true
  */
-export async function checkClaim(
+export function checkClaim(
   claim: Claim,
   survey: Survey,
   tree: string,
   buffers?: MachoBufferCreator,
-): Promise<ContentAddress> {
+): ContentAddress | Promise<ContentAddress> {
   const { storePath, ca } = claim;
   const references = splitReferences(storePath, claim.references);
   // Cheap things first: what cannot be right needs no reading.
@@ -58,18 +58,17 @@ export async function checkClaim(
       );
     }
     const { sha256 } = survey.file;
+    const { method } = ca;
     const isKnown = ca.hash.type === "sha256" && sha256 !== undefined;
-    const hash = isKnown ? sha256 : await hashFile(ca.hash.type, tree);
-    return agree(claim, { method: ca.method, hash });
+    if (isKnown) return agree(claim, { method, hash: sha256 });
+    return hashFile(ca.hash.type, tree).then((hash) => agree(claim, { method, hash }));
   }
+  const method = "recursive";
   if (ca !== undefined && !isSourceAddress(ca)) {
-    return agree(claim, { method: "recursive", hash: await hashNar(ca.hash.type, tree) });
+    return hashNar(ca.hash.type, tree).then((hash) => agree(claim, { method, hash }));
   }
-  const source = references.self
-    ? await selfReferentialAddress(storePath, tree, buffers)
-    : ({ method: "recursive", hash: survey.sourceHash } as const);
-  if (ca === undefined) checkPath(claim, source);
-  return agree(claim, source);
+  if (!references.self) return agree(claim, { method, hash: survey.sourceHash });
+  return selfReferentialAddress(storePath, tree, buffers).then((found) => agree(claim, found));
 }
 
 function checkPath({ storePath, references }: Claim, ca: ContentAddress): void {
@@ -87,7 +86,9 @@ function checkPath({ storePath, references }: Claim, ca: ContentAddress): void {
   );
 }
 
-function agree({ storePath, ca }: Claim, found: ContentAddress): ContentAddress {
+function agree(claim: Claim, found: ContentAddress): ContentAddress {
+  const { storePath, ca } = claim;
+  if (ca === undefined) checkPath(claim, found);
   if (ca === undefined || sameAddress(ca, found)) return found;
   throw new KilnError(
     "ca.mismatch",

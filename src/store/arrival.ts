@@ -7,7 +7,7 @@ import { NarReader, type NarSink } from "../format/nar/reader.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Survey } from "./address.ts";
 import type { DigestThread } from "./digest-thread.ts";
-import { NarDigest } from "./nar-digest.ts";
+import { NarDigest, type NarHashes } from "./nar-digest.ts";
 import type { Syncer } from "./syncer.ts";
 
 /** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
@@ -109,15 +109,19 @@ export class Arrival implements NarSink {
    *
    * @throws KilnError why it could not be written, or hashed
    */
-  async survey(wantsFile: boolean): Promise<Survey> {
+  survey(wantsFile: boolean): Survey | Promise<Survey> {
     if (this.#failure !== undefined) {
       this.#digest.drop();
       throw this.#failure;
     }
+    const hashes = this.#digest.finish(wantsFile ? this.#file : undefined);
+    return hashes instanceof Promise
+      ? hashes.then((all) => this.#surveyed(all))
+      : this.#surveyed(hashes);
+  }
+
+  #surveyed({ narHash, sourceHash, partHash }: NarHashes): Survey {
     const file = this.#file;
-    const { narHash, sourceHash, partHash } = await this.#digest.finish(
-      wantsFile ? file : undefined,
-    );
     return {
       narHash,
       narSize: this.#reader.bytesRead,

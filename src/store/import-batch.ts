@@ -2,11 +2,18 @@
 import type { KilnError } from "../util/kiln-error.ts";
 import type { Candidate } from "./placement.ts";
 
-/** A batch may be placed when it reaches one of these; its age, in milliseconds, is looked at when an object comes. */
-const limits = { objects: 128, entries: 2000, bytes: 32 * 1024 * 1024, age: 100 };
+interface Extent {
+  readonly objects: number;
+  readonly entries: number;
+  readonly bytes: number;
+}
 
-/** While the batch before it is being placed, a batch may grow to so many times the limits. */
-const growth = 8;
+/** A batch may be placed when it reaches one of these, or an age in milliseconds, which is looked at when an object comes. */
+const enough: Extent = { objects: 512, entries: 2000, bytes: 32 * 1024 * 1024 };
+const oldEnough = 100;
+
+/** While the batch before it is being placed, a batch may grow to one of these. */
+const most: Extent = { objects: 1024, entries: 16_000, bytes: 256 * 1024 * 1024 };
 
 /** An object that was received: to be placed, or rejected already. */
 export type Received =
@@ -31,19 +38,15 @@ export class Batch {
 
   /** Whether it may be placed. */
   get isFull(): boolean {
-    return this.#exceeds(1) || performance.now() - this.#start >= limits.age;
+    return this.#reaches(enough) || performance.now() - this.#start >= oldEnough;
   }
 
   /** Whether it should not grow any more. */
   get isOverfull(): boolean {
-    return this.#exceeds(growth);
+    return this.#reaches(most);
   }
 
-  #exceeds(times: number): boolean {
-    return (
-      this.items.length >= times * limits.objects ||
-      this.#entries >= times * limits.entries ||
-      this.#bytes >= times * limits.bytes
-    );
+  #reaches({ objects, entries, bytes }: Extent): boolean {
+    return this.items.length >= objects || this.#entries >= entries || this.#bytes >= bytes;
   }
 }

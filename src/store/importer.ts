@@ -16,13 +16,12 @@ import {
   type ExportReceiver,
   type ExportTrailer,
 } from "../format/export-stream.ts";
-import type { ObjectInfo } from "../format/object-info.ts";
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { compareBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
-import { checkClaim } from "./address.ts";
+import { checkClaim, type Claim } from "./address.ts";
 import { Arrival } from "./arrival.ts";
 import { Batch, type Received } from "./import-batch.ts";
 import { ownerOfObjects } from "./object-files.ts";
@@ -133,7 +132,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     this.#batch.add(await this.#judge(arrival, trailer));
     if (this.#batch.isFull) await this.#makeRoom();
     // Many objects may come in one chunk.
-    await this.#pacer.pause();
+    if (this.#pacer.due) await this.#pacer.pause();
   }
 
   /** Resolves when every object received so far is registered and durable, or rejected. */
@@ -177,27 +176,18 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     const { storePath } = trailer;
     const { tree, entries, inode } = arrival;
     try {
-      const info = await this.#check(arrival, trailer);
+      const method = trailer.ca?.method;
+      const survey = await arrival.survey(method === "text" || method === "flat");
+      const { directory, buffers } = this.#parts;
+      const claim = claimIn(directory, trailer);
+      const ca = await checkClaim(claim, survey, tree, buffers);
+      const { narHash, narSize } = survey;
+      const info = { ...claim, narHash, narSize, ca };
       return { storePath, candidate: { tree, entries, inode, info } };
     } catch (error) {
       this.#parts.files.discard(tree);
       return { storePath, error: KilnError.from(error) };
     }
-  }
-
-  async #check(arrival: Arrival, trailer: ExportTrailer): Promise<ObjectInfo> {
-    const { directory } = this.#parts;
-    const { ca } = trailer;
-    const survey = await arrival.survey(ca?.method === "text" || ca?.method === "flat");
-    const storePath = parseObjectPath(directory, trailer.storePath);
-    const referenceSet = new Set(
-      trailer.references.map((text) => parseObjectPath(directory, text)),
-    );
-    const references = [...referenceSet].toSorted(compareBytes);
-    const claim = { storePath, references, ca };
-    const right = await checkClaim(claim, survey, arrival.tree, this.#parts.buffers);
-    const { narHash, narSize } = survey;
-    return { storePath, narHash, narSize, references, ca: right };
   }
 
   /** Has a full batch placed, if the one before it is. The longer that takes, the more objects share the next syncs. */
@@ -288,6 +278,13 @@ function makeFolder(parent: string): ImportFolder {
     const isRight = owner === undefined || (owner.uid === uid && owner.gid === gid);
     return { path, directory, frozen: isRight ? {} : { owner } };
   });
+}
+
+/** @throws KilnError `path.invalid` */
+function claimIn(directory: StoreDirectory, { ca, ...trailer }: ExportTrailer): Claim {
+  const storePath = parseObjectPath(directory, trailer.storePath);
+  const references = new Set(trailer.references.map((text) => parseObjectPath(directory, text)));
+  return { storePath, references: [...references].toSorted(compareBytes), ca };
 }
 
 /**

@@ -73,7 +73,7 @@ test("a digest whose thread ends fails, and the next one gets a new thread", asy
   await thread[Symbol.asyncDispose]();
   // It goes on to be fed until its end, and nobody waits for a thread that is gone.
   await feed(digest, bytes);
-  await assert.rejects(digest.finish(), (error) => hasCode(error, "internal"));
+  await assert.rejects(Promise.resolve(digest.finish()), (error) => hasCode(error, "internal"));
   const next = new NarDigest(thread);
   next.expect(2 ** 30);
   await feed(next, bytes);

@@ -9,6 +9,9 @@ import type { DigestAnswer } from "./digest-worker.ts";
 /** A NAR with a file of this size is worth that the thread is started. */
 const worthAThread = 8 * 1024 * 1024;
 
+/** A NAR of this size may be hashed twice. */
+const worthTwice = 8 * 1024;
+
 /** Blocks that may wait to be hashed. */
 const mostWaiting = 4;
 
@@ -66,25 +69,40 @@ export class NarDigest {
    *
    * @throws KilnError when the thread failed
    */
-  async finish(part?: { readonly offset: number; readonly size: number }): Promise<NarHashes> {
-    if (this.#send !== undefined) return await this.#finishInThread(this.#send);
+  finish(part?: {
+    readonly offset: number;
+    readonly size: number;
+  }): NarHashes | Promise<NarHashes> {
+    if (this.#send !== undefined) return this.#finishInThread(this.#send);
     const bytes = this.#block.subarray(0, this.#length);
     const isWhole = this.#hasher === undefined;
-    const hasher = (this.#hasher ?? createHash("sha256")).update(bytes);
-    const narHash = Hash.of("sha256", hasher.copy().digest());
-    const sourceHash = Hash.of("sha256", hasher.update("|").digest());
+    const hashes =
+      isWhole && bytes.length <= worthTwice ? this.#hashTwice(bytes) : this.#hashOnce(bytes);
     const partHash =
       part !== undefined && isWhole
         ? hashBytes("sha256", bytes.subarray(part.offset, part.offset + part.size))
         : undefined;
     this.#thread.giveBlock(this.#block);
-    return { narHash, sourceHash, partHash };
+    return { ...hashes, partHash };
   }
 
   /** Nothing is wanted of it any more. */
   drop(): void {
     this.#thread.giveBlock(this.#block);
     this.#send?.({ end: "drop" });
+  }
+
+  /** What is small is hashed a second time sooner than a hash under way is copied. */
+  #hashTwice(bytes: Buffer): Omit<NarHashes, "partHash"> {
+    this.#block[bytes.length] = "|".charCodeAt(0);
+    const marked = this.#block.subarray(0, bytes.length + 1);
+    return { narHash: hashBytes("sha256", bytes), sourceHash: hashBytes("sha256", marked) };
+  }
+
+  #hashOnce(bytes: Buffer): Omit<NarHashes, "partHash"> {
+    const hasher = (this.#hasher ?? createHash("sha256")).update(bytes);
+    const narHash = Hash.of("sha256", hasher.copy().digest());
+    return { narHash, sourceHash: Hash.of("sha256", hasher.update("|").digest()) };
   }
 
   #pass(): void {
