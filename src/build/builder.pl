@@ -1,8 +1,8 @@
 # Starts builders without a sandbox, and ends what they leave: their processes are found as process-tree.ts finds them, which see.
 #
 # An order to start one has, after its number: a FIFO for its output, the build directory, a user and a group or nothing, how many
-# arguments there are, the program's name among them, these, and variables. What is told: `started`; or `fault` and an error of the
-# kernel, or `failed` and why. In the end how it ended, `ended` with an exit status and a signal, when no process is left that can be
+# arguments there are, the program's name among them, these, and variables. What is told when there is no builder: `fault` and an error
+# of the kernel, or `failed` and why. Else how it ended, `ended` with an exit status and a signal, when no process is left that can be
 # found, or before that `left` and who is, as often as one asks by the order `look`. `signal` is sent to its process group.
 
 our (%call, %jobs, %orders, @at_end);
@@ -45,7 +45,6 @@ $orders{builder} = sub {
     kill KILL => -$pid;
     look($id);
   });
-  tell_daemon($id, "started");
 };
 
 $orders{signal} = sub {

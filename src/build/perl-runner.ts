@@ -30,7 +30,7 @@ export class PerlRunner implements AsyncDisposable {
     const fault = commandFault(command);
     if (fault !== undefined) return { type: "notStarted", message: fault };
     using timers = new DisposableStack();
-    const builder = new RunningBuilder(this.#starter, command, output, onStarted);
+    const builder = new RunningBuilder(this.#starter, command, output);
     const end = (): void => {
       builder.signal("TERM");
       const timer = setTimeout(() => builder.signal("KILL"), grace);
@@ -42,7 +42,7 @@ export class PerlRunner implements AsyncDisposable {
       return await builder.ended.promise;
     } finally {
       stop.removeEventListener("abort", end);
-      onStarted();
+      onStarted(); // before is as good, and would take a message
     }
   }
 
@@ -58,15 +58,13 @@ class RunningBuilder {
   readonly ended: PromiseWithResolvers<BuildOutcome> = Promise.withResolvers();
   readonly #builder: string;
   readonly #order: Order;
-  readonly #onStarted: () => void;
   /** Since when something is left of it. */
   #leftSince: number | undefined;
   #pause = 1;
 
-  constructor(starter: Starter, command: BuilderCommand, output: string, onStarted: () => void) {
+  constructor(starter: Starter, command: BuilderCommand, output: string) {
     const { builder, args, env, workDirectory, user } = command;
     this.#builder = builder;
-    this.#onStarted = onStarted;
     const ids = user === undefined ? ["", ""] : [String(user.uid), String(user.gid)];
     const variables = Array.from(env, ([name, value]) => `${name}=${value}`);
     const words = [output, workDirectory, ...ids, String(args.length + 1), builder, ...args];
@@ -81,9 +79,6 @@ class RunningBuilder {
     const space = line.indexOf(" ");
     const [word, rest] = space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
     switch (word) {
-      case "started":
-        this.#onStarted();
-        break;
       case "fault":
         this.#refuse(Number(rest));
         break;

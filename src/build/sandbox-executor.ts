@@ -51,7 +51,7 @@ import {
 import type { Slot } from "./sandbox/slot.ts";
 import type { Starter } from "./starter.ts";
 import { SlotPool } from "./sandbox/slots.ts";
-import { commandFor, type Launch, starterFor } from "./sandbox/start.ts";
+import { type Launch, starterFor } from "./sandbox/start.ts";
 import type { WorkingSupport } from "./sandbox/support.ts";
 
 export interface SandboxExecutorOptions {
@@ -147,20 +147,26 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     if (support.mode === "root") chownSync(task.workDirectory, ids.outside.uid, ids.outside.gid);
     const { storeDirectory, realDirectory } = this.#options;
     const visible = this.#visible(task, network);
-    await assemble(slot, {
+    const mounts = await assemble(slot, {
       storeDirectory,
       realDirectory,
       network,
       identity: ids.inside,
       ...visible,
       workDirectory: task.workDirectory,
-      command: commandFor(support, command),
     });
     const store = { inside: storeDirectory, type: "directory", source: realDirectory } as const;
     const shown = [store, ...visible.paths];
     const file = hostFileOf(builder, shown);
     const isProgram = file !== undefined && isElf(file);
-    const start = { ...ids.outside, network, isProgram, variables: unsettable(command) };
+    const start = {
+      ...ids.outside,
+      mounts,
+      command,
+      network,
+      isProgram,
+      variables: unsettable(command),
+    };
     const ended = await this.#launch(slot, task, start, signal);
     if (ended.type === "notStarted") {
       const outcome = notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
@@ -186,7 +192,9 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
   async #launch(
     slot: Slot,
     task: BuildTask,
-    start: Pick<Launch, "uid" | "gid" | "isProgram" | "variables"> & { readonly network: boolean },
+    start: Pick<Launch, "uid" | "gid" | "mounts" | "command" | "isProgram" | "variables"> & {
+      readonly network: boolean;
+    },
     signal: AbortSignal,
   ): Promise<Ended> {
     const { support, grace = 5000, limits = {} } = this.#options;

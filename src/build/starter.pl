@@ -57,26 +57,39 @@ sub forget_all {
 our %orders = (
   line => sub {
     my ($id, $text) = @_;
-    syswrite $jobs{$id}{line}, "$text\n" if $jobs{$id};
+    my $line = $jobs{$id} && $jobs{$id}{line} or return;
+    syswrite $line, "$text\n";
   },
-  release => sub { shutdown $jobs{$_[0]}{line}, 1 if $jobs{$_[0]} },
+  # Tells `heard` after all that was said on the line before now.
+  hear => sub {
+    my ($id) = @_;
+    my $job = $jobs{$id} or return;
+    my $ready = "";
+    vec($ready, fileno $job->{line}, 1) = 1 if $job->{line};
+    hear($id, $job) if $job->{line} && select($ready, undef, undef, 0) > 0;
+    tell_daemon($id, "heard");
+  },
+  release => sub {
+    my ($id) = @_;
+    my $line = $jobs{$id} && $jobs{$id}{line} or return;
+    shutdown $line, 1;
+  },
   kill => sub { kill KILL => $jobs{$_[0]}{pid} if $jobs{$_[0]} },
 );
 for my $file (@ARGV) { do $file or die $@ || "$file: $!\n" }
 
-# Passes on what comes by the line of a job; false at its end.
+# Passes on what comes by the line of a job, until it ends.
 sub hear {
   my ($id, $job) = @_;
-  sysread $job->{line}, $job->{rest}, 4096, length $job->{rest} or return 0;
+  sysread $job->{line}, $job->{rest}, 4096, length $job->{rest} or delete $job->{line};
   tell_daemon($id, $1) while $job->{rest} =~ s/^(.*)\n//;
-  return 1;
 }
 
 sub see_end {
   my ($id, $job) = @_;
   waitpid $job->{pid}, 0;
   my $status = $?;
-  1 while $job->{line} && hear($id, $job);
+  hear($id, $job) while $job->{line};
   delete $jobs{$id};
   $job->{after}->($id, $job, $status);
 }

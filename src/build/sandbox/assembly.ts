@@ -1,6 +1,7 @@
 /** Puts one sandbox together in a slot: everything but starting it. */
 import { join } from "node:path";
 import type { StoreDirectory } from "../../format/store-path.ts";
+import type { Mount } from "./fstab.ts";
 import { type Identity, layoutOf, type ResolvedPath, storeInTmp } from "./layout.ts";
 import { MountTable } from "./mount-table.ts";
 import { type Stub, stubFor } from "./mountpoints.ts";
@@ -19,13 +20,15 @@ export interface Assembly {
   readonly network: boolean;
   /** Becomes `/build`. */
   readonly workDirectory: string;
-  /** For the shell that becomes the builder. */
-  readonly command: Buffer;
 }
 
-/** @throws KilnError `file.…` or `disk.…` */
-export async function assemble(slot: Slot, assembly: Assembly): Promise<void> {
-  const { storeDirectory, realDirectory, workDirectory, paths, command } = assembly;
+/**
+ * What is then to be mounted, in this order.
+ *
+ * @throws KilnError `file.…` or `disk.…`
+ */
+export async function assemble(slot: Slot, assembly: Assembly): Promise<readonly Mount[]> {
+  const { storeDirectory, realDirectory, workDirectory, paths } = assembly;
   const stubs = new Map<string, Stub>();
   for (const name of assembly.objects) stubs.set(name, stubFor(join(realDirectory, name)));
   const objects = [...stubs].filter(([, stub]) => stub.type !== "link").map(([name]) => name);
@@ -34,7 +37,6 @@ export async function assemble(slot: Slot, assembly: Assembly): Promise<void> {
     layout: layoutOf(assembly),
     inTmp: storeInTmp(storeDirectory),
     stubs,
-    mounts: mountsOf({ slot, workDirectory, storeDirectory, realDirectory, objects, paths, table }),
-    command,
   });
+  return mountsOf({ slot, workDirectory, storeDirectory, realDirectory, objects, paths, table });
 }

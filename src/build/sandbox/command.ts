@@ -61,12 +61,6 @@ export function printCommand({ builder, args, env }: BuilderCommand): Buffer {
   return stringToBytes(`umask 022\nulimit -c 0\n${exports.join("")}set -- ${quoted}\n`);
 }
 
-/** The words as init.pl reads them. */
-export function listWords({ builder, args, env }: BuilderCommand): Buffer {
-  const all = [String(args.length + 1), ...words({ builder, args, env })];
-  return stringToBytes(all.map((word) => `${word}\0`).join(""));
-}
-
 /** OPTIND means something to every shell, which takes nothing but a number for it. */
 function isSettable(name: string, value: string): boolean {
   if (name === "OPTIND") return /^\d{1,9}$/.test(value);

@@ -1,7 +1,4 @@
-/** The list of mounts that `mount --all --fstab` works through, in its order. */
-import { Buffer } from "node:buffer";
-import { stringToBytes } from "../../util/byte-string.ts";
-
+/** The list of mounts that init.pl or `mount --all --fstab` works through, in its order. */
 export interface Mount {
   /** A path of the host, or a word where the type needs none. */
   readonly source: string;
@@ -12,11 +9,11 @@ export interface Mount {
   readonly options: readonly string[];
 }
 
-export function printFstab(mounts: Iterable<Mount>): Buffer {
+export function printFstab(mounts: Iterable<Mount>): string {
   const lines = Array.from(mounts, ({ source, target, type, options }) =>
     [escape(source), escape(target), type, options.join(",")].join(" "),
   );
-  return stringToBytes(lines.map((line) => `${line}\n`).join(""));
+  return lines.map((line) => `${line}\n`).join("");
 }
 
 /** What would end a field, a line or an escape, in octal, as fstab(5) has it. */

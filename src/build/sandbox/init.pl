@@ -5,8 +5,10 @@
 # started from there on, so the builder's variables reach none. The line between the two: orders come in, news go out, and its end
 # means that nobody wants this any more.
 #
-# An order to make one has, after its number, names and what they stand for:
-#   SLOT         the directory of this build: root/ (to become /), fstab, filter, command (see command.ts)
+# An order to make one has, after its number, how many arguments there are, the program's name among them, these, how many variables
+# and these, and then names and what they stand for:
+#   SLOT         the directory of this build: root/ (to become /) and filter
+#   MOUNTS       what to mount, as in /etc/fstab
 #   OUTPUT       a FIFO for the builder's log
 #   MODE         root | user: who sets the namespaces up
 #   BUILD_UID    the builder's ids outside of its own user namespace
@@ -17,10 +19,13 @@
 
 our (%call, %orders);
 
-my ($line, %told, $root);
+my ($line, %told, @arguments, @variables);
 
 $orders{sandbox} = sub {
-  (my $id, %told) = @_;
+  my ($id, @words) = @_;
+  @arguments = splice @words, 0, shift @words;
+  @variables = splice @words, 0, shift @words;
+  %told = @words;
   my ($mine, $pid);
   if (socketpair $mine, $line, 1, 1, 0) {
     # A namespace of processes; as a plain user one of users, too, with the user as its root.
@@ -71,7 +76,7 @@ sub be_first {
   @sets[2, 5] = (0, 0); # what programs would inherit
   do_call("capset", $header, pack "L6", @sets);
   call("keyctl", 1, 0);
-  my $filter = needed("$told{SLOT}/filter");
+  my $filter = content("$told{SLOT}/filter");
   do_call("prctl", 22, 2, pack "S x![P] P", length($filter) / 8, $filter);
   # Mounts, control groups, host name, IPC, network.
   do_call("unshare", 0x4e020000);
@@ -91,11 +96,6 @@ sub be_first {
   run_builder();
 }
 
-sub needed {
-  my $content = content($_[0]);
-  return $content ne "" ? $content : die "$_[0]: $!\n";
-}
-
 # Every line from the daemon asks the builder to end; no more lines: end it. (kill -1 spares only us and who says it. It is said
 # again and again because we may be starting the builder just now.)
 sub end_when_told {
@@ -110,7 +110,7 @@ sub end_when_told {
 my %flags = (ro => 1, nosuid => 2, nodev => 4, noexec => 8, bind => 0x1000, rbind => 0x5000);
 
 sub mount_all {
-  for (split /\n/, needed("$told{SLOT}/fstab")) {
+  for (split /\n/, $told{MOUNTS}) {
     my ($source, $target, $type, $options) = map { s/\\([0-7]{3})/chr oct $1/ger } split / /;
     my ($flags, @data) = (0);
     for my $option (split /,/, $options) {
@@ -133,17 +133,13 @@ my %refusals = (2 => 64, 20 => 64, 36 => 64, 40 => 64, 13 => 63);
 
 sub run_builder {
   chdir "$told{SLOT}/root" or die "$told{SLOT}/root: $!\n";
-  # The builder's words: how many arguments, the arguments, the variables, each ended by a zero byte.
-  my ($count, @words) = split /\0/, needed("$told{SLOT}/command"), -1;
-  pop @words;
-  my @arguments = splice @words, 0, $count;
   # Both are closed by the start of a program, so that nothing of them reaches the builder.
   pipe my $news, my $trouble or die "pipe: $!\n";
   pipe my $orders, my $go or die "pipe: $!\n";
   my $builder = fork // die "fork: $!\n";
   if (!$builder) {
     close $_ for $news, $go;
-    eval { become_builder($trouble, $orders, \@arguments, \@words) };
+    eval { become_builder($trouble, $orders) };
     syswrite $trouble, $@;
     exit 1;
   }
@@ -172,7 +168,7 @@ sub run_builder {
 
 # A user namespace cannot be made once our root is no longer the real one, and is of no use before process 1 has said who is in it.
 sub become_builder {
-  my ($trouble, $orders, $arguments, $variables) = @_;
+  my ($trouble, $orders) = @_;
   sysopen my $output, $told{OUTPUT}, 1 or die "$told{OUTPUT}: $!\n";
   open STDOUT, ">&", $output or die "standard output: $!\n";
   open STDERR, ">&", $output or die "standard error: $!\n";
@@ -190,7 +186,7 @@ sub become_builder {
   do_call("setresgid", 100, 100, 100);
   do_call("setresuid", 1000, 1000, 1000);
   close $line;
-  my ($program, @lists) = ($$arguments[0], map { pack "p*", @$_, undef } $arguments, $variables);
+  my ($program, @lists) = ($arguments[0], map { pack "p*", @$_, undef } \@arguments, \@variables);
   call("execve", $program, @lists);
   syswrite $trouble, $! + 0;
   exit 1;

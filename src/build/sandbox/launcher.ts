@@ -110,8 +110,8 @@ class RunningSandbox implements AsyncDisposable {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.#keeper.order("end");
-    // The builder's first word, which may be why, and before it that it was started have come together by different ways.
-    setImmediate(() => {
+    // The builder's first word, which may be why, comes by another way than that it was started, which was said before.
+    this.#keeper.catchUp(() => {
       if (this.#isClosed) return;
       if (!this.#news.includes("started")) this.kill();
       else this.#timer = setTimeout(() => this.kill(), this.#grace);

@@ -7,19 +7,18 @@
  *       tmp/         becomes /tmp                            emptied after each build
  *       inputs/      the real store directory is mounted here, out of the builder's reach
  *       spare/       mountpoints nobody needs now
- *       fstab, command, holder, ended                        for `init.pl` or `init.sh`
+ *       fstab, command, holder, ended                        for `init.sh`
  *       filter       of system calls
  *
  * They lie on the store's file system and mount, so that outputs are moved out by renaming.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { Directory, type FilePath, hold, nameOf } from "../../files/directory.ts";
 import { attempt } from "../../files/file-error.ts";
 import { removeTree } from "../../files/remove-tree.ts";
-import { type Mount, printFstab } from "./fstab.ts";
 import { writeFilter } from "./guard.ts";
 import type { Layout } from "./layout.ts";
 import { Mountpoints, type Stub } from "./mountpoints.ts";
@@ -33,8 +32,6 @@ export interface SlotContent {
   readonly inTmp: string | undefined;
   /** Inputs, by name. */
   readonly stubs: ReadonlyMap<string, Stub>;
-  readonly mounts: readonly Mount[];
-  readonly command: Buffer;
 }
 
 export class Slot implements SlotPlaces {
@@ -73,7 +70,7 @@ export class Slot implements SlotPlaces {
     return slot;
   }
 
-  async prepare({ layout, inTmp, stubs, mounts, command }: SlotContent): Promise<void> {
+  async prepare({ layout, inTmp, stubs }: SlotContent): Promise<void> {
     this.#open();
     const wanted = JSON.stringify([...layout]);
     if (this.#layout !== wanted) {
@@ -85,10 +82,6 @@ export class Slot implements SlotPlaces {
     }
     if (inTmp !== undefined) mkdirSync(this.tmp + inTmp, { recursive: true });
     this.#mountpoints.arrange(stubs);
-    writeFileSync(join(this.directory, "fstab"), printFstab(mounts), { mode: 0o600 });
-    const commandFile = join(this.directory, "command");
-    writeFileSync(commandFile, command);
-    chmodSync(commandFile, 0o644); // the builder's own shell reads it
   }
 
   /** Moves what the builder made under the name `name` in the store to `to`; nothing happens if it made nothing. */
@@ -102,7 +95,7 @@ export class Slot implements SlotPlaces {
   /** Removes what a build left. No process of it lives any more. */
   async clean(): Promise<void> {
     this.#open();
-    writeFileSync(join(this.directory, "command"), "");
+    for (const name of ["command", "fstab"]) rmSync(join(this.directory, name), { force: true });
     if (readdirSync(this.tmp).length > 0) {
       await removeTree(this.tmp);
       mkdirSync(this.tmp);

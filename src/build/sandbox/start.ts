@@ -1,5 +1,5 @@
 /** Has `init.pl` make a sandbox or, without perl, starts `init.sh` in new namespaces: what it is told, and all that comes before it. */
-import { writeFileSync } from "node:fs";
+import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,8 @@ import { KilnError } from "../../util/kiln-error.ts";
 import type { Fifo } from "../fifo-pool.ts";
 import { hasOtherFormats } from "../program-format.ts";
 import { canStart, readLines, spawnClean, Starter } from "../starter.ts";
-import { type BuilderCommand, listWords, printCommand, quote } from "./command.ts";
+import { type BuilderCommand, printCommand, quote } from "./command.ts";
+import { type Mount, printFstab } from "./fstab.ts";
 import { constrain, type Guard } from "./guard.ts";
 import type { ShellImage, Tools } from "./tools.ts";
 
@@ -24,6 +25,9 @@ export interface Launch {
   readonly guard: Guard | undefined;
   /** The directory of this build: see `init.sh`. */
   readonly directory: string;
+  /** What is to be mounted, in this order. */
+  readonly mounts: readonly Mount[];
+  readonly command: BuilderCommand;
   /** The builder's ids outside; both 0 for a plain user. */
   readonly uid: number;
   readonly gid: number;
@@ -59,6 +63,8 @@ const initFiles = {
 export interface Keeper {
   /** Says a line to process 1. */
   order(line: string): void;
+  /** Calls back when all that process 1 has said before now was heard; never when all is over first. */
+  catchUp(then: () => void): void;
   /** Has no more to say, which ends the sandbox. */
   release(): void;
   /** Ends process 1, or what waits for it. */
@@ -75,11 +81,6 @@ export interface News {
   orphaned(): void;
   /** All is over, but perhaps for an orphan. */
   closed(): void;
-}
-
-/** What the file `command` in the directory of a build is to hold for {@link startSandbox}. */
-export function commandFor(how: Pick<Launch, "guard" | "inner">, command: BuilderCommand): Buffer {
-  return perlFor(how) === undefined ? printCommand(command) : listWords(command);
 }
 
 /** @throws KilnError `sandbox.setup`, `sandbox.variable` */
@@ -108,11 +109,14 @@ export function starterFor(
 
 function keepPerl(
   starter: Starter,
-  { directory, output, mode, uid, gid, network, cgroups = [], ...options }: Launch,
+  { directory, mounts, command, output, mode, uid, gid, network, ...options }: Launch,
   news: News,
 ): Keeper {
+  const { cgroups = [] } = options;
+  const variables = Array.from(command.env, ([name, value]) => `${name}=${value}`);
   const told = {
     SLOT: directory,
+    MOUNTS: printFstab(mounts),
     OUTPUT: output.path,
     MODE: mode,
     BUILD_UID: String(uid),
@@ -121,7 +125,14 @@ function keepPerl(
     CGROUPS: cgroups.map((file) => `${file}\n`).join(""),
     LIMITS: limitsOf(options),
   };
-  const order = starter.begin("sandbox", Object.entries(told).flat(), (text) => {
+  const lists = [[command.builder, ...command.args], variables];
+  let onHeard: (() => void) | undefined;
+  const words = lists.flatMap((list) => [String(list.length), ...list]);
+  const order = starter.begin("sandbox", [...words, ...Object.entries(told).flat()], (text) => {
+    if (text === "heard") {
+      onHeard?.();
+      return;
+    }
     const [, word, rest = ""] = /^(complaint|closed) (.*)$/.exec(text) ?? [];
     if (word === "complaint") news.complaint(rest);
     else if (word === undefined) news.line(text);
@@ -132,12 +143,17 @@ function keepPerl(
   });
   return {
     order: (line) => order("line", line),
+    catchUp: (then) => {
+      onHeard = then;
+      order("hear");
+    },
     release: () => order("release"),
     kill: () => order("kill"),
   };
 }
 
 function keepShell(options: Launch, news: News): Keeper {
+  writeForShell(options);
   const { words, env } = byShell(options);
   const [file = "", ...args] = words;
   const child = spawnClean(file, args, env, [options.output.writeEnd, "pipe"]);
@@ -162,6 +178,8 @@ function keepShell(options: Launch, news: News): Keeper {
   readLines(control, (text) => news.line(text));
   return {
     order: (line) => control.write(`${line}\n`),
+    // It has come, though perhaps not been read yet.
+    catchUp: (then) => void setImmediate(then),
     release: () => control.end(),
     kill: () => child.kill("SIGKILL"),
   };
@@ -210,6 +228,13 @@ function byShell(options: Launch): Start {
   const constrained = constrain(tools.setpriv, guard, join(directory, "filter"));
   const words = [...constrained, ...enterCgroups(options), ...unshare, program, initFiles.shell];
   return { words, env };
+}
+
+function writeForShell({ directory, mounts, command }: Launch): void {
+  writeFileSync(join(directory, "fstab"), stringToBytes(printFstab(mounts)), { mode: 0o600 });
+  const commandFile = join(directory, "command");
+  writeFileSync(commandFile, printCommand(command));
+  chmodSync(commandFile, 0o644); // the builder's own shell reads it
 }
 
 /** What was found missing here is missing for both ways. */

@@ -18,7 +18,7 @@ import type { Guard } from "./guard.ts";
 import { launch } from "./launcher.ts";
 import { resolvePath } from "./paths.ts";
 import { librariesOf } from "./program-files.ts";
-import { commandFor, type Mode, starterFor } from "./start.ts";
+import { type Launch, type Mode, starterFor } from "./start.ts";
 import { Slot } from "./slot.ts";
 import type { Tools } from "./tools.ts";
 
@@ -51,13 +51,14 @@ export async function tryOut({ tools, mode, inner, guard, directory }: Trial): P
     if (mode === "root") chownSync(workDirectory, outside.uid, outside.gid);
     const common = { storeDirectory, realDirectory, workDirectory, identity: inside };
     const builder = tools.shell.program;
-    const command = commandFor({ guard, inner }, { builder, args: ["-c", script], env: new Map() });
+    const command = { builder, args: ["-c", script], env: new Map() };
     const files = [builder, ...(await librariesOf(builder))].map((inside) =>
       resolvePath({ inside, source: realpathSync(inside), alwaysPresent: true }),
     );
-    const content = { objects: [inputName], paths: files, network: false, command };
-    await assemble(slot, { ...common, ...content });
-    const said = await run(slot, { tools, mode, inner, guard, ...outside }, folder);
+    const content = { objects: [inputName], paths: files, network: false };
+    const mounts = await assemble(slot, { ...common, ...content });
+    const how = { tools, mode, inner, guard, ...outside, mounts, command };
+    const said = await run(slot, how, folder);
     const output = join(folder, "output");
     slot.moveOut(outputName, output);
     check(said, {
@@ -74,7 +75,7 @@ export async function tryOut({ tools, mode, inner, guard, directory }: Trial): P
 
 async function run(
   slot: Slot,
-  how: Omit<Trial, "directory"> & { readonly uid: number; readonly gid: number },
+  how: Omit<Trial, "directory"> & Pick<Launch, "uid" | "gid" | "mounts" | "command">,
   folder: string,
 ): Promise<string> {
   let said = "";
