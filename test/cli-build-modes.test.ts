@@ -65,7 +65,7 @@ test("kiln build --why goes down to the files that changed", async () => {
   place.write("src/greet.ts", "one");
   project(place);
   const first = await place.run(["build", "--why"]);
-  assert.match(first.stderr, /^app +to build: never built before\n└ lib +to build: never/m);
+  assert.match(first.stderr, /^app +to build: never built with success\n└ lib +to build: never/m);
   const second = await place.run(["build", "--why"]);
   assert.match(second.stderr, /^app {2}reused: nothing changed$/m);
   place.write("src/greet.ts", "two");

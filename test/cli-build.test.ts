@@ -112,6 +112,17 @@ describe("kiln build", () => {
     assert.match(logs.stdout.toString(), /"type":"log"/);
   });
 
+  test("a failure shows what looks like the cause, however much was written after it", async () => {
+    await using place = new Place();
+    const script =
+      "echo 'a.c:3: error: no b'; for i in $(seq 30); do echo leaving $i; done; exit 2";
+    place.write("kiln.build.ts", shellTargets({ default: script }));
+    const ended = await place.run(["build"]);
+    assert.equal(ended.code, 1);
+    assert.match(ended.stderr, /\| line 1: a\.c:3: error: no b\n\S+\| …\n\S+\| leaving 11\n/);
+    assert.match(ended.stderr, /\| leaving 30\n/);
+  });
+
   test("-q says nothing, -L all log lines, -v reasons and paths", async () => {
     await using place = new Place();
     place.write("kiln.build.ts", project);
@@ -120,7 +131,7 @@ describe("kiln build", () => {
     const logs = await place.run(["build", "-L", ".#app"]);
     assert.match(logs.stderr, /^app\| building app$/m);
     const verbose = await place.run(["build", "-v", ".#two"]);
-    assert.match(verbose.stderr, /two built in \S+ \(never built before\)/);
+    assert.match(verbose.stderr, /two built in \S+ \(never built with success\)/);
     assert.match(verbose.stderr, /^kiln: two\.dev -> \//m);
   });
 
@@ -128,6 +139,7 @@ describe("kiln build", () => {
     await using place = new Place();
     place.write("kiln.build.ts", project);
     const ended = await place.run(["build", "-o", "out", ".#two", ".#app"]);
+    assert.match(ended.stderr, /^kiln: out -> \S+-two\nkiln: out-2 -> \S+-app$/m);
     assert.equal(ended.code, 0, ended.stderr);
     const links = ["out-dev", "out", "out-2"].map((name) =>
       readlinkSync(join(place.project, name)),

@@ -10,7 +10,13 @@ import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
 import { outputsOf } from "./early-outputs.ts";
 import { EventLog } from "./event-log.ts";
-import { type BuildEvent, type BuildState, type BuildTarget, wireStatus } from "./events.ts";
+import {
+  type BuildEvent,
+  type BuildState,
+  type BuildTarget,
+  type LogEnd,
+  wireStatus,
+} from "./events.ts";
 import type { BuildUser, Executor } from "./executor.ts";
 import { type Expand, expansionOf } from "./expansion.ts";
 import type { Shortfall } from "./failure.ts";
@@ -239,7 +245,7 @@ export class Build {
     this.#report.resultFinished(result);
   }
 
-  failed(result: Result, shortfall: Shortfall, lastLines: readonly string[]): void {
+  failed(result: Result, shortfall: Shortfall, end: LogEnd): void {
     result.state = shortfall.state;
     result.failure = shortfall.failure;
     result.exitCode = shortfall.exitCode;
@@ -247,7 +253,7 @@ export class Build {
     result.endedAt = this.#shop.clock.now();
     result.finishLog();
     this.saveResult(result);
-    this.#report.resultFinished(result, lastLines);
+    this.#report.resultFinished(result, end);
   }
 
   /** What its builder left was kept to be looked at. */

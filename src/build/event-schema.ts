@@ -151,6 +151,10 @@ const resultFinished = z.object({
       kind: z.enum(["builder", "input", "limit", "internal"]),
       code: text.describe("see faults.md"),
       message: text,
+      cause: z
+        .object({ number: z.int().positive(), text })
+        .optional()
+        .describe("the line that looks like an error, where it comes before the last ones"),
       lastLines: z.array(text),
     })
     .nullable(),

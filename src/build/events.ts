@@ -79,6 +79,13 @@ export interface Failure {
   readonly message: string;
 }
 
+/** What is told of the log of a failure. */
+export interface LogEnd {
+  /** The line that looks like an error, where it comes before the last ones; its number is from 1. */
+  readonly cause?: { readonly number: number; readonly text: string };
+  readonly lastLines: readonly string[];
+}
+
 export interface BuildTarget {
   /** What the user called it; the derivation's name if nothing was given. */
   readonly name: string;
@@ -175,7 +182,7 @@ export type BuildEventBody =
       readonly exitCode: number | null;
       readonly signal: string | null;
       readonly logSize: number;
-      readonly failure: (Failure & { readonly lastLines: readonly string[] }) | null;
+      readonly failure: (Failure & LogEnd) | null;
     }
   | {
       readonly type: "build.finished";

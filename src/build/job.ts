@@ -17,7 +17,8 @@ import { signRealization } from "../store/realization-signatures.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Build } from "./build.ts";
 import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
-import { lastLines, logPath } from "./build-log.ts";
+import { logPath } from "./build-log.ts";
+import { logEnd } from "./log-end.ts";
 import { realizationsOf } from "./choices.ts";
 import { chooseRealizations } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
@@ -432,8 +433,7 @@ class Job {
     }
     result.finishLog();
     const path = logPath(this.#shop.logDirectory, this.#build.id, this.#drvPath);
-    const lines = await lastLines(path, 20 + own.length).catch(() => []);
-    this.#build.failed(result, shortfall, withoutOwn(lines, own).slice(-20));
+    this.#build.failed(result, shortfall, await logEnd(path, own));
     if (this.#keptAt !== undefined) this.#build.kept(result, this.#keptAt);
   }
 
@@ -442,13 +442,4 @@ class Job {
       equivalenceClass(drvHash, output),
     );
   }
-}
-
-/** What a builder wrote, without what Kiln added; a last line without an end has that behind it. */
-function withoutOwn(lines: readonly string[], own: readonly string[]): string[] {
-  return lines.flatMap((line) => {
-    const added = own.find((text) => line.endsWith(text));
-    if (added === undefined) return [line];
-    return line === added ? [] : [line.slice(0, -added.length)];
-  });
 }

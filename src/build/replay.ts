@@ -4,7 +4,7 @@ import { endOf, finishedEvent } from "./reporter.ts";
 
 /** The last events of a build that only the database knows: how each result ended, and how the build did. */
 export function finalEvents(build: BuildRow, results: readonly ResultRow[]): BuildEvent[] {
-  const bodies = [...results.map((result) => finishedEvent(result, [])), endOf(build, results)];
+  const bodies = [...results.map((result) => finishedEvent(result)), endOf(build, results)];
   const times = [...results.map(({ endedAt, startedAt }) => endedAt ?? startedAt), build.endedAt];
   return bodies.map((body, i) => ({
     v: 1,

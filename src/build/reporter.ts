@@ -8,6 +8,7 @@ import {
   type BuildEventBody,
   buildStateOf,
   type FailureKind,
+  type LogEnd,
   resultStateOf,
   wireStatus,
 } from "./events.ts";
@@ -88,9 +89,9 @@ export class Reporter {
     this.#emit({ type: "result.phase", drvPath, phase, done, total, unit });
   }
 
-  resultFinished(result: Result, lastLines: readonly string[] = []): void {
+  resultFinished(result: Result, end: LogEnd = noLog): void {
     this.#lastPhases.delete(result.drvPath);
-    this.#emit(finishedEvent(result.toRow(), lastLines));
+    this.#emit(finishedEvent(result.toRow(), end));
   }
 
   message(
@@ -129,8 +130,10 @@ export class Reporter {
   }
 }
 
+const noLog: LogEnd = { lastLines: [] };
+
 /** How a result ended. */
-export function finishedEvent(result: ResultRow, lastLines: readonly string[]): BuildEventBody {
+export function finishedEvent(result: ResultRow, end: LogEnd = noLog): BuildEventBody {
   const { drvPath, startedAt, endedAt = startedAt, failure } = result;
   const state = resultStateOf(result.state);
   return {
@@ -145,7 +148,7 @@ export function finishedEvent(result: ResultRow, lastLines: readonly string[]): 
     exitCode: result.exitCode ?? null,
     signal: result.signal ?? null,
     logSize: result.logSize ?? 0,
-    failure: failure === undefined ? null : { ...failure, kind: kindOf(failure.kind), lastLines },
+    failure: failure === undefined ? null : { ...failure, kind: kindOf(failure.kind), ...end },
   };
 }
 

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import type { LogFile } from "../build/records.ts";
 import type { LogGrownMessage } from "./api/messages.ts";
 import type { ServerSentEvent } from "./event-stream.ts";
-import { countLineEnds, LogLines } from "./log-lines.ts";
+import { countLineEnds, LogLines } from "../build/log-lines.ts";
 
 /** Milliseconds between two messages. */
 const pace = 50;

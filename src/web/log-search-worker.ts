@@ -5,7 +5,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { errorCode } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { SearchFinding, SearchTask } from "./log-search.ts";
-import { withoutEscapes } from "./terminal-codes.ts";
+import { withoutEscapes } from "../util/terminal-codes.ts";
 
 const chunkSize = 1024 * 1024;
 const parts = 200;

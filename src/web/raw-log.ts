@@ -4,7 +4,7 @@ import { statSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LogFile } from "../build/records.ts";
 import type { BytesAnswer } from "./api/route.ts";
-import { LogLines } from "./log-lines.ts";
+import { LogLines } from "../build/log-lines.ts";
 import { answerRange } from "./range.ts";
 
 const contentType = "text/plain";

@@ -162,7 +162,7 @@ function noteOf({ row, headline }: FoundBuild): NoteMessage | null {
 function reasonNote({ code, inputs, changes }: ReasonMessage): NoteMessage | null {
   switch (code) {
     case "neverRealised":
-      return plainNote("First build of these derivations");
+      return plainNote("No build of these has succeeded before");
     case "inputChanged":
       return { subject: inputs[0] ?? null, drvPath: null, text: "changed" };
     case "derivationChanged":

@@ -34,7 +34,7 @@ describe("the page of builds", { skip: needsBrowser }, () => {
     await stage.server.builds.ended(id);
     await page.getByText("Running now").waitFor({ state: "detached", ...second });
     await page.getByRole("cell", { name: "Built", exact: true }).waitFor(second);
-    await page.getByText("First build of these derivations").waitFor(second);
+    await page.getByText("No build of these has succeeded before").waitFor(second);
     await page.context().close();
     stage.checkComplaints();
   });

@@ -93,7 +93,7 @@ export function WhyFigure({
   return (
     <Figure
       label="Why"
-      value={isNew ? "First build of these" : `${reasons.length} to build anew`}
+      value={isNew ? "None succeeded before" : `${reasons.length} to build anew`}
     />
   );
 }

@@ -222,7 +222,7 @@ function Outputs({ result }: { result: ResultMessage }): ReactElement {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  neverRealised: "It was never built before.",
+  neverRealised: "No build of it has succeeded before.",
   inputChanged: "An input changed.",
   derivationChanged: "The derivation changed.",
   outputMissing: "An output was missing from the store.",

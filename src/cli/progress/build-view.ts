@@ -7,6 +7,7 @@ import type {
   BuildState,
   BuildTarget,
   Failure,
+  LogEnd,
   OutputPath,
   PlanCounts,
   Reason,
@@ -15,9 +16,7 @@ import type {
 import { stringToBytes } from "../../util/byte-string.ts";
 import { LineReader } from "./terminal-text.ts";
 
-export interface ResultFailure extends Failure {
-  readonly lastLines: readonly string[];
-}
+export interface ResultFailure extends Failure, LogEnd {}
 
 /** One derivation of the build. */
 export interface ResultView {

@@ -229,7 +229,7 @@ describe("plain lines", () => {
 
   test("carry reasons and paths with -v", async () => {
     const lines = await shown("plain", success, { verbose: true });
-    assert.equal(lines[1], "kiln: [11/12] codegen built in 8s (never built before)");
+    assert.equal(lines[1], "kiln: [11/12] codegen built in 8s (never built with success)");
     assert.equal(lines[2], `kiln: codegen -> ${path("codegen")}`);
   });
 

@@ -48,7 +48,7 @@ export function reasonText(result: ResultView): string | undefined {
     3,
   );
   const words = {
-    neverRealised: "never built before",
+    neverRealised: "never built with success",
     inputChanged: "an input changed",
     derivationChanged: "its description changed",
     outputMissing: "its output is gone",
@@ -96,9 +96,11 @@ function logSize(result: ResultView): string {
   return result.logSize > 64 * 1024 ? `  (${size(result.logSize)})` : "";
 }
 
-/** The last lines of its log, without the builder's tricks. */
+/** What looks like the cause in its log, and the last lines, without the builder's tricks. */
 export function lastLines(result: ResultView, style: Style): string[] {
-  return (result.failure?.lastLines ?? []).map((line) => harmless(line, style));
+  const { cause, lastLines: last = [] } = result.failure ?? {};
+  const before = cause === undefined ? [] : [`line ${number(cause.number)}: ${cause.text}`, "…"];
+  return [...before, ...last].map((line) => harmless(line, style));
 }
 
 /** A failure, whole: head, last lines, and where to look next. */

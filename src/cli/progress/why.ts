@@ -115,7 +115,7 @@ function sourceWords({ was, is }: ChangedSource, { realDirectory }: WhyOptions):
 type Words = (detail: ReasonDetail) => string;
 
 const words: Readonly<Record<ReasonCode, Words>> = {
-  neverRealised: () => "never built before",
+  neverRealised: () => "never built with success",
   inputChanged: inputWords,
   derivationChanged: (detail) => {
     const { inputs = [], changes = [] } = detail;

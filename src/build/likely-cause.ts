@@ -1,6 +1,6 @@
 /** A guess at why a builder failed: what people look for first. */
 import type { LogLine, LogLines } from "./log-lines.ts";
-import { withoutEscapes } from "./terminal-codes.ts";
+import { withoutEscapes } from "../util/terminal-codes.ts";
 
 export interface LikelyCause {
   /** Whether a line looks like an error; otherwise these are only the last ones. */

@@ -1,10 +1,10 @@
 /**
  * Lines of a builder's log, by number from 1, without reading what lies before them: beside a long log lies an index (see
- * `build/build-log.ts`). A log without one, as zb leaves them, is read once and remembered.
+ * `build-log.ts`). A log without one, as zb leaves them, is read once and remembered.
  */
 import { Buffer } from "node:buffer";
 import { type FileHandle, open, readFile } from "node:fs/promises";
-import { indexPath, linesPerEntry } from "../build/build-log.ts";
+import { indexPath, linesPerEntry } from "./build-log.ts";
 import { errorCode } from "../files/file-error.ts";
 
 const chunkSize = 256 * 1024;
