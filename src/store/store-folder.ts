@@ -6,13 +6,15 @@ import { defaultStoreDirectory, storePathFor } from "../format/store-path.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
 
 /**
- * Checks that a folder is missing, empty, Kiln's already (then it is not listed), or has nothing but store objects in it, as zb's.
+ * Checks that a folder is missing, empty, Kiln's already (then it is not listed), or has store objects in it, as zb's.
  *
  * @throws KilnError `store.directory`
  */
 export function requireStoreFolder(folder: string): void {
   if (lstatSync(join(folder, ".kiln"), { throwIfNoEntry: false }) !== undefined) return;
-  const strangers = namesIn(folder).filter((name) => !isExpected(name));
+  const names = namesIn(folder);
+  if (names.some(isObjectName)) return;
+  const strangers = names.filter((name) => name !== fileSystemsOwn);
   if (strangers.length === 0) return;
   const shown = strangers.toSorted().slice(0, 3).join(", ");
   const more = strangers.length > 3 ? ` and ${strangers.length - 3} more` : "";
@@ -21,7 +23,7 @@ export function requireStoreFolder(folder: string): void {
     `${folder} is no store, and not empty: it has ${shown}${more}`,
     {
       path: folder,
-      hint: "name a new or an empty folder; if it is a store, move what is no store object out of it",
+      hint: "name a folder that is new, empty, or a store",
     },
   );
 }
@@ -35,9 +37,10 @@ function namesIn(folder: string): string[] {
   }
 }
 
-/** A store object's name, or what a file system makes at its root. */
-function isExpected(name: string): boolean {
-  if (name === "lost+found") return true;
+/** What a file system makes at its root. */
+const fileSystemsOwn = "lost+found";
+
+function isObjectName(name: string): boolean {
   try {
     storePathFor(defaultStoreDirectory, name);
     return true;
