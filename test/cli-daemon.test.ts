@@ -102,7 +102,7 @@ describe("kiln serve", () => {
     const daemon = await place.serve();
     const same = await place.run(["serve", "--build-users-group="]);
     assert.equal(same.code, 1);
-    assert.match(same.stderr, /another daemon listens at .*\[socket\.inUse\]/);
+    assert.match(same.stderr, /process \d+, a daemon or kiln ui, listens at .*\[socket\.inUse\]/);
     const other = await place.run([
       "serve",
       "--build-users-group=",
@@ -216,6 +216,9 @@ describe("commands with a daemon", () => {
     assert.equal(ended.code, 1, ended.stderr);
     assert.match(ended.stderr, /kiln: cancelled: 1 cancelled/);
     assert.equal((await follow.ended).code, 0, follow.stderr());
+    const late = await place.run(["cancel", id]);
+    assert.equal(late.code, 1);
+    assert.equal(late.stderr, `kiln: build ${id} has ended already: cancelled\n`);
   });
 
   test("objects are shown, moved out and in, and deleted", async () => {

@@ -79,6 +79,36 @@ const mistakes: Mistake[] = [
     code: "usage.value",
     says: /--store.*not absolute/,
   },
+  {
+    name: "an empty name for links",
+    args: ["build", "--out-link="],
+    code: "usage.value",
+    says: /--out-link is empty/,
+  },
+  {
+    name: "a moment that is none",
+    args: ["store", "verify", "--before=yesterday"],
+    code: "usage.value",
+    says: /"yesterday" is no time.*\n {2}try .*30d/,
+  },
+  {
+    name: "an age that is none",
+    args: ["gc", "--older-than=soon"],
+    code: "usage.value",
+    says: /try .* h d w\).*30d/,
+  },
+  {
+    name: "to check again and again",
+    args: ["build", "--watch", "--check"],
+    code: "usage.conflict",
+    says: /--check and --watch do not go together/,
+  },
+  {
+    name: "a page at no address",
+    args: ["serve", "--sandbox=false", "--build-users-group=", "--ui=foo"],
+    code: "usage.value",
+    says: /^(?!.*Listening).*"foo" is no address/s,
+  },
   { name: "a missing file", args: ["build", "nope"], code: "file.missing", says: /no file nope/ },
   {
     name: "a target without its #",
@@ -230,7 +260,7 @@ const mistakes: Mistake[] = [
     args: ["store", "object", "import"],
     input: "garbage, surely",
     code: "export.marker",
-    says: /standard input/,
+    says: /standard input: this is no export stream.*\n {2}try {3}\S+ store object export/,
     sends: true,
   },
   {
@@ -375,11 +405,11 @@ describe("a mistake", () => {
         ended.stderr,
         /mine is no store, and not empty: it has letter\n?.*\[store\.directory\]/,
       );
-      assert.match(ended.stderr, /try {3}name a new or an empty folder/);
+      assert.match(ended.stderr, /try {3}name a folder that is new, empty, or a store/);
       assert.deepEqual(readdirSync(folder), ["letter"]);
       assert.ok(!existsSync(join(place.directory, "var/kiln")));
     }
-    // A store of zb's has nothing but objects, and a file system may have something of its own.
+    // A store of zb's has objects in it, and a file system may have something of its own.
     rmSync(join(folder, "letter"));
     mkdirSync(join(folder, "lost+found"));
     writeFileSync(join(folder, `${"0".repeat(32)}-object`), "");

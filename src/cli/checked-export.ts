@@ -15,7 +15,11 @@ export function checkedExport(input: AsyncIterable<Buffer>, name: string): Async
     const fault = KilnError.from(error);
     const where = name === "-" ? "standard input" : name;
     passed.destroy(
-      new KilnError(fault.code, `${where}: ${fault.message}`, { kind: fault.kind, cause: error }),
+      new KilnError(fault.code, `${where}: ${fault.message}`, {
+        kind: fault.kind,
+        cause: error,
+        ...(fault.hint === undefined ? {} : { hint: fault.hint }),
+      }),
     );
   });
   return passed;

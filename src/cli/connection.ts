@@ -63,8 +63,11 @@ export async function locate(
     return { settings, daemon: undefined };
   }
   const own = await ownStore(settings, context.env, wishes);
-  const where = own.realDirectory === own.directory ? own.directory : `in ${own.realDirectory}`;
-  context.note(`using the store ${where}: ${settings.directory} cannot be written`);
+  // Who only looks is told by what is found.
+  if (wishes.create === true) {
+    const where = own.realDirectory === own.directory ? own.directory : `in ${own.realDirectory}`;
+    context.note(`using the store ${where}: ${settings.directory} cannot be written`);
+  }
   return { settings: own, daemon: await connectDaemon(own, context, wishes) };
 }
 
@@ -144,7 +147,10 @@ async function connectDaemon(
   } catch (error) {
     const code = error instanceof KilnError ? error.code : "";
     if (socketFrom === undefined) {
-      if (code === "socket.denied") context.note(`no permission to use the daemon at ${socket}`);
+      if (code === "socket.denied") {
+        const opened = "its owner lets others in: kiln serve --socket-group GROUP";
+        context.note(`no permission to use the daemon at ${socket}; ${opened}`);
+      }
       if (["socket.absent", "socket.refused", "socket.denied"].includes(code)) return undefined;
     }
     throw unreachable(settings, wishes, error);

@@ -1,6 +1,8 @@
 /** Input and output of commands that move bytes: files, and `-` for the standard streams. */
 import {
+  accessSync,
   closeSync,
+  constants,
   createReadStream,
   createWriteStream,
   fstatSync,
@@ -105,13 +107,36 @@ async function isSpecial(name: string): Promise<boolean> {
 /**
  * What is written at the end must not fail for a reason that was there before.
  *
- * @throws KilnError `file.missing` when there is no folder for what `flag` names
+ * @throws KilnError `usage.value` when `flag` names nothing; `file.missing`, `file.denied` when there is no folder for what it names, or
+ *   nothing can be made there
  */
 export function requireFolder(flag: string, file: string | undefined): void {
   if (file === undefined || file === "-") return;
+  if (file === "") throw new KilnError("usage.value", `${flag} is empty: it takes a name`);
   const folder = dirname(file);
-  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) {
+    if (isWritable(folder) || isDevice(file)) return;
+    throw new KilnError("file.denied", `${flag} ${file}: nothing can be made in ${folder}`, {
+      path: folder,
+      hint: "name another place, in which you can write",
+    });
+  }
   throw new KilnError("file.missing", `${flag} ${file}: there is no folder ${folder}`, {
     path: folder,
   });
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK | constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Something that is written to as it is, as /dev/null. */
+function isDevice(file: string): boolean {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  return stats !== undefined && !stats.isFile() && !stats.isDirectory();
 }

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { hasCode } from "../util/kiln-error.ts";
-import { parseBoolean, parseCount, parseDuration, parseInteger, parseMode } from "./go-values.ts";
+import { hasCode, type KilnError } from "../util/kiln-error.ts";
+import {
+  parseBoolean,
+  parseCount,
+  parseDuration,
+  parseInteger,
+  parseMode,
+  parseTime,
+} from "./go-values.ts";
 
 const refused = (error: unknown): boolean => hasCode(error, "usage.value");
 
@@ -28,11 +35,22 @@ describe("durations", () => {
     ["100ms", 100],
     ["1µs", 0.001],
     ["1us", 0.001],
+    ["7d", 604_800_000],
+    ["1w12h", 648_000_000],
   ];
   for (const [text, milliseconds] of cases)
     test(`${text} is ${milliseconds} ms`, () => assert.equal(parseDuration(text), milliseconds));
-  for (const text of ["", "7d", "5", "h", "1h 30m", "-", "1e3s", "constructor", "1constructor"])
+  for (const text of ["", "5", "h", "1h 30m", "-", "1e3s", "constructor", "1constructor"])
     test(`"${text}" is refused`, () => assert.throws(() => parseDuration(text), refused));
+});
+
+describe("moments", () => {
+  for (const text of ["yesterday", "2026-13-45", "", "soon"])
+    test(`"${text}" is none, and it is said how one is written`, () =>
+      assert.throws(
+        () => parseTime(text),
+        (error) => refused(error) && /as 2026-.*, or 30d/.test((error as KilnError).hint ?? ""),
+      ));
 });
 
 describe("numbers", () => {

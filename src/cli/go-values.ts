@@ -15,7 +15,7 @@ export function parseBoolean(text: string): boolean {
   throw new KilnError("usage.value", `"${text}" is neither true nor false`);
 }
 
-/** Milliseconds in one unit of Go's durations. */
+/** Milliseconds in one unit of Go's durations, and in the longer ones that people count in. */
 const units: Readonly<Record<string, number>> = {
   ns: 1e-6,
   us: 1e-3,
@@ -25,13 +25,18 @@ const units: Readonly<Record<string, number>> = {
   s: 1000,
   m: 60_000,
   h: 3_600_000,
+  d: 24 * 3_600_000,
+  w: 7 * 24 * 3_600_000,
 };
 
-/** A duration as Go's `time.ParseDuration` reads it (`168h`, `1h30m`, `-1.5s`, `0`), in milliseconds. Throws `usage.value`. */
+/**
+ * A duration as Go's `time.ParseDuration` reads it (`168h`, `1h30m`, `-1.5s`, `0`), also in days and weeks (`30d`, `2w`), in
+ * milliseconds. Throws `usage.value`.
+ */
 export function parseDuration(text: string): number {
   const fail = (why: string): KilnError =>
     new KilnError("usage.value", `"${text}" is no duration: ${why}`, {
-      hint: "a number and a unit (ns us ms s m h), as in 5m, 1h30m or 168h",
+      hint: "a number and a unit (ms s m h d w), as in 5m, 1h30m or 30d",
     });
   const sign = text.startsWith("-") ? -1 : 1;
   let rest = /^[+-]/.test(text) ? text.slice(1) : text;
@@ -52,18 +57,20 @@ export function parseDuration(text: string): number {
   return sign * total;
 }
 
-/** A span of time at least 0, as {@link parseDuration} or in days and weeks (`30d`, `2w`), in milliseconds. Throws `usage.value`. */
+/** A span of time at least 0, as {@link parseDuration}. Throws `usage.value`. */
 export function parseAge(text: string): number {
-  const [, number, unit] = /^(\d+(?:\.\d+)?)([dw])$/.exec(text) ?? [];
-  const days = unit === "w" ? 7 : 1;
-  const age = number === undefined ? parseDuration(text) : Number(number) * days * 24 * 3_600_000;
+  const age = parseDuration(text);
   if (age >= 0) return age;
   throw new KilnError("usage.value", `${text} is less than 0`);
 }
 
 /** A moment, RFC 3339 or how long it is ago ({@link parseAge}), in milliseconds since the Unix epoch. Throws `usage.value`. */
 export function parseTime(text: string): number {
-  const time = /^\d{4}-\d\d-\d\d/.test(text) ? Date.parse(text) : Date.now() - parseAge(text);
+  const time = /^\d{4}-\d\d-\d\d/.test(text)
+    ? Date.parse(text)
+    : /^\d/.test(text)
+      ? Date.now() - parseAge(text)
+      : NaN;
   if (!Number.isNaN(time)) return Math.round(time);
   throw new KilnError("usage.value", `"${text}" is no time`, {
     hint: "as 2026-01-31T12:00:00Z, or 30d for 30 days ago",

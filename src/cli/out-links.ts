@@ -1,6 +1,7 @@
 /** Symlinks to results: `result`, `result-dev` for another output, `result-2` for the next target. */
 import { lstatSync, readlinkSync, renameSync, symlinkSync, unlinkSync } from "node:fs";
 import { isAbsolute } from "node:path";
+import { attempt, fileError } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
 
 export interface LinkedOutput {
@@ -39,11 +40,11 @@ function replaceLink(link: string, path: string): void {
     });
   }
   const temporary = `${link}.${process.pid}`;
-  symlinkSync(path, temporary);
+  attempt("make the link", link, () => symlinkSync(path, temporary));
   try {
     renameSync(temporary, link);
   } catch (error) {
     unlinkSync(temporary);
-    throw error;
+    throw fileError("make the link", link, error);
   }
 }

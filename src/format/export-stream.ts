@@ -92,11 +92,17 @@ export function exportEnd(): Buffer {
 export async function readExport(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
   const bytes = new HeldBytes(input);
   try {
-    for (;;) {
+    for (let isFirst = true; ; isFirst = false) {
       const marker = await bytes.feed(integer());
       if (marker === 0n) return;
       if (marker !== 1n) {
-        throw new KilnError("export.marker", `an object of an export stream begins with ${marker}`);
+        throw new KilnError(
+          "export.marker",
+          isFirst
+            ? "this is no export stream: it begins with something else"
+            : `an object of an export stream begins with ${marker}`,
+          { hint: "kiln store object export makes one" },
+        );
       }
       while (!receiver.finished) {
         if (bytes.isEmpty) await bytes.more();

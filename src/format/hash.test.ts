@@ -111,7 +111,6 @@ describe("hashes", () => {
   });
 
   test("need room for a byte to fold into", () => {
-    assert.equal(compressHash(Buffer.alloc(0), 0).length, 0);
     for (const size of [0, -1, 1.5]) {
       assert.throws(
         () => compressHash(Buffer.from([1]), size),

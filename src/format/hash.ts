@@ -155,10 +155,10 @@ export function sha256(...chunks: readonly (string | Uint8Array)[]): Hash {
 /**
  * `bytes` folded to `size` bytes: byte i is XORed into byte i mod `size` of zeros. Store paths fold SHA-256 to 20 bytes.
  *
- * @throws KilnError `hash.size` for a size that is not from 1 on; no bytes fold to none
+ * @throws KilnError `hash.size` for a size that is not from 1 on
  */
 export function compressHash(bytes: Uint8Array, size: number): Buffer {
-  if (!Number.isSafeInteger(size) || size < Math.min(1, bytes.length)) {
+  if (!Number.isSafeInteger(size) || size < 1) {
     throw new KilnError("hash.size", `a hash cannot be folded to ${size} bytes`);
   }
   const folded = Buffer.alloc(size);

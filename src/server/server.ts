@@ -135,7 +135,10 @@ export class Server implements AsyncDisposable {
    */
   async serve(stream: Duplex, caller: Caller = embedder): Promise<void> {
     const user = nameOf(caller);
-    await using importer = this.store.importer(user === undefined ? {} : { user });
+    await using importer = this.store.importer({
+      ...(user === undefined ? {} : { user }),
+      isToldBySender: caller === embedder,
+    });
     const exporter: Exporter = {
       // In memory, the other side gets the chunk itself.
       reusesChunks: stream instanceof Socket,

@@ -34,6 +34,8 @@ export interface ImportOptions {
   readonly signal?: AbortSignal;
   /** Who sends, for the log. */
   readonly user?: string;
+  /** Whether what is rejected is no worry of whoever reads the log: the sender asks for it, and says it; default false. */
+  readonly isToldBySender?: boolean;
   /** For the analysis of Mach-O files; default the store's. */
   readonly buffers?: MachoBufferCreator;
 }
@@ -242,7 +244,8 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     if (++this.#logged > mostLogged) return;
     const who = this.#options.user === undefined ? "" : ` from ${this.#options.user}`;
     const more = this.#logged === mostLogged ? " (no more are logged of this connection)" : "";
-    this.#parts.log("warn", `rejected ${JSON.stringify(storePath)}${who}: ${message}${more}`);
+    const level = this.#options.isToldBySender === true ? "info" : "warn";
+    this.#parts.log(level, `rejected ${JSON.stringify(storePath)}${who}: ${message}${more}`);
   }
 
   #add(report: ImportReport): void {

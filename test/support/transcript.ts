@@ -41,11 +41,6 @@ export class Wire implements Disposable {
     if (!this.#socket.destroyed) this.#socket.write(bytes);
   }
 
-  /** Nothing more will be sent; what the server has yet to say is still received. */
-  end(): void {
-    this.#socket.end();
-  }
-
   /** The next message, or undefined when the server has closed the connection. */
   async message(): Promise<WireMessage | undefined> {
     const headerEnd = await this.#until(() => {

@@ -221,8 +221,14 @@ export class Run {
       })),
     );
     makeOutLinks(this.#flags.outLink, linked);
-    const links = outLinks(this.#flags.outLink, linked).map(({ link }) => link);
-    await keepLinks(connection, links, this.#context);
+    const links = outLinks(this.#flags.outLink, linked);
+    // What they are called follows from the outputs: `result-dev`, `result-2`.
+    for (const { link, path } of links) this.#context.note(`${link} -> ${path}`);
+    await keepLinks(
+      connection,
+      links.map(({ link }) => link),
+      this.#context,
+    );
   }
 }
 

@@ -45,6 +45,7 @@ export async function build(
 
 /** Flags that cannot be together, and why. */
 const conflicts: readonly (readonly [keyof BuildFlags, keyof BuildFlags, string])[] = [
+  ["check", "watch", "--check builds once more, and only once"],
   ["dryRun", "watch", "--dry-run builds nothing"],
   ["dryRun", "detach", "--dry-run builds nothing"],
   ["dryRun", "trace", "--dry-run builds nothing"],

@@ -2,7 +2,9 @@
 import { execFile } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { StoreClient } from "../../rpc/client.ts";
 import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
@@ -89,12 +91,13 @@ export async function serve(
   const stopped = Promise.withResolvers<string>();
   using _handling = context.interrupts.handle((signal) => stopped.resolve(signal));
   await using server = await Server.open({ ...options, log });
+  // What keeps the page from being served is found before anybody is told that the daemon listens.
+  await using page = await openPage(server, flags, options, log);
   await server.listen(place);
   await listenElsewhere(server, flags);
   log("info", `Listening on ${"fd" in place ? "the socket of systemd" : place.path}`);
   sayIsolation(server.hello().isolation ?? "auto", log);
   if (!("fd" in place)) sayWhoMayConnect(flags, log);
-  await using page = await openPage(server, flags, options, log);
   await notifySystemd(context.env);
   drainOnUserSignal(server, stopped.resolve, log);
   using _watch = watchDisk(server.store, flags.keepFree ?? 0, log);
@@ -268,10 +271,23 @@ function makeFolders(
 /** Before the store is touched: whoever runs already is named by its socket. */
 async function refuseLivingDaemon(place: SocketPlace): Promise<void> {
   if ((await probeSocket(place.path)) !== "answers") return;
-  throw new KilnError("socket.inUse", `another daemon listens at ${place.path}`, {
+  const pid = await processAt(place.path);
+  const who = pid === undefined ? "another daemon" : `process ${pid}, a daemon or kiln ui,`;
+  throw new KilnError("socket.inUse", `${who} listens at ${place.path}`, {
     path: place.path,
     hint: "stop it first, or give another --store-socket",
   });
+}
+
+/** The process that answers there, if it is Kiln's and says so in time. */
+async function processAt(socket: string): Promise<number | undefined> {
+  try {
+    await using client = await StoreClient.connect(socket);
+    const late = delay(1000, undefined, { ref: false });
+    return (await Promise.race([client.hello(), late]))?.pid;
+  } catch {
+    return undefined;
+  }
 }
 
 function sayWhoMayConnect(flags: ServeFlags, log: ServeLog): void {

@@ -19,7 +19,10 @@ export function defineBuilding(tree: CommandTree): void {
     .argument("[targets...]", "FILE|DIR[#TARGET[/PART…]] or PATH.drv; default: .")
     .addOption(new Switch("-k, --keep-failed", "keep temporary directories of failed builds"))
     .addOption(
-      new Switch("--keep-going", "after a failure go on with independent work (default: true)"),
+      new Switch(
+        "--keep-going",
+        "after a failure go on with independent work (default: true; else --keep-going=false)",
+      ),
     )
     .addOption(new Switch("--clean", "ignore earlier realisations"))
     .addOption(valued("--jobs <number>", "builders at the same time (no daemon)", parseCount))
@@ -30,7 +33,9 @@ export function defineBuilding(tree: CommandTree): void {
         parseSandboxMode,
       ),
     )
-    .addOption(new Option("-o, --out-link <path>", "make a symlink to the output path"))
+    .addOption(
+      new Option("-o, --out-link <path>", "make symlinks to outputs: PATH, PATH-OUTPUT, PATH-2 …"),
+    )
     .addOption(new Switch("--dry-run", "say what would be built, and build nothing"))
     .addOption(new Switch("--why", "say why things are built and not reused"))
     .addOption(new Switch("--check", "build the targets again, and say what came out different"))
