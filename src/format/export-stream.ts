@@ -41,7 +41,7 @@ export interface ExportReceiver {
   /** Whether the current object's NAR is complete. */
   readonly finished: boolean;
   /** Ends the current object; the next call of `write` begins another. What it throws ends the stream, too. */
-  receive(trailer: ExportTrailer): Promise<void> | void;
+  receive(trailer: ExportTrailer): Promise<void>;
 }
 
 /** Bytes as they come, with a way to give back what was not needed. util/byte-reader.ts is one. */
@@ -104,10 +104,7 @@ export async function readExport(input: ByteReaderLike, receiver: ExportReceiver
           { hint: "kiln store object export makes one" },
         );
       }
-      while (!receiver.finished) {
-        if (bytes.isEmpty) await bytes.more();
-        bytes.pass(receiver);
-      }
+      while (!receiver.finished) await bytes.pass((chunk) => receiver.write(chunk));
       await receiver.receive(await bytes.feed(trailer()));
     }
   } finally {
@@ -127,40 +124,25 @@ class HeldBytes {
     this.#input = input;
   }
 
-  get isEmpty(): boolean {
-    return this.#held.length === 0;
+  /** Runs a parser to its end. Waits only when there is less in hand than it wants. */
+  async feed<T>(parser: Parser<T>): Promise<T> {
+    let step = parser.next();
+    while (step.done !== true) {
+      const length = step.value;
+      const wanted = this.#held.length >= length ? this.#take(length) : await this.#gather(length);
+      step = parser.next(wanted);
+    }
+    return step.value;
   }
 
-  /** Runs a parser to its end. Waits only when there is less in hand than it wants: seldom, where objects are small. */
-  feed<T>(parser: Parser<T>): T | Promise<T> {
-    const step = this.#advance(parser, parser.next());
-    return step.done === true ? step.value : this.#feedWaiting(parser, step.value);
-  }
-
-  /** Has some of the bytes in hand taken. */
-  pass(receiver: ExportReceiver): void {
-    this.#take(receiver.write(this.#held));
+  /** Has some bytes taken. */
+  async pass(take: (chunk: Buffer) => number): Promise<void> {
+    if (this.#held.length === 0) await this.#more();
+    this.#take(take(this.#held));
   }
 
   giveBack(): void {
     if (this.#held.length > 0) this.#input.unread(this.#held);
-  }
-
-  async #feedWaiting<T>(parser: Parser<T>, length: number): Promise<T> {
-    for (let wanted = length; ;) {
-      const step = this.#advance(parser, parser.next(await this.#gather(wanted)));
-      if (step.done === true) return step.value;
-      wanted = step.value;
-    }
-  }
-
-  /** Goes on as long as there is enough in hand. */
-  #advance<T>(parser: Parser<T>, begun: IteratorResult<number, T>): IteratorResult<number, T> {
-    let step = begun;
-    while (step.done !== true && this.#held.length >= step.value) {
-      step = parser.next(this.#take(step.value));
-    }
-    return step;
   }
 
   #take(length: number): Buffer {
@@ -172,14 +154,13 @@ class HeldBytes {
   async #gather(length: number): Promise<Buffer> {
     const gathered = Buffer.allocUnsafe(length);
     for (let at = 0; at < length;) {
-      if (this.isEmpty) await this.more();
+      if (this.#held.length === 0) await this.#more();
       at += this.#take(length - at).copy(gathered, at);
     }
     return gathered;
   }
 
-  /** To be called when nothing is in hand. */
-  async more(): Promise<void> {
+  async #more(): Promise<void> {
     const chunk = await this.#input.chunk();
     if (chunk === undefined) throw truncated();
     this.#held = chunk;
@@ -197,7 +178,7 @@ function* trailer(): Parser<ExportTrailer> {
   const storePath = bytesToString(yield* string());
   const references = yield* referenceList();
   const deriver = bytesToString(yield* string());
-  const hasAddress = (yield wordSize).readBigUInt64LE();
+  const hasAddress = yield* integer();
   if (hasAddress > 1n) {
     throw new KilnError("export.trailer", `${hasAddress} is no end of an object`);
   }
@@ -211,7 +192,7 @@ function* trailer(): Parser<ExportTrailer> {
 }
 
 function* referenceList(): Parser<string[]> {
-  const count = (yield wordSize).readBigUInt64LE();
+  const count = yield* integer();
   if (count > maxReferences)
     throw new KilnError("export.trailer", `${count} references are too many`);
   const references = new Set<string>();
@@ -233,7 +214,7 @@ function* integer(): Parser<bigint> {
 
 /** A string; its padding is passed over without a look, as zb does. */
 function* string(): Parser<Buffer> {
-  const length = (yield wordSize).readBigUInt64LE();
+  const length = yield* integer();
   if (length > maxStringLength) {
     throw new KilnError("export.trailer", `a string of ${length} bytes in an object's trailer`);
   }
