@@ -55,9 +55,10 @@ function remedyFor(path: string, offered: readonly string[]): string {
       ? "a daemon offers only what it is told"
       : `available: ${offered.join(", ")}`;
   const around = offered.find((folder) => path.startsWith(`${folder}/`));
+  const offer = `kiln serve --sandbox-path=${path} offers it`;
   return around === undefined
-    ? `${available}; kiln serve --sandbox-path=${path} offers it`
-    : `name ${around}, which has it; ${available}`;
+    ? `${available}; ${offer}`
+    : `name ${around}, which has it, or ${offer} by itself; ${available}`;
 }
 
 function refuse(code: string, message: string): KilnError {

@@ -44,15 +44,19 @@ import {
 import { librariesOf } from "./sandbox/program-files.ts";
 import type { Policy } from "./sandbox/proxy.ts";
 import {
+  lostLink,
   withHiddenBuilder,
   withMissingInterpreter,
-  withMissingProgram,
+  withRemedy,
 } from "./sandbox/remedies.ts";
 import type { Slot } from "./sandbox/slot.ts";
 import type { Starter } from "./starter.ts";
 import { SlotPool } from "./sandbox/slots.ts";
 import { type Launch, starterFor } from "./sandbox/start.ts";
 import type { WorkingSupport } from "./sandbox/support.ts";
+
+/** How much of the end of a log is looked at for what may have been missing, in bytes. */
+const maxSaid = 4096;
 
 export interface SandboxExecutorOptions {
   /** What `probeSandbox` found. */
@@ -167,11 +171,18 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       isProgram,
       variables: unsettable(command),
     };
-    const ended = await this.#launch(slot, task, start, signal);
+    let said = "";
+    const log = (chunk: Uint8Array): void => {
+      task.log.write(chunk);
+      said = (said + Buffer.from(chunk.subarray(-maxSaid)).toString("latin1")).slice(-maxSaid);
+    };
+    const ended = await this.#launch(slot, { ...task, log: { write: log } }, start, signal);
+    const offered = this.#options.paths;
     if (ended.type === "notStarted") {
       const outcome = notStarted(builder, refusals[ended.reason] ?? refusalOf(command));
       if (ended.reason !== "missing") return outcome;
-      const offered = this.#options.paths;
+      const remedy = lostLink(builder, { shown, offered });
+      if (remedy !== undefined) return { ...outcome, remedy };
       return file === undefined
         ? withHiddenBuilder(outcome, builder, offered)
         : withMissingInterpreter(outcome, file, { shown, offered });
@@ -180,7 +191,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       for (const { logical, real } of task.outputs.values())
         slot.moveOut(objectNameOf(logical), real);
     }
-    return withMissingProgram(ended, task);
+    return withRemedy(ended, task, { shown, offered, said, network });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -335,6 +346,9 @@ const refusals: Partial<Record<Refusal, string>> = {
   forbidden: "permission denied",
 };
 
-function notStarted(builder: string, reason: string): BuildOutcome {
+function notStarted(
+  builder: string,
+  reason: string,
+): Extract<BuildOutcome, { type: "notStarted" }> {
   return { type: "notStarted", message: `fork/exec ${builder}: ${reason}` };
 }

@@ -87,6 +87,10 @@ const examples: Readonly<Record<string, readonly Example[]>> = {
   uninstall: [["kiln uninstall --single-user", "the store stays"]],
   serve: [
     ["kiln serve --sandbox-path=/bin/sh=/bin/busybox", "with a shell for builders"],
+    [
+      'kiln serve --sandbox-path="/bin/sh /bin /lib /lib64 /usr"',
+      "what kiln build offers without a daemon",
+    ],
     ["kiln serve --sandbox=false --build-users-group=", "builders as yourself, on the machine"],
   ],
   completion: [["kiln completion bash", "a script for ~/.bashrc"]],

@@ -2,7 +2,8 @@
 import { existsSync } from "node:fs";
 
 const shell = "/bin/sh";
-const folders = ["/bin", "/lib", "/lib64", "/usr"];
+/** Among the last, distributions that leave the choice of a program to their users have it: `cc` is a link into it. */
+const folders = ["/bin", "/lib", "/lib64", "/usr", "/etc/alternatives"];
 
 /** Those of the paths that this machine has. */
 export function hostPaths(): string[] {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { hasCode } from "../util/kiln-error.ts";
+import { firstBuild } from "./commands/init.ts";
 import { passedSocket } from "./commands/serve.ts";
 import { sandboxPaths } from "./sandbox-paths.ts";
 import { jsonLogLine, logLine } from "./serve-log.ts";
@@ -41,6 +43,29 @@ describe("paths for builders", () => {
       (e) => hasCode(e, "usage.value"),
     );
   });
+});
+
+describe("the paths that a daemon is to offer", () => {
+  for (const page of ["start", "authoring"]) {
+    test(`for the build files in docs/${page}.md, and for the first one of kiln init, are those they ask for`, () => {
+      const text = readFileSync(new URL(`../../docs/${page}.md`, import.meta.url), "utf8");
+      const flags = text.matchAll(/kiln serve --sandbox-path="([^"]*)"/g);
+      const offered = sandboxPaths(
+        Array.from(flags, ([, paths = ""]) => paths),
+        [],
+      );
+      const asked = [text, firstBuild].flatMap((file) =>
+        Array.from(file.matchAll(/systemDeps: \[([^\]]*)\]/g), ([, list = ""]) =>
+          Array.from(list.matchAll(/"([^"]*)"/g), ([, path = ""]) => path),
+        ).flat(),
+      );
+      assert.ok(asked.includes("/bin/sh"));
+      assert.deepEqual(
+        asked.filter((path) => !offered.has(path)),
+        [],
+      );
+    });
+  }
 });
 
 describe("systemd's socket", () => {

@@ -1,5 +1,5 @@
 /** Where the builder's file lies on this machine, as far as that can be told without entering the sandbox. */
-import { realpathSync } from "node:fs";
+import { lstatSync, readlinkSync, realpathSync } from "node:fs";
 import { posix } from "node:path";
 import type { ResolvedPath } from "./layout.ts";
 import { isBelow } from "./paths.ts";
@@ -21,6 +21,29 @@ export function hostFileOf(path: string, shown: readonly ResolvedPath[]): string
     wanted = posix.resolve(posix.dirname(place.inside), place.target) + rest;
   }
   return undefined;
+}
+
+/**
+ * Where the links of the host that lead on from `path`, which a sandbox shows, come to a place that it does not show; undefined
+ * when they do not.
+ */
+export function linkLostAt(path: string, shown: readonly ResolvedPath[]): string | undefined {
+  let wanted = posix.normalize(path);
+  for (let links = 0; links < maxLinks; links++) {
+    const place = shown.find(({ inside }) => wanted === inside || isBelow(wanted, inside));
+    if (place === undefined) return links === 0 ? undefined : wanted;
+    const rest = wanted.slice(place.inside.length);
+    const target = place.type === "link" ? place.target + rest : linkAt(place.source + rest);
+    if (target === undefined) return undefined;
+    const from = place.type === "link" ? place.inside : wanted;
+    wanted = posix.resolve(posix.dirname(from), target);
+  }
+  return undefined;
+}
+
+function linkAt(file: string): string | undefined {
+  const stats = lstatSync(file, { throwIfNoEntry: false });
+  return stats?.isSymbolicLink() === true ? readlinkSync(file) : undefined;
 }
 
 function fileIn(source: string, rest: string): string | undefined {

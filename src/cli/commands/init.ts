@@ -15,7 +15,7 @@ export interface InitFlags {
 const ownFolder = ".kiln";
 
 /** What stands in a project that has no build file yet. */
-const firstBuild = `import { derivation } from "kiln-store";
+export const firstBuild = `import { derivation } from "kiln-store";
 
 /** kiln build */
 export default derivation({
