@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Derivation } from "../format/derivation/derivation.ts";
 import { derivationPath } from "../format/derivation/print.ts";
 import { sha256 } from "../format/hash.ts";
 import { parseStoreDirectory, parseStorePath, type StorePath } from "../format/store-path.ts";
-import { compareDerivations } from "./reasons.ts";
+import { areOfOneLineage, compareDerivations } from "./reasons.ts";
 import { type Made, shellDerivation, type ShellOptions } from "./workbench.test.support.ts";
 
 const directory = parseStoreDirectory("/s");
@@ -53,3 +54,32 @@ for (const [what, old, now, difference] of table) {
     assert.deepEqual(compareDerivations(a, b), difference);
   });
 }
+
+const greeting: ShellOptions = { args: ["-c", "cat $src > $out"], sources: { src: source("1") } };
+const lineages: [what: string, old: ShellOptions, now: ShellOptions, isOne: boolean][] = [
+  ["another script", greeting, { ...greeting, args: ["-c", "sort $src > $out"] }, true],
+  ["another content", greeting, { ...greeting, sources: { src: source("2") } }, true],
+  ["one more input", greeting, { ...greeting, inputs: { lib: input("1") } }, true],
+  ["all that makes it", greeting, { args: ["-c", "echo Hello! > $out"] }, false],
+];
+for (const [what, old, now, isOne] of lineages) {
+  test(`a derivation with ${what} is ${isOne ? "the same one, changed" : "another project's"}`, () => {
+    const [a, b] = [old, now].map((options) => shellDerivation(directory, "x", "script", options));
+    assert.ok(a && b);
+    assert.equal(areOfOneLineage(a, b), isOne);
+  });
+}
+
+test("what is fetched is the same thing by its address or by its content", () => {
+  const fetched = (url: string, content: string): Derivation => ({
+    ...shellDerivation(directory, "logo.svg", "", {
+      env: { url },
+      fixed: { method: "flat", hash: sha256(content) },
+    }),
+    builder: "builtin:fetchurl",
+  });
+  const old = fetched("https://a.example/logo.svg", "1");
+  assert.ok(areOfOneLineage(old, fetched("https://a.example/logo.svg", "2")));
+  assert.ok(areOfOneLineage(old, fetched("https://mirror.example/logo.svg", "1")));
+  assert.ok(!areOfOneLineage(old, fetched("https://b.example/logo.svg", "2")));
+});

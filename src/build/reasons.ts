@@ -47,12 +47,30 @@ function comparedWithHistory(planned: PlannedDerivation, plan: Plan, history: Hi
   }
   const old = history.derivation(previous.drvPath);
   if (old === undefined) return { code: "derivationChanged", detail: { previous } };
+  if (!areOfOneLineage(old, derivation)) return { code: "neverRealised" };
   const difference = compareDerivations(old, derivation);
   const isOwn = difference.changes !== undefined;
   return {
     code: isOwn ? "derivationChanged" : "inputChanged",
     detail: { ...difference, previous },
   };
+}
+
+/**
+ * Whether one derivation may be what became of the other: two projects can have targets of one name, as `tests`, which differ in all
+ * that makes a derivation. What is fetched is another thing when neither its address nor its content is the same.
+ */
+export function areOfOneLineage(old: Derivation, now: Derivation): boolean {
+  if (old.builder.startsWith("builtin:") && old.builder === now.builder) {
+    return old.env.get("url") === now.env.get("url") || outputsText(old) === outputsText(now);
+  }
+  const [a, b] = [named(old), named(now)];
+  const traits = [
+    ({ builder, args }: Derivation): unknown => [builder, ...args],
+    ({ env }: Derivation): unknown => [...env.keys()].toSorted(),
+    (derivation: Derivation): unknown => [...inputsByName(derivation).keys()].toSorted(),
+  ];
+  return traits.some((trait) => JSON.stringify(trait(a)) === JSON.stringify(trait(b)));
 }
 
 /**
