@@ -5,6 +5,7 @@
 import { lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KilnError } from "../util/kiln-error.ts";
+import { remindWhile } from "../util/reminder.ts";
 import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { Child, malformed, type Surroundings } from "./child.ts";
@@ -32,6 +33,8 @@ export interface EvaluateOptions {
   /** Where Kiln keeps what it can make again; each project gets a folder of its own in it. */
   readonly cacheDirectory: string;
   readonly signal?: AbortSignal;
+  /** Told more and more seldom, from three seconds on, that the build file still runs; `file` as messages name it. */
+  readonly onSlow?: (file: string, seconds: number) => void;
   /** Default: UTC, and no locale. */
   readonly surroundings?: Surroundings;
 }
@@ -83,6 +86,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const file = findBuildFile(options.file);
   const cache = projectCache(options.cacheDirectory, dirname(file));
   const child = new Child(file, cache, options);
+  using _reminder = remindWhile((seconds) => options.onSlow?.(nearName(file), seconds));
   try {
     child.tell({
       file,

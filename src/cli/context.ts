@@ -8,7 +8,7 @@ export interface Surroundings {
   readonly program: string;
   readonly interrupts: Interrupts;
   /** Says something on standard error, as `kiln: …`. */
-  note(line: string): void;
+  readonly note: (line: string) => void;
 }
 
 export interface CommandContext extends Surroundings {

@@ -31,7 +31,7 @@ export async function evaluateAgain(
   const differences: Difference[] = [];
   for (const [file, names] of targetsByFile(readOperands(operands, flags))) {
     const targets = [...names];
-    const common = evaluationOptions(flags, settings);
+    const common = evaluationOptions(flags, settings, context);
     await using first = await evaluate({ ...common, file, targets });
     await using scratch = await temporaryDirectory(realpathSync(tmpdir()), "kiln-twice-");
     const copy = copyOf(findBuildFile(file), first, scratch.path);

@@ -23,6 +23,12 @@ export interface EvaluationFlags {
   readonly expression?: boolean;
 }
 
+/** While build files run: where to say that it takes long, and what ends it. */
+export interface WhileWaiting {
+  readonly note: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
 /** What was named, as derivations, in the order in which it was named. Dispose of it to end the evaluations. */
 export class Wanted implements AsyncDisposable {
   readonly directory: StoreDirectory;
@@ -87,11 +93,11 @@ export async function findWanted(
   operands: readonly string[],
   flags: EvaluationFlags,
   settings: Settings,
-  signal?: AbortSignal,
+  whileWaiting: WhileWaiting,
 ): Promise<Wanted> {
   const named = readOperands(operands, flags);
   const targets = targetsByFile(named);
-  const common = evaluationOptions(flags, settings, signal);
+  const common = evaluationOptions(flags, settings, whileWaiting);
   const outcomes = await Promise.allSettled(
     [...targets].map(([file, names]) => evaluate({ ...common, file, targets: [...names] })),
   );
@@ -147,13 +153,14 @@ export function targetsByFile(named: readonly Operand[]): Map<string, Set<string
 export function evaluationOptions(
   flags: EvaluationFlags,
   settings: Settings,
-  signal?: AbortSignal,
+  { note, signal }: WhileWaiting,
 ): Omit<Parameters<typeof evaluate>[0], "file" | "targets"> {
   return {
     storeDirectory: settings.directory,
     args: parseArguments(flags.arg ?? []),
     allowEnv: flags.allowAllEnv === true ? "all" : (flags.allowEnv ?? []),
     cacheDirectory: settings.cacheDirectory,
+    onSlow: (file, seconds) => note(`still evaluating ${file} (${seconds}s)`),
     ...(flags.system === undefined ? {} : { system: flags.system }),
     ...(signal === undefined ? {} : { signal }),
   };

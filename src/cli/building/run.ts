@@ -84,7 +84,10 @@ export class Run {
     const signal = this.#stop.signal;
     // The evaluation is another process: meanwhile this one loads what it needs to open a store.
     if (located.daemon === undefined) import("../embedded.ts").catch(() => {});
-    await using wanted = await findWanted(operands, flags, located.settings, signal);
+    await using wanted = await findWanted(operands, flags, located.settings, {
+      note: this.#context.note,
+      signal,
+    });
     if (wanted.derivations.length === 0) {
       throw new KilnError("target.none", "there is nothing to build", { hint: "kiln targets" });
     }

@@ -68,7 +68,7 @@ async function targetsOf(file: string, context: CommandContext): Promise<Candida
   const settings = settingsFrom(await flagsFrom(context), context.env);
   const place = file === "" ? "." : file;
   await using evaluation = await evaluate({
-    ...evaluationOptions({}, settings),
+    ...evaluationOptions({}, settings, { note: () => {} }),
     file: place,
     targets: [],
   });

@@ -31,7 +31,10 @@ export async function derivationEnv(
     running?.client.notify("zb.cancelBuild", { buildID: running.buildID });
   });
   const located = await locate(settingsFrom(flags, context.env), context);
-  await using wanted = await findWanted(operands, flags, located.settings, stop.signal);
+  await using wanted = await findWanted(operands, flags, located.settings, {
+    note: context.note,
+    signal: stop.signal,
+  });
   await using connection = await open(located, context, { create: true, signal: stop.signal });
   await wanted.send(connection);
   for (const { name, drvPath } of wanted.derivations) {

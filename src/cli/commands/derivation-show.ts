@@ -44,7 +44,7 @@ export async function derivationShow(
       texts.push(textOfFile(operand.path, settings));
       continue;
     }
-    await using wanted = await findWanted([operand.text], flags, settings);
+    await using wanted = await findWanted([operand.text], flags, settings, context);
     for (const evaluation of wanted.evaluations)
       texts.push(...(await textsOf(evaluation, wanted.derivations)));
   }

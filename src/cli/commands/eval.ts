@@ -17,7 +17,7 @@ export async function evalTargets(
 ): Promise<number> {
   const { settings, daemon } = await locate(settingsFrom(flags, context.env), context);
   await daemon?.[Symbol.asyncDispose]();
-  await using wanted = await findWanted(operands, flags, settings);
+  await using wanted = await findWanted(operands, flags, settings, context);
   for (const derivation of wanted.derivations)
     say(flags.json === true ? JSON.stringify(derivation) : derivation.drvPath);
   if (flags.twice !== true) return 0;

@@ -18,7 +18,7 @@ export async function listTargets(
   const settings = settingsFrom(flags, context.env);
   const files = (operands.length === 0 ? ["."] : operands).map((text) => fileOf(text));
   for (const file of files) {
-    const options = evaluationOptions(flags, settings);
+    const options = evaluationOptions(flags, settings, context);
     await using evaluation = await evaluate({ ...options, file, targets: [] });
     const targets = evaluation.targets();
     if (flags.json === true) {
