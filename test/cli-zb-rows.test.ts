@@ -117,6 +117,8 @@ describe("kiln init", () => {
     assert.equal(first.code, 0, first.stderr);
     const built = await place.run(["build", "-q"]);
     assert.equal(readFileSync(built.stdout.toString().trim(), "utf8"), "Hello!\n", built.stderr);
+    const second = await place.run(["init"]);
+    assert.doesNotMatch(second.stderr, /tsconfig/);
     const config = place.write("tsconfig.json", "{}");
     const file = place.write("kiln.build.ts", project);
     const again = await place.run(["init"]);

@@ -150,7 +150,7 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
     const { status, stderr } = spawnSync(command, [...flags, main, "version"]);
     assert.match(
       String(stderr),
-      /^kiln: error: Node 24 or newer is needed, and this is \d+\.\d+\.\d+\n$/,
+      /^kiln: error: Node 24 or newer is needed, and this is \d+\.\d+\.\d+; npm install --save-dev node@24 gives a project one\n$/,
     );
     assert.equal(status, 1);
   });

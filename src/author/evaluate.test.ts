@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { ByteReader } from "../util/byte-reader.ts";
@@ -8,7 +8,7 @@ import { hasCode } from "../util/kiln-error.ts";
 import { readExport, type ExportTrailer } from "../format/export-stream.ts";
 import { NarReader } from "../format/nar/reader.ts";
 import { defaultStoreDirectory, parseStoreDirectory } from "../format/store-path.ts";
-import { evaluate, type Evaluation } from "./evaluate.ts";
+import { evaluate, type Evaluation, findBuildFile } from "./evaluate.ts";
 import { EvaluationError } from "./evaluation-error.ts";
 import { project, type Project } from "./project.test.support.ts";
 
@@ -222,6 +222,23 @@ suite("an evaluation", () => {
   });
 });
 
+test("a build file that may not be read is told as such", async () => {
+  await using folder = await project("export {};");
+  const file = join(folder.path, "kiln.build.ts");
+  chmodSync(file, 0o000);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) process.seteuid?.(65_534);
+  try {
+    assert.throws(
+      () => findBuildFile(file),
+      (error) =>
+        hasCode(error, "file.denied") && /^cannot read .*kiln\.build\.ts/.test(error.message),
+    );
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+  }
+});
+
 suite("build files and their imports", () => {
   const uses = `import { x } from "./lib.ts"; ${prelude} export default ${a}; void x;`;
   for (const [what, build, files] of [
@@ -341,6 +358,32 @@ const faults: Readonly<Record<string, FaultCase>> = {
     told: 'derivation "app": env.LEVEL is 0.5; write numbers with a fraction as strings [author.option]',
     at: "kiln.build.ts:3:16",
     caret: "derivation",
+  },
+  "an option that there is not, where it is written": {
+    build: `${prelude}export default derivation({ name: "system: a", builder: ")", env: {},\n  sistem: "x" });`,
+    told: 'derivation "system: a": there is no option "sistem" [author.option]',
+    at: "kiln.build.ts:3:3",
+    hint: "write system",
+    caret: "sistem",
+    frames: ["kiln.build.ts:2:16"],
+  },
+  "an option that comes from elsewhere, at the call": {
+    build: `${prelude}const more = { sistem: "x" };\nexport default derivation({ name: "a", builder: "/bin/sh", ...more });`,
+    told: 'derivation "a": there is no option "sistem" [author.option]',
+    at: "kiln.build.ts:3:16",
+    hint: "write system",
+    caret: "derivation",
+  },
+  "a variable that is missed because there are none": {
+    build: "export default process.env.HOME.slice(1);",
+    told: "TypeError: Cannot read properties of undefined (reading 'slice') [author.threw]",
+    at: "kiln.build.ts:1:33",
+    hint: 'process.env is empty here: env("HOME") reads what --allow-env HOME lets it',
+  },
+  "a source as a target": {
+    build: `${prelude}export default text("a", "b");`,
+    told: "the default export in kiln.build.ts is no target but a source, which is there already: nothing builds it [target.kind]",
+    hint: "it has no targets: export a derivation",
   },
   "a file that is not there, and the one that was probably meant": {
     build: `${prelude}export default derivation({ name: "a", builder: "/bin/sh", env: { src: path("./src/mian.ts") } });`,

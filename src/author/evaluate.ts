@@ -2,10 +2,11 @@
  * The client's side of an evaluation: runs the build file in a process of its own, checks what that says, and passes its objects
  * on.
  */
-import { lstatSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, realpathSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KilnError } from "../util/kiln-error.ts";
 import { remindWhile } from "../util/reminder.ts";
+import { attempt } from "../files/file-error.ts";
 import { exportEnd } from "../format/export-stream.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import { Child, malformed, type Surroundings } from "./child.ts";
@@ -113,16 +114,22 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
  * @throws KilnError `file.missing`
  */
 export function findBuildFile(location: string): string {
-  const stats = statSync(location, { throwIfNoEntry: false });
+  const stats = attempt("read", location, () => statSync(location, { throwIfNoEntry: false }));
   if (stats === undefined) throw new KilnError("file.missing", `no file ${location}`);
   // The real name: modules are known by it, and errors must name the same file.
   const found = realpathSync(location);
-  if (!stats.isDirectory()) return found;
+  if (!stats.isDirectory()) return readable(found);
   const name = buildFileNames.find((candidate) => isFile(join(found, candidate)));
-  if (name !== undefined) return realpathSync(join(found, name));
+  if (name !== undefined) return readable(realpathSync(join(found, name)));
   throw new KilnError("file.missing", `no build file in ${location}`, {
     hint: `kiln init writes ${buildFileNames[0]}; or name the file`,
   });
+}
+
+/** The build file, if it can be read: what Node says where it cannot would look like the file's own fault. */
+function readable(file: string): string {
+  attempt("read", file, () => accessSync(file, constants.R_OK));
+  return file;
 }
 
 class RunningEvaluation implements Evaluation {

@@ -40,7 +40,7 @@ export function describeFailure(thrown: unknown, lastLoaded?: string): Failure {
       code: denied ? "author.denied" : "author.threw",
       message: denied ? deniedMessage(thrown) : messageOf(thrown),
       frames,
-      ...hintFor(thrown),
+      ...hintFor(thrown, innermost),
     },
     innermost,
   );
@@ -87,15 +87,29 @@ function deniedMessage(error: Error): string {
   return `a build file may not ${what[permission] ?? `do this (${permission})`}`;
 }
 
-function hintFor(error: Error): Pick<Failure, "hint"> {
+function hintFor(error: Error, place: Place | undefined): Pick<Failure, "hint"> {
   if (codeOf(error) === "ERR_ACCESS_DENIED") {
     return { hint: "a build file only describes; let a derivation do it" };
+  }
+  const variable = variableIn(place);
+  if (error instanceof TypeError && variable !== undefined) {
+    return {
+      hint: `process.env is empty here: env(${show(variable)}) reads what --allow-env ${variable} lets it`,
+    };
   }
   const [, name] = /^Cannot access '(.*)' before initialization$/.exec(error.message) ?? [];
   if (!(error instanceof ReferenceError) || name === undefined) return {};
   return {
     hint: `move ${name} above this; if it needs this itself, that is a circle, which no build can have`,
   };
+}
+
+/** The environment variable that the line reads, if it reads one from where there is none. */
+function variableIn(place: Place | undefined): string | undefined {
+  const line = place && lineAt(place);
+  const [, dotted, quoted] =
+    /\bprocess\.env(?:\??\.(\w+)|\[["'](\w+)["']\])/.exec(line ?? "") ?? [];
+  return dotted ?? quoted;
 }
 
 function property(error: Error, name: string): string {

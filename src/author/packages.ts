@@ -86,7 +86,7 @@ function find(name: unknown, from: string, place: Place | undefined): Package {
     `installed(): there is no package ${show(name)} beside or above ${from}`,
     {
       place,
-      hint: `npm install ${name}`,
+      hint: `npm install ${name}; called within a target(), it would be asked for by that target alone`,
     },
   );
 }

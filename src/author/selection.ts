@@ -11,7 +11,7 @@ import {
   targetInfo,
   type TargetInfo,
 } from "./targets.ts";
-import { DerivationValue, OutputValue, type DerivationItem } from "./values.ts";
+import { DerivationValue, OutputValue, SourceValue, type DerivationItem } from "./values.ts";
 
 /** A derivation that was asked for, or one output of it. */
 export interface Wanted {
@@ -147,7 +147,7 @@ export class Selection {
     const { file, location } = this.#place;
     const write = (name: string): string => `${location}#${name}`;
     if (exported) {
-      const what = typeof value === "function" ? "a function; wrap it in target()" : show(value);
+      const what = kindOf(value);
       const name = first === "" ? "the default export" : `"${first}"`;
       return new Fault("target.kind", `${name} in ${file} is no target but ${what}`, {
         hint: suggestion("", names, write),
@@ -163,6 +163,13 @@ export class Selection {
       hint: suggestion(first, names, write),
     });
   }
+}
+
+/** What an export is that is no target. */
+function kindOf(value: unknown): string {
+  if (typeof value === "function") return "a function; wrap it in target()";
+  if (value instanceof SourceValue) return "a source, which is there already: nothing builds it";
+  return show(value);
 }
 
 /** The name that was probably meant, and what else there is. */

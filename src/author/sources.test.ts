@@ -240,6 +240,13 @@ suite("sources()", () => {
     ]);
   });
 
+  test("is no empty folder when include names nothing that is there", () => {
+    write("t/src/a.c");
+    const { message, hint } = fault(() => sources(at("t"), { include: ["*.c"] }).storePath);
+    assert.match(message, /nothing there is what include names: "\*\.c"$/);
+    assert.match(hint ?? "", /"\*\*\/\*\.c"/);
+  });
+
   test("stay the same when only something that is left out changes", () => {
     write("t/a");
     const before = sources(at("t")).storePath;

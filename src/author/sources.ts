@@ -70,7 +70,15 @@ export function workingTree(location: string | URL, options: SourcesOptions = {}
       if (ignore?.ignores(join(named.file, path), isFolder)) return false;
       return isFolder || include === undefined || include.some((pattern) => inside(pattern, path));
     });
-    return importEntries(named, name, withoutEmptyFolders(entries));
+    const kept = withoutEmptyFolders(entries);
+    if (options.include !== undefined && kept.length <= 1) {
+      throw wrong(
+        named,
+        `nothing there is what include names: ${show(options.include.join(", "))}`,
+        'patterns are over the whole path from that folder: "**/*.c" matches below it, too',
+      );
+    }
+    return importEntries(named, name, kept);
   });
 }
 

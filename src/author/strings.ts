@@ -3,6 +3,7 @@ import { context } from "./context.ts";
 import { Fault, show } from "./fault.ts";
 import type { Place } from "./place.ts";
 import { replacePlaceholders, type Inputs } from "./placeholders.ts";
+import { placeOfKey } from "./syntax.ts";
 import { isPrintable } from "./values.ts";
 
 /** The derivation, text or tree that strings are made for, for messages and for what is found in them. */
@@ -82,8 +83,9 @@ export function checkOptions(
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
     const meant = nearest(option, known);
+    const { label, place } = subject;
     throw wrong(
-      subject,
+      { label, place: place && placeOfKey(place, option) },
       `there is no option ${show(option)}`,
       meant === undefined ? `the options are ${known.join(", ")}` : `write ${meant}`,
     );

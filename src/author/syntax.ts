@@ -14,6 +14,30 @@ export function placeInSource(file: string, find: (source: string) => number): P
   return { file, line, column: before.length - before.lastIndexOf("\n") };
 }
 
+/** The place of a key among the options of a call, of which `call` is the place; the call's own where there is none. */
+export function placeOfKey(call: Place, key: string): Place | undefined {
+  return placeInSource(call.file, (source) => {
+    const lines = source.split("\n").slice(0, call.line - 1);
+    const start = lines.join("\n").length + (lines.length > 0 ? 1 : 0) + call.column - 1;
+    const escaped = key.replaceAll(/[^\w]/g, "\\$&");
+    const written = new RegExp(`(?<![\\w$.])["']?${escaped}["']?\\s*[:,}(]`);
+    const found = source.slice(start, endOfCall(source, start)).search(written);
+    return start + Math.max(0, found);
+  });
+}
+
+/** Where the brackets that open behind `start` are closed again. What stands in quotes is passed over. */
+function endOfCall(source: string, start: number): number {
+  const marks = /(["'`])(?:\\.|(?!\1)[^\\])*\1|[([{]|[)\]}]/gs;
+  marks.lastIndex = start;
+  let depth = 0;
+  for (let mark = marks.exec(source); mark !== null; mark = marks.exec(source)) {
+    if (/^[([{]$/.test(mark[0])) depth++;
+    else if (/^[)\]}]$/.test(mark[0]) && --depth <= 0) return mark.index + 1;
+  }
+  return source.length;
+}
+
 /** The text of one line, without its end. */
 export function lineAt({ file, line }: Place): string | undefined {
   return readSource(file)?.split(/\r?\n/)[line - 1];

@@ -6,7 +6,9 @@ import { xdgDirectory } from "./xdg.ts";
 
 // Said before anything is loaded that an older Node does not have.
 if (Number.parseInt(process.versions.node, 10) < 24) {
-  console.error(`kiln: error: Node 24 or newer is needed, and this is ${process.versions.node}`);
+  console.error(
+    `kiln: error: Node 24 or newer is needed, and this is ${process.versions.node}; npm install --save-dev node@24 gives a project one`,
+  );
   process.exit(1);
 }
 const cache = xdgDirectory(process.env, "XDG_CACHE_HOME", ".cache");

@@ -60,12 +60,17 @@ export async function init(
   write(`${ownFolder}/kiln-store.d.ts`, `export * from "./types/${declarations}";\n`);
   write(`${ownFolder}/.gitignore`, "*\n");
   const paths = { "kiln-store": [`./${ownFolder}/kiln-store.d.ts`] };
-  if (existsSync(join(folder, "tsconfig.json"))) {
-    context.note(`tsconfig.json is yours: add "paths": ${JSON.stringify(paths)} to its options`);
+  const config = join(folder, "tsconfig.json");
+  if (existsSync(config)) {
+    const isNamed = attempt("read", config, () => readFileSync(config, "utf8")).includes(
+      `${ownFolder}/kiln-store.d.ts`,
+    );
+    if (!isNamed)
+      context.note(`tsconfig.json is yours: add "paths": ${JSON.stringify(paths)} to its options`);
   } else {
     const include = ["kiln.build.ts"];
-    const config = { compilerOptions: { ...compilerOptions, paths }, include };
-    write("tsconfig.json", `${JSON.stringify(config, null, 2)}\n`);
+    const content = { compilerOptions: { ...compilerOptions, paths }, include };
+    write("tsconfig.json", `${JSON.stringify(content, null, 2)}\n`);
   }
   if (!existsSync(join(folder, "kiln.build.ts"))) write("kiln.build.ts", firstBuild);
   for (const name of written) {
