@@ -20,10 +20,7 @@ import {
 } from "./history.test.support.ts";
 import { makePlan, type Plan, type PlannedDerivation } from "./plan.ts";
 
-/**
- * The same ones each time; KILN_HISTORIES=N tries so many others. About one in 300,000 of those ends with `build.conflict`, because
- * what was assumed was wrong and another output of what it used already is gone.
- */
+/** The same ones each time; KILN_HISTORIES=N tries so many others. */
 const asked = process.env["KILN_HISTORIES"];
 const cases = Number(asked ?? 10_000);
 const seed = asked === undefined ? { seed: 1 } : {};
