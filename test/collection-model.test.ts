@@ -5,12 +5,17 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import { parseStoreDirectory, type StorePath } from "../src/format/store-path.ts";
 import { removeTree } from "../src/files/remove-tree.ts";
 import { Store } from "../src/store/store.ts";
 import { hasCode } from "../src/util/kiln-error.ts";
-import { importInto, sample, streamOf, type Sample } from "../src/store/store.test.support.ts";
+import {
+  importInto,
+  becomesPast,
+  sample,
+  streamOf,
+  type Sample,
+} from "../src/store/store.test.support.ts";
 import { randomFrom } from "./support/random.ts";
 
 const steps = Number(process.env["KILN_STEPS"] ?? 12_000);
@@ -216,7 +221,7 @@ test(
           running.push(collection.then(({ count }) => void (collected += count)));
         } else if (what < 0.81) {
           await Promise.all(running.splice(0));
-          await delay(2);
+          await becomesPast();
           const sure = model.needed();
           collected += (await model.store.collect({ olderThan: 0 })).count;
           // With nothing else going on, exactly what is needed is left (and what builds have looked at since they began).

@@ -2,12 +2,12 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../format/store-path.ts";
 import { ByteReader } from "../util/byte-reader.ts";
 import {
   chunksOf,
   importInto,
+  becomesPast,
   namesIn,
   sample,
   streamOf,
@@ -23,7 +23,7 @@ async function chain({ store, directory }: TestStore): Promise<Record<string, Sa
   const top = sample(directory, "top", "top", [middle.storePath]);
   const alone = sample(directory, "alone", "alone");
   await importInto(store, streamOf(base, middle, top, alone));
-  await delay(3); // what was used in the very millisecond of a collection stays
+  await becomesPast();
   return { base, middle, top, alone };
 }
 
@@ -52,7 +52,7 @@ test("what no root needs goes, referrers first; what a root needs stays", async 
     [{ name: "keep", kind: "name", user: "uid 7" }],
   );
   await store.removeRoot("keep");
-  await delay(3);
+  await becomesPast();
   const { removed } = await store.collect({ olderThan: 0 });
   assert.deepEqual(pathsOf(removed), ["middle", "base"]);
   assert.deepEqual(namesIn(context.real), []);
@@ -66,7 +66,7 @@ test("what was used lately stays with all it refers to, and is counted", async (
   const untouched = await store.collect();
   assert.deepEqual([untouched.count, untouched.recent, untouched.left.count], [0, 4, 4]);
   const before = Date.now();
-  await delay(5);
+  await becomesPast();
   store.info(pathOf(objects, "middle"));
   const { removed, recent } = await store.collect({ olderThan: Date.now() - before });
   assert.deepEqual(pathsOf(removed).toSorted(), ["alone", "top"]);
@@ -96,12 +96,12 @@ test("a link is a root as long as it is there, wherever it points at the time", 
   rmSync(link);
   symlinkSync(join(at("base"), "inside"), link);
   // What becomes a root counts as used in that millisecond.
-  await delay(3);
+  await becomesPast();
   const { removed } = await store.collect({ olderThan: 0 });
   assert.deepEqual(pathsOf(removed).toSorted(), ["alone", "middle", "top"]);
   assert.equal(store.roots()[0]?.target, pathOf(objects, "base"));
   rmSync(link);
-  await delay(3);
+  await becomesPast();
   assert.equal((await store.collect({ olderThan: 0 })).count, 1);
   assert.deepEqual(store.roots(), []);
 });
@@ -168,12 +168,12 @@ test("named objects go alone, with what refers to them, unless something needs t
   await store.addRoot({ name: "keep", target: pathOf(objects, "top") });
   await assert.rejects(store.collect({ only }), { code: "gc.alive", message: /the root keep/ });
   await store.removeRoot("keep");
-  await delay(3);
+  await becomesPast();
   {
     using _build = store.protect([pathOf(objects, "middle")]);
     await assert.rejects(store.collect({ only }), { code: "gc.alive", message: /in use/ });
   }
-  await delay(3);
+  await becomesPast();
   assert.deepEqual(pathsOf((await store.collect({ only })).removed), ["top", "middle"]);
   assert.equal(namesIn(context.real).length, 2);
   const absent = sample(context.directory, "absent", "absent").storePath;
@@ -187,12 +187,12 @@ test("what a connected client has sent stays until it leaves, but can be deleted
   {
     await using importer = store.importer();
     await importer.read(new ByteReader(chunksOf(streamOf(object))));
-    await delay(3);
+    await becomesPast();
     assert.equal((await store.collect({ olderThan: 0 })).count, 0);
     assert.deepEqual(await store.remove([object.storePath]), [object.storePath]);
     await importer.read(new ByteReader(chunksOf(streamOf(object))));
   }
-  await delay(3);
+  await becomesPast();
   assert.equal((await store.collect({ olderThan: 0 })).count, 1);
 });
 
@@ -203,7 +203,7 @@ test("what is used during a session stays until the session ends", async () => {
   {
     using _build = store.session();
     store.info(pathOf(objects, "top"));
-    await delay(5);
+    await becomesPast();
     assert.deepEqual(pathsOf((await store.collect({ olderThan: 0 })).removed), ["alone"]);
   }
   assert.equal((await store.collect({ olderThan: 0 })).count, 3);
@@ -214,7 +214,7 @@ test("a collection can be ended, and tells how far it is", async () => {
   const { store, directory } = context;
   const samples = Array.from({ length: 250 }, (_, i) => sample(directory, `o${i}`, `${i}`));
   await importInto(store, streamOf(...samples));
-  await delay(3);
+  await becomesPast();
   const stop = new AbortController();
   const seen: number[] = [];
   const run = store.collect({

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { ContentAddress } from "../format/content-address.ts";
 import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
 import { hashBytes, sha256, type HashType } from "../format/hash.ts";
@@ -158,6 +159,15 @@ export function outcomes(reports: readonly ImportReport[]): string[] {
 
 export async function bytesOf(chunks: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(await Array.fromAsync(chunks));
+}
+
+/**
+ * Waits until what was registered or used until now lies in the past: what is registered bears the millisecond after, and a collection
+ * leaves what was used in its own. A timer alone may be early.
+ */
+export async function becomesPast(): Promise<void> {
+  const before = Date.now();
+  while (Date.now() <= before + 1) await delay(1);
 }
 
 /** The names in a physical store directory that are not Kiln's. */
