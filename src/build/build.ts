@@ -257,10 +257,11 @@ export class Build {
   }
 
   /** What its builder left was kept to be looked at. */
-  kept({ name }: Result, path: string): void {
+  kept({ name, drvPath }: Result, path: string): void {
     this.#report.message("info", {
       code: "build.kept",
       text: `the build directory of ${name} is kept: ${path}`,
+      hint: `kiln derivation env --json --temp-dir ${path} ${drvPath} says what to run in it`,
       path,
     });
   }

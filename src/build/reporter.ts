@@ -96,7 +96,12 @@ export class Reporter {
 
   message(
     level: "debug" | "info" | "warn" | "error",
-    said: { readonly code: string; readonly text: string; readonly path?: string },
+    said: {
+      readonly code: string;
+      readonly text: string;
+      readonly hint?: string;
+      readonly path?: string;
+    },
   ): void {
     this.#emit({ type: "message", level, hint: null, path: null, ...said });
   }

@@ -501,6 +501,11 @@ describe("failures", () => {
     const [, directory = ""] = /^Build directory available at (.*)$/m.exec(log) ?? [];
     assert.match(directory, /\/builds\/zb-build-kept-[0-9a-f]+$/);
     assert.match(log, /^\*\*\* Build failed: exit status 1\nBuild directory available at .*\n$/);
+    const said = done.events.find((event) => event.type === "message");
+    assert.equal(
+      said?.hint,
+      `kiln derivation env --json --temp-dir ${directory} ${made.drvPath} says what to run in it`,
+    );
     assert.equal(statSync(directory).mode & 0o7777, 0o700, "nobody else may enter it");
     assert.equal(statSync(directory).uid, process.geteuid?.());
     assert.equal(statSync(join(directory, "note")).mode & 0o7777, 0o755);

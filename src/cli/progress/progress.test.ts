@@ -277,12 +277,12 @@ test("without UTF-8 nothing but ASCII is written, and widths stay", async () => 
           level: "info",
           code: "build.kept",
           text: "… naïve",
-          hint: null,
+          hint: "hint",
           path: null,
         }),
       { style: ascii, logs: true },
     );
-    assert.ok(lines.some((line) => line === "kiln: ~ na?ve"));
+    assert.ok(lines.some((line) => line === "kiln: ~ na?ve (hint)"));
     for (const line of lines) assert.doesNotMatch(line, /[\u0080-\uffff]/);
   }
 });

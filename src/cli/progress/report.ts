@@ -78,6 +78,11 @@ export function failureText(result: ResultView): string {
   return `${failure?.message ?? "failed"}${took}${code}`;
 }
 
+/** What is to be known of a build beside its results. */
+export function messageText({ text, hint }: { text: string; hint: string | null }): string {
+  return hint === null ? text : `${text} (${hint})`;
+}
+
 /** What to do next. Of a builder that was not started, and of one of Kiln's own, no directory would tell more. */
 export function remedyText({ failure }: ResultView, retry: string | undefined): string | undefined {
   if (failure === null || failure.kind !== "builder") return undefined;

@@ -9,6 +9,7 @@ import {
   lastLines,
   planLine,
   reasonText,
+  messageText,
   remedyText,
   skippedText,
   summaryLine,
@@ -138,7 +139,8 @@ class TreeReporter extends TextReporter {
     if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
     if (event.type === "result.started") this.sayPlan();
     else if (event.type === "result.finished") this.#finished(view.result(event.drvPath));
-    else if (event.type === "message" && event.level !== "debug") this.note(`kiln: ${event.text}`);
+    else if (event.type === "message" && event.level !== "debug")
+      this.note(`kiln: ${messageText(event)}`);
     else if (event.type === "build.finished") {
       this.#screen.stop();
       this.sayWhy();
@@ -212,7 +214,7 @@ class LineReporter extends TextReporter {
     } else if (event.type === "result.finished") this.#finished(view.result(event.drvPath));
     else if (event.type === "message") {
       const wanted = event.level === "error" || (!this.#quiet && event.level !== "debug");
-      if (wanted) this.note(`kiln: ${event.text}`);
+      if (wanted) this.note(`kiln: ${messageText(event)}`);
     } else if (event.type === "build.finished") {
       this.close();
       this.sayWhy();
