@@ -25,7 +25,7 @@ const made =
 const dotted = /"([a-z]\w*)\.([a-z]\w*)"/g;
 /** Words that begin as codes do and are others: events, methods of the protocol, members of the configuration, files, other values. */
 const others =
-  /^(?:(?:build|result)\.(?:started|planned|finished|phase)|zb\.(?:exists|info|export|expand|realize|getBuild|getBuildResult|cancelBuild|readLog|nop|fetch)|server\.\w+|config\.(?:json|jwcc)|init\.(?:sh|pl))$/;
+  /^(?:(?:build|result)\.(?:started|planned|finished|phase)|zb\.(?:exists|info|export|expand|realize|getBuild|getBuildResult|cancelBuild|readLog|nop|fetch)|server\.\w+|config\.(?:json|jwcc)|(?:init|builder)\.(?:sh|pl))$/;
 /** Those of limits are put together. */
 const limited = /limitReached\("(\w+)"/g;
 
