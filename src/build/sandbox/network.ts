@@ -72,7 +72,7 @@ export async function openNetwork(pid: number, options: NetworkOptions): Promise
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   const helper = fileURLToPath(new URL(`./network-listener.${extension}`, import.meta.url));
   const words = [`--target=${pid}`, ...user, "--net", "--", process.execPath, helper];
-  const child = spawn(options.nsenter, [...words, String(proxyPort)], {
+  const child = spawn(options.nsenter, [...words, String(proxyPort), String(process.pid)], {
     cwd: "/",
     env: { LC_ALL: "C", NODE_V8_COVERAGE: undefined },
     stdio: ["ignore", "ignore", "pipe", "ipc"],
