@@ -152,6 +152,14 @@ describe("the pages of the store", { skip: needsBrowser }, () => {
     await page.getByText(/^Nothing is held/).waitFor();
     assert.equal(stage.server.store.roots().length, 0);
     const out = stage.outputOf(id, app);
+    const pipe = await stage.pipe();
+    const running = stage.derivation("running", `read -r line < ${pipe.path}`);
+    const buildID = await stage.build([running]);
+    await page.goto(stage.url(`/build/${buildID}/`));
+    await page.getByRole("button", { name: "Cancel build" }).click();
+    assert.ok(stage.server.builds.running(buildID) !== undefined);
+    await page.getByRole("button", { name: "Really cancel?" }).click();
+    await page.getByText("Cancelled").first().waitFor();
     await page.goto(stage.url(objectPath(out)));
     await page.getByRole("button", { name: "Delete" }).click();
     assert.ok(stage.server.store.has(out));

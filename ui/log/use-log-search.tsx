@@ -40,7 +40,13 @@ export function useLogSearch(
     const abort = new AbortController();
     const timer = setTimeout(() => {
       getJson<LogSearchMessage>(url(1), abort.signal).then(
-        (result) => setFound(result),
+        (result) => {
+          setFound(result);
+          const [first] = result.lines;
+          if (first === undefined) return;
+          setAt(0);
+          showLine(first);
+        },
         (error: unknown) => {
           if (abort.signal.aborted) return;
           setFault(error instanceof ApiError ? error.message : "the daemon does not answer");
@@ -72,7 +78,7 @@ export function useLogSearch(
     setAt(index);
     showLine(line);
   };
-  const step = (by: 1 | -1): void => void go(at < 0 ? (by > 0 ? 0 : -1) : at + by);
+  const step = (by: 1 | -1): void => void go(at + by);
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "Enter") return;
     event.preventDefault();
@@ -87,9 +93,7 @@ export function useLogSearch(
           ? "…"
           : found.total === 0
             ? "none"
-            : at < 0
-              ? `${number(found.total)} found`
-              : `${number(at + 1)} of ${number(found.total)}`;
+            : `${number(Math.max(0, at) + 1)} of ${number(found.total)}`;
   const controls = (
     <div className="log-search" role="search" aria-label="In this log">
       <div className="search-field">

@@ -143,22 +143,27 @@ function took(build: LiveBuild, now: number): string {
   return duration(Date.parse(build.endedAt) - start);
 }
 
+/** For administrators: in two steps. */
 function Cancel({ id }: { id: string }): ReactElement | null {
   const isAdministrator = useAdministrator();
-  const [text, setText] = useState("Cancel build");
+  const [isAsked, setAsked] = useState(false);
+  const [outcome, setOutcome] = useState("");
   if (!isAdministrator) return null;
+  const cancel = (): void => {
+    setAsked(false);
+    setOutcome("Cancelling");
+    postJson(apiUrl(`/builds/${id}/cancel`)).catch((error: unknown) =>
+      setOutcome(error instanceof Error ? error.message : "not cancelled"),
+    );
+  };
   return (
     <button
       type="button"
       className="button danger"
-      onClick={() => {
-        setText("Cancelling");
-        postJson(apiUrl(`/builds/${id}/cancel`)).catch((error: unknown) =>
-          setText(error instanceof Error ? error.message : "not cancelled"),
-        );
-      }}
+      onClick={() => (isAsked ? cancel() : setAsked(true))}
+      onBlur={() => setAsked(false)}
     >
-      {text}
+      {isAsked ? "Really cancel?" : outcome || "Cancel build"}
     </button>
   );
 }
