@@ -67,6 +67,19 @@ describe("bash", { skip: !hasProgram("bash") && "bash is not here" }, () => {
     assert.match(id ?? "", /^[0-9a-f]{8}$/);
   });
 
+  test("gets what was built, and the roots, without a daemon, too", async () => {
+    await using place = new Place();
+    assert.deepEqual(await inBash(place, "kiln log "), [], "there is no store");
+    place.write("kiln.build.ts", shellTargets({ default: "echo hello; echo > $out" }));
+    assert.equal((await place.run(["build", "-o", "out"])).code, 0);
+    assert.equal((await place.run(["root", "add", "release", "./out"])).code, 0);
+    const [name, id, ...more] = await inBash(place, "kiln log ");
+    assert.deepEqual([name, more], ["main", []]);
+    assert.match(id ?? "", /^[0-9a-f]{8}$/);
+    assert.deepEqual(await inBash(place, "kiln root remove rel"), ["release"]);
+    assert.deepEqual(await inBash(place, "kiln cancel "), []);
+  });
+
   const noTerminal =
     spawnSync("script", ["-qec", "true", "/dev/null"]).status !== 0 && "script(1) is not here";
 

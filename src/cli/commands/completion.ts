@@ -6,7 +6,7 @@ import { recentBuilds } from "../builds.ts";
 import { type Candidate, complete, type Completion, matching } from "../completion/complete.ts";
 import { completionScript, shells } from "../completion/scripts.ts";
 import { configurationFiles, loadConfiguration } from "../configuration.ts";
-import { locate } from "../connection.ts";
+import { openStore, type StoreConnection, type Wishes } from "../connection.ts";
 import { type GlobalFlags, settingsFrom } from "../settings.ts";
 import { list, shortID } from "../text.ts";
 import { evaluationOptions } from "../wanted.ts";
@@ -53,6 +53,7 @@ async function lookUp(
   if (found.type === "builds") {
     return linesOf(matching(await buildsOf(found.names, context), word));
   }
+  if (found.type === "roots") return linesOf(matching(await rootsOf(context), word));
   return linesOf(found);
 }
 
@@ -82,11 +83,10 @@ async function targetsOf(file: string, context: CommandContext): Promise<Candida
 const buildsWithNames = 10;
 
 async function buildsOf(names: boolean, context: CommandContext): Promise<Candidate[]> {
-  const silent = { ...context, note: () => {} };
-  const { daemon } = await locate(settingsFrom(await flagsFrom(context), context.env), silent);
-  if (daemon === undefined) return [];
-  await using _daemon = daemon;
-  const builds = await recentBuilds(daemon.client, 50);
+  // Only what runs can be watched or ended; what was built is remembered without a daemon.
+  await using connection = await quietly(context, { daemonOnly: !names });
+  const { client } = connection;
+  const builds = await recentBuilds(client, 50);
   const ids = builds.map(({ id, state, targets }) => ({
     text: shortID(id),
     description: `${state}: ${list(
@@ -97,10 +97,24 @@ async function buildsOf(names: boolean, context: CommandContext): Promise<Candid
   if (!names) return ids;
   const newest = builds.slice(0, buildsWithNames);
   const answers = await Promise.all(
-    newest.map(async ({ id }) => await daemon.client.call("kiln.results", { buildID: id })),
+    newest.map(async ({ id }) => await client.call("kiln.results", { buildID: id })),
   );
   const logged = answers.flatMap(({ results }) => results.filter(({ logSize }) => logSize > 0));
   return [...new Set(logged.map(({ name }) => name))].map((text) => ({ text })).concat(ids);
+}
+
+async function rootsOf(context: CommandContext): Promise<Candidate[]> {
+  await using connection = await quietly(context);
+  const { roots } = await connection.client.call("kiln.roots", {});
+  return roots.map(({ name, path }) => ({ text: name, description: path }));
+}
+
+/** The store, if it can be had while somebody waits with a finger on the key. */
+async function quietly(context: CommandContext, wishes: Wishes = {}): Promise<StoreConnection> {
+  const silent = { ...context, note: () => {} };
+  const signal = AbortSignal.timeout(patience);
+  const settings = settingsFrom(await flagsFrom(context), context.env);
+  return await openStore(settings, silent, { ...wishes, signal });
 }
 
 async function flagsFrom({ env }: CommandContext): Promise<GlobalFlags> {

@@ -18,7 +18,7 @@ function after(line: string): string {
   const found = complete(root, line.split(" "));
   if (found.type === "words") return found.candidates.map(({ text }) => text).join(" ");
   if (found.type === "targets") return `targets of "${found.file}"`;
-  if (found.type === "builds") return "builds";
+  if (found.type === "builds" || found.type === "roots") return found.type;
   return `${found.type} ${found.prefix}`.trimEnd();
 }
 

@@ -16,8 +16,10 @@ export type Completion =
   | { readonly type: "files" | "directories"; readonly prefix: string }
   /** Targets of the build file before the `#`. */
   | { readonly type: "targets"; readonly file: string }
-  /** Their ids; with `names` also of what was built in them. */
-  | { readonly type: "builds"; readonly names: boolean };
+  /** Their ids; with `names` also of what was built in them, and without a daemon, too. */
+  | { readonly type: "builds"; readonly names: boolean }
+  /** Names of roots. */
+  | { readonly type: "roots" };
 
 const nothing: Completion = { type: "words", candidates: [] };
 
@@ -158,6 +160,8 @@ function operandsOf(
           .map((sub) => ({ text: sub.name() })),
         word,
       );
+    case "roots":
+      return { type: "roots" };
     case "name":
       return nothing;
     default:

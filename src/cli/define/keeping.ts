@@ -55,7 +55,7 @@ export function defineKeeping(tree: CommandTree): void {
       load: async () => (await import("../commands/root.ts")).rootRemove,
     })
     .alias("rm")
-    .argument("<names...>", "names of roots, or links")
+    .argument("<roots...>", "names of roots, or links")
     .addOption(new Switch("--json", "print as JSON lines"));
 }
 
