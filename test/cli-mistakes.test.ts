@@ -86,6 +86,30 @@ const mistakes: Mistake[] = [
     says: /--out-link is empty/,
   },
   {
+    name: "a number in letters",
+    args: ["build", "--jobs=zero"],
+    code: "usage.value",
+    says: /"zero" is no whole number.*\n {2}try {3}digits/,
+  },
+  {
+    name: "a configuration file that is not there",
+    args: ["--config", "nope.json", "ps"],
+    code: "config.missing",
+    says: /nope\.json.*\n {2}try {3}name one/,
+  },
+  {
+    name: "a derivation of another store",
+    args: ["build", `/elsewhere/${"0".repeat(32)}-x.drv`],
+    code: "file.missing",
+    says: /no file \/elsewhere\/\S+-x\.drv .*\n {2}try {3}a derivation of the store .*--store/,
+  },
+  {
+    name: "a sandbox path that is not there",
+    args: ["serve", "--sandbox=false", "--build-users-group=", "--sandbox-path=/nope"],
+    code: "sandbox.path",
+    says: /\/nope does not exist.*\n {2}try {3}leave it out/,
+  },
+  {
     name: "a moment that is none",
     args: ["store", "verify", "--before=yesterday"],
     code: "usage.value",

@@ -42,7 +42,9 @@ export function oneBuild(
   const [first, ...more] = matching(builds, word);
   if (first === undefined) {
     const listed = kiln("ps -a");
-    const hint = looksLikeID(word) ? listed : `6 or more characters of its id: ${listed}`;
+    const hint = looksLikeID(word)
+      ? listed
+      : `its id, or the last 6 or more characters of it: ${listed}`;
     throw new KilnError("build.unknown", `no build ${word}`, { hint });
   }
   if (more.length > 0) {

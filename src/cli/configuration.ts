@@ -113,6 +113,9 @@ function read({ path, isRequired }: ConfigurationFile): string | undefined {
     const code = errorCode(error);
     if (code !== "ENOENT" && code !== "ENOTDIR") throw error;
     if (!isRequired) return undefined;
-    throw new KilnError("config.missing", `there is no configuration file ${path}`, { path });
+    throw new KilnError("config.missing", `there is no configuration file ${path}`, {
+      path,
+      hint: "name one that is there; without --config the usual places are read",
+    });
   }
 }

@@ -1,5 +1,5 @@
 /** Derivations in files that people name. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { basename, resolve } from "node:path";
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { parseDerivation } from "../format/derivation/parse.ts";
@@ -22,6 +22,12 @@ export function readDerivation(file: string, settings: Settings): DerivationFile
   const path = resolve(file);
   const place = placeInStore(settings, path);
   if (place !== undefined) return { inStore: true, path: place, derivation: undefined };
+  if (!existsSync(path)) {
+    throw new KilnError("file.missing", `no file ${file}`, {
+      path,
+      hint: `a derivation of the store ${directory} (--store names another), or a file of one`,
+    });
+  }
   const name = basename(path, ".drv").replace(/^[0-9a-df-np-sv-z]{32}-/, "");
   const derivation = parseNamed(directory, name, file, readFileSync(path));
   return { inStore: false, path: derivationObject(derivation).path, derivation };

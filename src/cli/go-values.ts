@@ -80,7 +80,9 @@ export function parseTime(text: string): number {
 /** A whole number, written in digits with an optional sign. Throws `usage.value`. */
 export function parseInteger(text: string): number {
   if (!/^[+-]?\d{1,15}$/.test(text)) {
-    throw new KilnError("usage.value", `"${text}" is no whole number`);
+    throw new KilnError("usage.value", `"${text}" is no whole number`, {
+      hint: "digits alone, as in 4",
+    });
   }
   return Number(text);
 }

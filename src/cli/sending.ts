@@ -49,7 +49,12 @@ async function absentIn(
 /** A derivation that was named by its store path has to be there, and to be one. */
 export async function checkInStore(connection: StoreConnection, path: StorePath): Promise<void> {
   const { info } = await connection.client.call("zb.info", { path });
-  if (info === null) throw new KilnError("store.missing", `${path} is not in the store`, { path });
+  if (info === null) {
+    throw new KilnError("store.missing", `${path} is not in the store`, {
+      path,
+      hint: "build the build file that it is of, or import it: kiln store object import",
+    });
+  }
   const real = connection.hello?.realStoreDirectory;
   if (real === undefined) return;
   let text;

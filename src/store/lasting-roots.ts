@@ -61,7 +61,11 @@ export async function removeRoot(parts: StoreParts, name: string): Promise<void>
     async () => await database.durably(() => lastingRoots.remove(name)),
   );
   if (reserve.isSpent) reserve.take();
-  if (!isRemoved) throw new KilnError("root.missing", `there is no root ${name}`);
+  if (!isRemoved) {
+    throw new KilnError("root.missing", `there is no root ${name}`, {
+      hint: "kiln root list shows those that there are",
+    });
+  }
 }
 
 /** The roots that count now. Links that are gone, or point somewhere else than into the store, are forgotten. */

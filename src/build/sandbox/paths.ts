@@ -100,6 +100,7 @@ export function resolvePath({ inside, source }: SandboxPath, real: string = sour
     throw fault(
       inside,
       source === inside ? "does not exist" : `does not exist: ${source} is missing`,
+      "leave it out, or say where it is: --sandbox-path INSIDE=HOST",
     );
   }
 }
@@ -145,6 +146,9 @@ function checkOverlap(outer: SandboxPath, inner: SandboxPath): void {
   );
 }
 
-function fault(inside: string, reason: string): KilnError {
-  return new KilnError("sandbox.path", `sandbox path ${inside} ${reason}`, { path: inside });
+function fault(inside: string, reason: string, hint?: string): KilnError {
+  return new KilnError("sandbox.path", `sandbox path ${inside} ${reason}`, {
+    path: inside,
+    ...(hint === undefined ? {} : { hint }),
+  });
 }

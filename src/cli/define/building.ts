@@ -49,7 +49,10 @@ export function defineBuilding(tree: CommandTree): void {
         description: "watch a build of the daemon",
         load: async () => (await import("../commands/attach.ts")).attach,
       })
-      .argument("[build]", "6 or more characters of its id; default: the one that runs"),
+      .argument(
+        "[build]",
+        "its id, or the last 6 or more characters of it; default: the one that runs",
+      ),
   );
 
   withEvaluation(

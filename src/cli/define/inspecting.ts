@@ -40,7 +40,10 @@ export function defineInspecting(tree: CommandTree): void {
       description: "print what a builder wrote",
       load: async () => (await import("../commands/log.ts")).log,
     })
-    .argument("<build-or-name>", "a build (6 or more characters of its id), or a result's name")
+    .argument(
+      "<build-or-name>",
+      "a build (its id, or the last 6 or more characters of it), or a result's name",
+    )
     .argument("[name]", "the result's name or derivation path")
     .addOption(new Switch("-f, --follow", "go on until the builder ends"))
     .addOption(new Switch("--raw", "the bytes as they are, also on a terminal"))
@@ -60,7 +63,7 @@ export function defineInspecting(tree: CommandTree): void {
       description: "cancel builds",
       load: async () => (await import("../commands/cancel.ts")).cancel,
     })
-    .argument("<builds...>", "6 or more characters of their ids")
+    .argument("<builds...>", "their ids, or the last 6 or more characters of them")
     .addOption(new Switch("--json", "print each build as a line of JSON"));
 
   tree
