@@ -51,9 +51,9 @@ const mistakes: Mistake[] = [
   },
   {
     name: "a bad value",
-    args: ["serve", "--build-log-retention=7d"],
+    args: ["serve", "--build-log-retention=7x"],
     code: "usage.value",
-    says: /flag --build-log-retention: .*"d".*\n {2}try .* 5m, 1h30m/,
+    says: /flag --build-log-retention: .*"x".*\n {2}try .* 5m, 1h30m/,
   },
   {
     name: "a size that is none",
