@@ -104,12 +104,6 @@ const mistakes: Mistake[] = [
     says: /no file \/elsewhere\/\S+-x\.drv .*\n {2}try {3}a derivation of the store .*--store/,
   },
   {
-    name: "a sandbox path that is not there",
-    args: ["serve", "--sandbox=false", "--build-users-group=", "--sandbox-path=/nope"],
-    code: "sandbox.path",
-    says: /\/nope does not exist.*\n {2}try {3}leave it out/,
-  },
-  {
     name: "a moment that is none",
     args: ["store", "verify", "--before=yesterday"],
     code: "usage.value",
