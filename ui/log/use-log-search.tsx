@@ -37,21 +37,19 @@ export function useLogSearch(
     setFault("");
     setAt(-1);
     if (text === "") return undefined;
+    const show = (result: LogSearchMessage): void => {
+      setFound(result);
+      const [first] = result.lines;
+      if (first === undefined) return;
+      setAt(0);
+      showLine(first);
+    };
     const abort = new AbortController();
     const timer = setTimeout(() => {
-      getJson<LogSearchMessage>(url(1), abort.signal).then(
-        (result) => {
-          setFound(result);
-          const [first] = result.lines;
-          if (first === undefined) return;
-          setAt(0);
-          showLine(first);
-        },
-        (error: unknown) => {
-          if (abort.signal.aborted) return;
-          setFault(error instanceof ApiError ? error.message : "the daemon does not answer");
-        },
-      );
+      getJson<LogSearchMessage>(url(1), abort.signal).then(show, (error: unknown) => {
+        if (abort.signal.aborted) return;
+        setFault(error instanceof ApiError ? error.message : "the daemon does not answer");
+      });
     }, 150);
     return () => {
       clearTimeout(timer);
