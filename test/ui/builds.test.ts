@@ -92,7 +92,8 @@ describe("the page of a build", { skip: needsBrowser }, () => {
     const id = await stage.build([lib, app, pack]);
     const page = await stage.look(`/build/${id}/`);
     const results = page.locator("#results");
-    await results.getByRole("img", { name: "running" }).waitFor();
+    // The other one may still be on its way to disk when this one begins.
+    await results.getByRole("img", { name: "running" }).last().waitFor();
     await results.getByText("waits for app").waitFor();
     await pipe.write("compiling things\n");
     await results.getByText("compiling things").waitFor(second);
