@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../src/format/store-path.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
-import { clearFolder, makeFolder } from "./folders.ts";
+import { clearFolder, makeApart, makeFolder } from "./folders.ts";
 import { processesOf } from "./processes.ts";
 
 export type Name = "kiln" | "zb";
@@ -35,6 +35,7 @@ export class Bench implements AsyncDisposable {
   static async open(name: Name, zb?: string): Promise<Bench> {
     const folder = makeFolder(name);
     mkdirSync(join(folder, "zb", "store"), { recursive: true });
+    makeApart(join(folder, "builds"));
     const world = await World.open();
     await world.run("mkdir", ["/opt/zb"]);
     const mounted = await world.run("mount", ["--bind", join(folder, "zb"), "/opt/zb"]);
@@ -58,7 +59,7 @@ export class Bench implements AsyncDisposable {
       "--db=/opt/zb/db.sqlite",
       "--build-users-group=",
       "--sandbox=false",
-      `--build-root=${this.#folder}`,
+      `--build-root=${this.buildRoot}`,
       ...flags,
     ]);
     const client = await this.client();
@@ -66,7 +67,11 @@ export class Bench implements AsyncDisposable {
     return performance.now() - begin;
   }
 
-  /** The build root, and what the store lies in. */
+  get buildRoot(): string {
+    return join(this.#folder, "builds");
+  }
+
+  /** What the store and the build root lie in. */
   get folder(): string {
     return this.#folder;
   }

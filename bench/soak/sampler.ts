@@ -48,7 +48,9 @@ export class Sampler {
 
   #leftovers(): number {
     const own = this.#bench.world.path("/opt/zb/store/.kiln");
-    const builds = readdirSync(this.#bench.folder).filter((name) => name.startsWith("zb-build-"));
+    const builds = readdirSync(this.#bench.buildRoot).filter((name) =>
+      name.startsWith("zb-build-"),
+    );
     const places = ["tmp", "trash"].flatMap((name) => readdirSync(`${own}/${name}`));
     return builds.length + places.length;
   }
