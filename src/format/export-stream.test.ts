@@ -13,7 +13,7 @@ import {
   type ExportReceiver,
   type ExportTrailer,
 } from "./export-stream.ts";
-import { NarReader, type NarSink } from "./nar/reader.ts";
+import { ignoring, NarReader } from "./nar/reader.ts";
 import { encodeInteger, encodeString, encodeStrings } from "./nar/tokens.ts";
 
 const nar = encodeStrings("nix-archive-1", "(", "type", "regular", "contents", "hello", ")");
@@ -35,18 +35,9 @@ const stream = Buffer.concat([
   exportEnd(),
 ]);
 
-const nothing: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
-
 class Collector implements ExportReceiver {
   readonly objects: { nar: Buffer; trailer: ExportTrailer }[] = [];
-  #reader = new NarReader(nothing);
+  #reader = new NarReader(ignoring);
   #parts: Buffer[] = [];
 
   write(chunk: Buffer): number {
@@ -61,7 +52,7 @@ class Collector implements ExportReceiver {
 
   receive(received: ExportTrailer): Promise<void> {
     this.objects.push({ nar: Buffer.concat(this.#parts), trailer: received });
-    this.#reader = new NarReader(nothing);
+    this.#reader = new NarReader(ignoring);
     this.#parts = [];
     return Promise.resolve();
   }

@@ -12,7 +12,7 @@ import {
   type ExportReceiver,
   type ExportTrailer,
 } from "../../src/format/export-stream.ts";
-import { NarReader, type NarSink } from "../../src/format/nar/reader.ts";
+import { ignoring, NarReader } from "../../src/format/nar/reader.ts";
 import { parseStorePath } from "../../src/format/store-path.ts";
 import { checkClaim } from "../../src/store/address.ts";
 import { Arrival } from "../../src/store/arrival.ts";
@@ -98,7 +98,7 @@ class OneChunk implements ByteReaderLike {
 
 class Collector implements ExportReceiver {
   readonly objects: unknown[] = [];
-  #reader = new NarReader(nothing);
+  #reader = new NarReader(ignoring);
   #hash = createHash("sha256");
 
   get finished(): boolean {
@@ -120,20 +120,11 @@ class Collector implements ExportReceiver {
       narSha256: this.#hash.digest("hex"),
       narSize: this.#reader.bytesRead,
     });
-    this.#reader = new NarReader(nothing);
+    this.#reader = new NarReader(ignoring);
     this.#hash = createHash("sha256");
     return Promise.resolve();
   }
 }
-
-const nothing: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
 
 function sha256(bytes: Buffer): string {
   return createHash("sha256").update(bytes).digest("hex");

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { exportEnd, readExport } from "../../src/format/export-stream.ts";
-import { NarReader, type NarSink } from "../../src/format/nar/reader.ts";
+import { ignoring, NarReader } from "../../src/format/nar/reader.ts";
 import { checkParams, isMethod } from "../../src/rpc/checkers.ts";
 import { methodNotFound } from "../../src/rpc/errors.ts";
 import { Headers } from "../../src/rpc/headers.ts";
@@ -66,24 +66,15 @@ async function answer({ method, params, idText, peer }: Request): Promise<unknow
   return peer.sendExport(headers, [exportEnd()]);
 }
 
-const nowhere: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
-
 async function receiveExport(body: Parameters<typeof readExport>[0]): Promise<void> {
-  let nar = new NarReader(nowhere);
+  let nar = new NarReader(ignoring);
   await readExport(body, {
     write: (chunk) => nar.write(chunk),
     get finished() {
       return nar.finished;
     },
     receive: () => {
-      nar = new NarReader(nowhere);
+      nar = new NarReader(ignoring);
       return Promise.resolve();
     },
   });

@@ -41,6 +41,16 @@ export interface NarSink {
   symlink(name: string, target: Buffer, offset: number): void;
 }
 
+/** Takes no notice: for whoever wants to know only whether and where a NAR ends. */
+export const ignoring: NarSink = {
+  directory() {},
+  endDirectory() {},
+  file() {},
+  data() {},
+  endFile() {},
+  symlink() {},
+};
+
 /** What the reader expects next. All but `data`, `padding` and `finished` are frames. */
 const expecting = {
   magic: 0,

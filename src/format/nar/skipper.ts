@@ -1,18 +1,9 @@
 /** Parses the objects of an export stream for nothing but to find where each ends. */
 import type { ExportReceiver } from "../export-stream.ts";
-import { NarReader, type NarSink } from "./reader.ts";
-
-const nowhere: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
+import { ignoring, NarReader } from "./reader.ts";
 
 export class NarSkipper implements ExportReceiver {
-  #reader = new NarReader(nowhere);
+  #reader = new NarReader(ignoring);
 
   write(chunk: Buffer): number {
     return this.#reader.write(chunk);
@@ -23,7 +14,7 @@ export class NarSkipper implements ExportReceiver {
   }
 
   receive(): Promise<void> {
-    this.#reader = new NarReader(nowhere);
+    this.#reader = new NarReader(ignoring);
     return Promise.resolve();
   }
 }

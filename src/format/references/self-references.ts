@@ -14,7 +14,7 @@ import { isBase32 } from "../base32.ts";
 import type { ContentAddress } from "../content-address.ts";
 import { Hash } from "../hash.ts";
 import { trailingBytes } from "../nar/faults.ts";
-import { NarReader, type NarSink } from "../nar/reader.ts";
+import { ignoring, NarReader } from "../nar/reader.ts";
 import { digestLength } from "../store-path.ts";
 import { ModuloHasher, type AffectedMember, type MachoBufferCreator } from "./modulo.ts";
 import type { Rewrite } from "./rewrite.ts";
@@ -53,7 +53,7 @@ export class SelfReferenceAnalyzer {
       throw new KilnError("path.invalid", `${JSON.stringify(digest)} is no digest of a path`);
     }
     this.#modulo = digest === undefined ? undefined : new ModuloHasher(digest, buffers);
-    this.#reader = new NarReader(this.#modulo ?? nothing);
+    this.#reader = new NarReader(this.#modulo ?? ignoring);
   }
 
   /**
@@ -85,12 +85,3 @@ export class SelfReferenceAnalyzer {
     };
   }
 }
-
-const nothing: NarSink = {
-  directory() {},
-  endDirectory() {},
-  file() {},
-  data() {},
-  endFile() {},
-  symlink() {},
-};
