@@ -258,6 +258,23 @@ test("a sign of life comes each 30 seconds where nothing moves", async (t) => {
   ]);
 });
 
+test("who comes to a build under way is told what runs", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: start + 60_000 });
+  const lines = await shown("plain", (story) => {
+    story
+      .started("app")
+      .plan({ codegen: [], app: ["codegen"] })
+      .begin(1, "codegen");
+    t.mock.timers.tick(200);
+    story.end(60.2, "codegen", "built", 59_000).begin(60.2, "app");
+    t.mock.timers.tick(1000);
+  });
+  assert.deepEqual(lines.slice(1), [
+    "kiln: [0/2] running: codegen 59s; 1 waiting",
+    "kiln: [1/2] codegen built in 59s",
+  ]);
+});
+
 test("a failure names its page when the daemon has one", async () => {
   const page = "http://localhost:7420/";
   const lines = await shown("plain", failure, { page });

@@ -55,6 +55,8 @@ export interface ReporterOptions {
 
 /** How often a sign of life comes where nothing moves. */
 const signOfLifeMs = 30_000;
+/** Who comes to a build that is under way is told so, once nothing has come for this long of what was before. */
+const arrivalMs = 200;
 
 export async function makeReporter(options: ReporterOptions): Promise<Reporter> {
   if (options.kind === "tree") return new TreeReporter(options, await TreeScreen.open(options));
@@ -199,6 +201,7 @@ class TreeReporter extends TextReporter {
 class LineReporter extends TextReporter {
   readonly #quiet: boolean;
   readonly #timer: NodeJS.Timeout | undefined;
+  #arrival: NodeJS.Timeout | undefined;
 
   constructor(options: ReporterOptions) {
     super(options);
@@ -211,6 +214,7 @@ class LineReporter extends TextReporter {
     if (logs && "drvPath" in event) this.logLines(event.drvPath, lines);
     if (event.type === "result.started") {
       if (!this.#quiet) this.sayPlan();
+      if (Date.now() - Date.parse(event.time) > 10 * arrivalMs) this.#arrives();
     } else if (event.type === "result.finished") this.#finished(view.result(event.drvPath));
     else if (event.type === "message") {
       const wanted = event.level === "error" || (!this.#quiet && event.level !== "debug");
@@ -279,6 +283,12 @@ class LineReporter extends TextReporter {
     this.note(`kiln: [${done}/${total}] ${text}`);
   }
 
+  #arrives(): void {
+    if (this.#quiet) return;
+    clearTimeout(this.#arrival);
+    this.#arrival = setTimeout(() => this.#signOfLife(), arrivalMs).unref();
+  }
+
   #signOfLife(): void {
     const { view } = this.options;
     const running = view.inState("running", "substituting");
@@ -299,6 +309,7 @@ class LineReporter extends TextReporter {
 
   close(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#arrival);
   }
 }
 
