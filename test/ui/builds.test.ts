@@ -49,6 +49,10 @@ describe("the page of builds", { skip: needsBrowser }, () => {
     assert.equal(await page.getByRole("link", { name: "bad" }).count(), 1);
     assert.ok(page.url().endsWith("/?state=failed"));
     await page.getByText("builder exited with status 3").waitFor();
+    await page.getByText(/^of [\d,]+ builds? kept/).waitFor();
+    await page.getByRole("button", { name: "Succeeded" }).click();
+    await page.getByRole("link", { name: "good" }).waitFor();
+    await page.getByRole("link", { name: "bad" }).waitFor({ state: "detached" });
     await page.getByRole("button", { name: "All", exact: true }).click();
     await page.keyboard.press("/");
     await page.keyboard.type("goo");

@@ -11,7 +11,7 @@ import {
 } from "react";
 import { Link } from "wouter";
 import { useKeys } from "../keys.ts";
-import { type Edge, type Layout, layout, nodeWidth, type Place } from "./layout.ts";
+import { type Edge, type Layout, layout, nodeHeight, nodeWidth, type Place } from "./layout.ts";
 
 export interface DrawnNode {
   readonly className: string;
@@ -33,7 +33,7 @@ export function Drawing(props: {
   ids: readonly string[];
   edges: readonly Edge[];
   draw: (id: string) => DrawnNode;
-  /** A way through the graph, in its order, that stands out. */
+  /** A way through the graph, in its order, that stands out; at first its end is in the middle of the box. */
   critical?: ReadonlySet<string>;
   /** A node to go to. */
   goTo?: string | undefined;
@@ -41,8 +41,8 @@ export function Drawing(props: {
   const { label, ids, edges, draw, critical = new Set(), goTo } = props;
   const plan = useMemo(() => layout(ids, edges), [ids, edges]);
   const box = useRef<HTMLDivElement>(null);
-  /** What is in the middle of the box, as parts of the whole: at first the targets, which are at the right. */
-  const middle = useRef({ x: 1, y: 0.5 });
+  /** What is in the middle of the box, as parts of the whole. */
+  const middle = useRef<Place>(undefined);
   const [scale, setScale] = useState(1);
   const [current, setCurrent] = useState<string>();
   const zoom = (next: number): void => {
@@ -65,6 +65,7 @@ export function Drawing(props: {
   useLayoutEffect(() => {
     const element = box.current;
     if (element === null) return;
+    middle.current ??= placeOfEnd(plan, critical);
     element.scrollLeft = middle.current.x * element.scrollWidth - element.clientWidth / 2;
     element.scrollTop = middle.current.y * element.scrollHeight - element.clientHeight / 2;
   }, [plan, scale]);
@@ -174,6 +175,13 @@ function lineThrough(places: readonly Place[]): string {
     if (i < places.length - 1) parts.push(`H${x + nodeWidth}`);
   }
   return parts.join("");
+}
+
+/** Where a way through the graph ends, as parts of the whole; without one, where the targets are, at the right. */
+function placeOfEnd({ places, width, height }: Layout, way: ReadonlySet<string>): Place {
+  const end = [...way].map((id) => places.get(id)).findLast((place) => place !== undefined);
+  if (end === undefined) return { x: 1, y: 0.5 };
+  return { x: (end.x + nodeWidth) / width, y: (end.y + nodeHeight / 2) / height };
 }
 
 function fittingScale(

@@ -17,18 +17,25 @@ import {
   totalOf,
 } from "../parts/state.tsx";
 
-const filters = { all: "", failed: "failed,error,interrupted,cancelled" } as const;
+/** What each filter asks for, and its name. */
+const filters = {
+  "": { states: "", name: "All" },
+  succeeded: { states: "built,substituted,reused", name: "Succeeded" },
+  failed: { states: "failed,error,interrupted", name: "Failed" },
+  cancelled: { states: "cancelled", name: "Cancelled" },
+} as const;
 type Filter = keyof typeof filters;
+const filterNames = Object.keys(filters) as Filter[];
 const pageSize = 50;
 
 export function BuildsPage(): ReactElement {
   const search = new URLSearchParams(useSearch());
   const [, navigate] = useLocation();
-  const filter: Filter = search.get("state") === "failed" ? "failed" : "all";
+  const filter = filterNames.find((name) => name === search.get("state")) ?? "";
   const q = search.get("q") ?? "";
   const user = search.get("user") ?? "";
   const [limit, setLimit] = useState(pageSize);
-  const url = apiUrl("/builds", { state: filters[filter], q, user, limit });
+  const url = apiUrl("/builds", { state: filters[filter].states, q, user, limit });
   const asked = useJson<BuildsMessage>(url);
   const [running, setRunning] = useState<RunningMessage>();
   const { again } = asked;
@@ -38,12 +45,11 @@ export function BuildsPage(): ReactElement {
   useTitle(count > 0 ? `▸ ${count} running` : "Builds");
   const go = (next: Record<string, string>): void => {
     const params = new URLSearchParams(
-      Object.entries({ state: filter === "failed" ? "failed" : "", q, user, ...next }).filter(
-        ([, value]) => value !== "",
-      ),
+      Object.entries({ state: filter, q, user, ...next }).filter(([, value]) => value !== ""),
     ).toString();
     navigate(params === "" ? "/" : `/?${params}`);
   };
+  const isFiltered = filter !== "" || q !== "" || user !== "";
   const ended = asked.data?.builds.filter(({ state }) => state !== "running");
   return (
     <>
@@ -62,25 +68,16 @@ export function BuildsPage(): ReactElement {
           <Segments
             label="Which builds"
             value={filter}
-            options={[
-              ["all", "All"],
-              ["failed", "Failed"],
-            ]}
-            onChange={(value) => go({ state: value === "failed" ? "failed" : "" })}
+            options={filterNames.map((name) => [name, filters[name].name])}
+            onChange={(value) => go({ state: value })}
           />
         </div>
       </div>
       {running !== undefined && running.builds.length > 0 && <Running {...running} now={now} />}
-      <Panel title="Recent" aside={<Kept data={asked.data} />}>
+      <Panel title="Recent" aside={<Kept data={asked.data} isFiltered={isFiltered} />}>
         {asked.error !== undefined && asked.data === undefined && <Fault error={asked.error} />}
         {asked.data === undefined && asked.error === undefined && <Loading lines={6} />}
-        {ended !== undefined && (
-          <Recent
-            builds={ended}
-            now={now}
-            isFiltered={filter !== "all" || q !== "" || user !== ""}
-          />
-        )}
+        {ended !== undefined && <Recent builds={ended} now={now} isFiltered={isFiltered} />}
         {(asked.data?.builds.length ?? 0) >= limit && (
           <p className="panel-foot">
             <button type="button" className="button" onClick={() => setLimit(limit + pageSize * 2)}>
@@ -93,13 +90,18 @@ export function BuildsPage(): ReactElement {
   );
 }
 
-function Kept({ data }: { data: BuildsMessage | undefined }): ReactElement | null {
+function Kept(props: {
+  data: BuildsMessage | undefined;
+  isFiltered: boolean;
+}): ReactElement | null {
+  const { data, isFiltered } = props;
   if (data === undefined) return null;
   const days = data.retentionMs === null ? undefined : Math.round(data.retentionMs / 86_400_000);
   const logs =
     days === undefined ? "" : days < 1 ? " · for less than a day" : ` · for ${plural(days, "day")}`;
   return (
     <>
+      {isFiltered && "of "}
       {plural(data.total, "build")} kept{logs}
     </>
   );
