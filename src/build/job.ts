@@ -181,7 +181,8 @@ class Job {
 
   async #make(drvHash: Hash): Promise<Ended> {
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
-    using place = await this.#shop.places.acquire(this.#signal);
+    const { id, request } = this.#build;
+    using place = await this.#shop.places.acquire(this.#signal, [request.user ?? "", id]);
     const isBuiltin = this.#derivation.system === builtinSystem;
     using held = isBuiltin ? undefined : await this.#shop.users.acquire(this.#signal);
     const fixed = fixedOutput(this.#derivation);

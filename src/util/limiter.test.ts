@@ -32,6 +32,35 @@ test("whoever gives up waiting takes no place", async () => {
   assert.equal(limiter.held, 1);
 });
 
+test("users take turns, and so do the builds of each", async () => {
+  const limiter = new Limiter(1);
+  const order: string[] = [];
+  const work = async (name: string, ...names: string[]): Promise<void> => {
+    using _place = await limiter.acquire(undefined, names);
+    order.push(name);
+    await new Promise(setImmediate);
+  };
+  await Promise.all([
+    ...["a1", "a2", "a3", "a4"].map((name) => work(name, "ann", "large")),
+    work("a5", "ann", "small"),
+    ...["b1", "b2"].map((name) => work(name, "ben", "other")),
+  ]);
+  assert.deepEqual(order, ["a1", "a2", "b1", "a5", "b2", "a3", "a4"]);
+});
+
+test("whoever gave up waiting has no turn", async () => {
+  const limiter = new Limiter(1);
+  const first = await limiter.acquire();
+  const controller = new AbortController();
+  const gone = limiter.acquire(controller.signal, ["ann"]);
+  const next = limiter.acquire(undefined, ["ben"]);
+  controller.abort(new Error("enough"));
+  await assert.rejects(gone, { message: "enough" });
+  first[Symbol.dispose]();
+  using _place = await next;
+  assert.equal(limiter.held, 1);
+});
+
 for (const max of [0, -1, 1.5, Number.NaN]) {
   test(`a limit of ${max} is refused`, () => {
     assert.throws(() => new Limiter(max), RangeError);

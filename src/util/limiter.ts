@@ -1,10 +1,11 @@
 import { once, waitInLine } from "./keyed-mutex.ts";
+import { Turns } from "./turns.ts";
 
-/** At most `max` holders at once, first come first served. */
+/** At most `max` holders at once; who waits comes in by turns, and first come first served among those of one name. */
 export class Limiter {
   readonly max: number;
   #held = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #waiting = new Turns();
 
   constructor(max: number) {
     if (!Number.isInteger(max) || max < 1) throw new RangeError(`a limit of ${max} lets nobody in`);
@@ -17,13 +18,15 @@ export class Limiter {
   }
 
   /**
-   * Waits for a free place and holds it until the result is disposed of (more than once is harmless).
+   * Waits for a free place and holds it until the result is disposed of (more than once is harmless). `names` say who asks, as
+   * `[user, build]`: see {@link Turns}.
+   *
    * Rejects with the signal's reason when `signal` is aborted before that.
    */
-  async acquire(signal?: AbortSignal): Promise<Disposable> {
+  async acquire(signal?: AbortSignal, names: readonly string[] = []): Promise<Disposable> {
     signal?.throwIfAborted();
     if (this.#held < this.max) this.#held++;
-    else await waitInLine(this.#waiting, signal);
+    else await waitInLine(this.#waiting.lineOf(names), signal);
     return once(() => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#held--;
