@@ -14,6 +14,7 @@ import {
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { after, before, describe, test } from "node:test";
+import { setTimeout } from "node:timers/promises";
 import { ownPlaceholder } from "../format/derivation/placeholders.ts";
 import { hashBytes, sha256 } from "../format/hash.ts";
 import type { StorePath } from "../format/store-path.ts";
@@ -588,6 +589,21 @@ describe("many derivations", () => {
     );
     assert.equal(done.build.status, "success");
     assert.equal(Math.max(...counts), 3, `at the same time: ${counts.join(" ")}`);
+  });
+
+  test("take turns with those of other builds, however many there are", async () => {
+    await using bench = await Workbench.open({ jobs: 1 });
+    const order = join(bench.folder, "order");
+    const made = async (name: string): Promise<Made> =>
+      await bench.shell(name, `echo ${name} >> ${order}; sleep 0.1; echo > $out`);
+    const large = await Promise.all(Array.from({ length: 8 }, (_, i) => made(`large-${i}`)));
+    const small = await made("small");
+    const first = await bench.service.realize({ drvPaths: large.map(({ drvPath }) => drvPath) });
+    for (let begun = false; !begun; begun = existsSync(order)) await setTimeout(10);
+    await bench.realize(small);
+    await bench.service.ended(first);
+    const place = readFileSync(order, "utf8").split("\n").indexOf("small");
+    assert.ok(place <= 3, `it was number ${place + 1} of 9`);
   });
 
   test(
