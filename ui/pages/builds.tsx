@@ -17,25 +17,23 @@ import {
   totalOf,
 } from "../parts/state.tsx";
 
-/** What each filter asks for, and its name. */
-const filters = {
-  "": { states: "", name: "All" },
-  succeeded: { states: "built,substituted,reused", name: "Succeeded" },
-  failed: { states: "failed,error,interrupted", name: "Failed" },
-  cancelled: { states: "cancelled", name: "Cancelled" },
-} as const;
-type Filter = keyof typeof filters;
-const filterNames = Object.keys(filters) as Filter[];
+/** Filters: as the address has them, what they are called, and which states they ask for. */
+const filters = [
+  ["", "All", ""],
+  ["succeeded", "Succeeded", "built,substituted,reused"],
+  ["failed", "Failed", "failed,error,interrupted"],
+  ["cancelled", "Cancelled", "cancelled"],
+] as const;
 const pageSize = 50;
 
 export function BuildsPage(): ReactElement {
   const search = new URLSearchParams(useSearch());
   const [, navigate] = useLocation();
-  const filter = filterNames.find((name) => name === search.get("state")) ?? "";
+  const [filter, , states] = filters.find(([key]) => key === search.get("state")) ?? filters[0];
   const q = search.get("q") ?? "";
   const user = search.get("user") ?? "";
   const [limit, setLimit] = useState(pageSize);
-  const url = apiUrl("/builds", { state: filters[filter].states, q, user, limit });
+  const url = apiUrl("/builds", { state: states, q, user, limit });
   const asked = useJson<BuildsMessage>(url);
   const [running, setRunning] = useState<RunningMessage>();
   const { again } = asked;
@@ -68,7 +66,7 @@ export function BuildsPage(): ReactElement {
           <Segments
             label="Which builds"
             value={filter}
-            options={filterNames.map((name) => [name, filters[name].name])}
+            options={filters.map(([key, name]) => [key, name])}
             onChange={(value) => go({ state: value })}
           />
         </div>
