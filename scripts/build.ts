@@ -1,9 +1,9 @@
-// Compiles src/ to dist/, copies what the compiler leaves out (SQL, shell, perl and .mjs files), bundles the command, and builds the page.
+// Compiles src/ to dist/, copies what the compiler leaves out (SQL, shell, perl and .mjs files), bundles the command and its threads, and builds the page.
 import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { buildPage } from "./build-ui.ts";
-import { bundleCommand } from "./bundle.ts";
+import { bundleCommand, bundleThreads } from "./bundle.ts";
 
 process.chdir(fileURLToPath(new URL("..", import.meta.url)));
 if (process.argv.includes("--clean")) rmSync("dist", { recursive: true, force: true });
@@ -25,5 +25,6 @@ try {
 for (const file of globSync("src/**/*.{sql,sh,pl,mjs}")) {
   cpSync(file, file.replace(/^src/, "dist"));
 }
+await bundleThreads("dist");
 await bundleCommand("dist");
 await buildPage();

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -72,7 +72,10 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
   });
 
   test("has what it needs, and none of the tests", () => {
+    const threads = globSync("**/*-worker.ts", { cwd: join(root, "src") });
+    assert.ok(threads.includes("store/digest-worker.ts"));
     for (const file of [
+      ...threads.map((program) => `dist/${program.replace(/ts$/, "cjs")}`),
       "LICENSE",
       "README.md",
       "package.json",

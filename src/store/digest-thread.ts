@@ -4,8 +4,9 @@
  * One thread serves all. Blocks of memory change hands: a full one goes to the thread, and comes back when it was hashed.
  */
 import { Buffer } from "node:buffer";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { KilnError } from "../util/kiln-error.ts";
+import { startThread } from "../util/start-thread.ts";
 import type { DigestAnswer, DigestRequest } from "./digest-worker.ts";
 
 /** Bytes of a block. Of one that is not filled, the system gives memory only for the part that was used. */
@@ -60,9 +61,7 @@ export class DigestThread implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const place = new URL(`./digest-worker.${extension}`, import.meta.url);
-    const worker = new Worker(place, { env: {} });
+    const worker = startThread("digest-worker", import.meta.url);
     worker.on("message", (answer: DigestAnswer) => this.#hear(answer, worker));
     let failure = new KilnError("internal", "the thread that hashes has ended");
     worker.on("error", (error) => (failure = KilnError.from(error)));

@@ -5,9 +5,10 @@
  * is some bits ahead.
  */
 import { Buffer } from "node:buffer";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { type Hash, parseHash } from "../format/hash.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { startThread } from "../util/start-thread.ts";
 import type { ReadAnswer, ReadRequest } from "./reading-worker.ts";
 
 /** Trees that are read at once. Each has some megabytes in memory. */
@@ -79,9 +80,7 @@ export class ReadingThread implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const place = new URL(`./reading-worker.${extension}`, import.meta.url);
-    const worker = new Worker(place, { env: {} });
+    const worker = startThread("reading-worker", import.meta.url);
     worker.on("message", (answer: ReadAnswer) => this.#readings.get(answer.id)?.(answer));
     let failure = "the thread ended";
     worker.on("error", (error) => (failure = KilnError.from(error).message));

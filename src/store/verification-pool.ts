@@ -1,11 +1,12 @@
 /** Verifying many trees at once: each is read and hashed in a thread. */
 import { availableParallelism } from "node:os";
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { parseContentAddress, printContentAddress } from "../format/content-address.ts";
 import { type Hash, parseHash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Limiter } from "../util/limiter.ts";
+import { startThread } from "../util/start-thread.ts";
 import type { TreeState } from "./tree-state.ts";
 import type { ObjectRecord } from "./verification.ts";
 import type { Finding, Task } from "./verification-worker.ts";
@@ -101,10 +102,7 @@ export class VerificationPool implements AsyncDisposable {
   }
 
   #start(): Worker {
-    const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-    const worker = new Worker(new URL(`./verification-worker.${extension}`, import.meta.url), {
-      env: {},
-    });
+    const worker = startThread("verification-worker", import.meta.url);
     this.#all.add(worker);
     // An idle thread keeps no process alive; one that works is waited for.
     worker.unref();

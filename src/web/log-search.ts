@@ -1,6 +1,6 @@
 /** Finding text in a log: all of it is searched, and the count is exact. The work is done in a thread. */
-import { Worker } from "node:worker_threads";
 import { KilnError } from "../util/kiln-error.ts";
+import { startThread } from "../util/start-thread.ts";
 
 export interface SearchTask {
   readonly path: string;
@@ -51,11 +51,7 @@ export async function searchLog(task: SearchTask, signal?: AbortSignal): Promise
 }
 
 async function inThread(task: SearchTask, signal?: AbortSignal): Promise<SearchFinding> {
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./log-search-worker.${extension}`, import.meta.url), {
-    env: {},
-    workerData: task,
-  });
+  const worker = startThread("log-search-worker", import.meta.url, { workerData: task });
   const { promise, resolve, reject } = Promise.withResolvers<SearchFinding>();
   worker.once("message", (answer: SearchFinding | { readonly fault: string }) => {
     if ("fault" in answer) reject(new KilnError("log.pattern", answer.fault));

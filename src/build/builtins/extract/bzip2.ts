@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { Worker } from "node:worker_threads";
+import { startThread } from "../../../util/start-thread.ts";
 import { reasonOf } from "../fault.ts";
 import { damagedData } from "./damage.ts";
 
@@ -14,10 +14,8 @@ const window = 4;
 export async function* decompressBzip2(fd: number): AsyncGenerator<Buffer, void, undefined> {
   const credits = new Int32Array(new SharedArrayBuffer(4));
   credits[0] = window;
-  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
-  const worker = new Worker(new URL(`./bzip2-worker.${extension}`, import.meta.url), {
+  const worker = startThread("bzip2-worker", import.meta.url, {
     workerData: { fd, credits },
-    env: {},
     resourceLimits: { maxOldGenerationSizeMb: 2048 },
   });
   const blocks: Buffer[] = [];
