@@ -18,11 +18,17 @@ import {
   wireStatus,
 } from "./events.ts";
 import type { BuildUser, Executor } from "./executor.ts";
-import { type Expand, expansionOf } from "./expansion.ts";
+import { type Expand, expansionOf, temporaryPaths } from "./expansion.ts";
 import type { Shortfall } from "./failure.ts";
 import type { DerivationGraph } from "./graph.ts";
 import { carryOut } from "./job.ts";
-import { classesToBuild, type Outputs, type Plan, type PlannedDerivation } from "./plan.ts";
+import {
+  classesToBuild,
+  fixedOutput,
+  type Outputs,
+  type Plan,
+  type PlannedDerivation,
+} from "./plan.ts";
 import { Planner } from "./planner.ts";
 import { Reporter } from "./reporter.ts";
 import { Result } from "./result.ts";
@@ -332,7 +338,15 @@ export class Build {
   }
 
   #warmUp(plan: Plan): void {
-    if ([...plan.values()].some(runsProgram)) this.#shop.executors.warm();
+    const { executors, store } = this.#shop;
+    const programs = [...plan.values()].filter(runsProgram);
+    if (programs.length > 0) executors.warm();
+    const names = programs.flatMap(({ node: { drvPath, derivation } }) =>
+      fixedOutput(derivation) === undefined
+        ? [...temporaryPaths(drvPath, derivation).values()]
+        : [],
+    );
+    this.#kept.use(store.expect(names));
   }
 
   /** Does at once what needs no waiting: everything reused without a doubt. */

@@ -41,12 +41,16 @@ export function expansionOf(
 /** The paths that a builder knows its outputs by. */
 export function outputPaths(drvPath: StorePath, derivation: Derivation): Map<string, StorePath> {
   const fixed = fixedOutput(derivation);
-  return new Map(
-    Array.from(derivation.outputs.keys(), (name) => [
-      name,
-      fixed ?? temporaryOutputPath(drvPath, name),
-    ]),
-  );
+  if (fixed === undefined) return temporaryPaths(drvPath, derivation);
+  return new Map(Array.from(derivation.outputs.keys(), (name) => [name, fixed]));
+}
+
+/** Paths for outputs that have none of their own yet. */
+export function temporaryPaths(
+  drvPath: StorePath,
+  { outputs }: Derivation,
+): Map<string, StorePath> {
+  return new Map(Array.from(outputs.keys(), (name) => [name, temporaryOutputPath(drvPath, name)]));
 }
 
 /** Everything that stands for a path in a derivation whose inputs are done, and the path. */

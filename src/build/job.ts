@@ -10,7 +10,6 @@ import type { Derivation } from "../format/derivation/derivation.ts";
 import { expandDerivation } from "../format/derivation/placeholders.ts";
 import type { Hash } from "../format/hash.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
-import { temporaryOutputPath } from "../format/path-digest.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { signRealization } from "../store/realization-signatures.ts";
@@ -25,7 +24,7 @@ import { rememberedHash } from "./derivation-hash.ts";
 import { type Infos, outputsOf } from "./early-outputs.ts";
 import { builderEnvironment } from "./environment.ts";
 import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
-import { outputPaths, replacementsFor } from "./expansion.ts";
+import { outputPaths, replacementsFor, temporaryPaths } from "./expansion.ts";
 import {
   differentOutput,
   missingOutput,
@@ -276,11 +275,8 @@ class Job {
 
   /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */
   #outputPaths(): ReadonlyMap<string, StorePath> {
-    const paths = outputPaths(this.#drvPath, this.#derivation);
-    if (!this.#planned.isCheck) return paths;
-    return new Map(
-      Array.from(paths.keys(), (name) => [name, temporaryOutputPath(this.#drvPath, name)]),
-    );
+    const paths = this.#planned.isCheck ? temporaryPaths : outputPaths;
+    return paths(this.#drvPath, this.#derivation);
   }
 
   /** What cannot be removed changes nothing about the result; the next start looks for it again. */

@@ -38,9 +38,9 @@ import type { Workshop } from "./workshop.ts";
 export class BuildRecords {
   readonly #shop: Workshop;
   readonly #builds: ReadonlyMap<string, Build>;
-  /** What was said last of a build in memory: clients ask again and again. `print` tells whether that is still true. */
-  readonly #said = new WeakMap<Build, { readonly print: string; readonly message: BuildMessage }>();
-  readonly #saidOfResults = new WeakMap<Result, BuildResultMessage | undefined>();
+  /** What was said last of a build in memory, and of each of its results: clients ask again and again. */
+  readonly #said = new WeakMap<Build, SaidOfBuild>();
+  readonly #saidOfResults = new WeakMap<Result, SaidOfResult>();
 
   /** `builds`: those in memory, of which more is known. */
   constructor(shop: Workshop, builds: ReadonlyMap<string, Build>) {
@@ -59,25 +59,28 @@ export class BuildRecords {
 
   /** The same of a build in memory, where nothing is signed. */
   #say(build: Build): BuildMessage {
+    const { row } = build;
     const results = [...build.results.values()];
-    const prints = results.map(({ state, endedAt, logSize }) => `${state}${endedAt}/${logSize}`);
-    const print = [build.row.state, ...prints].join();
+    const parts = results.map((result) => this.#sayOf(result));
     const said = this.#said.get(build);
-    if (said?.print === print) return said.message;
+    const isSame = said?.row === row && said.parts.length === parts.length;
+    if (isSame && said.parts.every((part, i) => part === parts[i])) return said.message;
+    const messages = new Map(results.map((result, i) => [result, parts[i]]));
     const message = keepText({
-      ...buildMessage(build.row, [], unsigned),
-      results: results.toSorted(byStart).flatMap((result) => this.#sayOf(result) ?? []),
+      ...buildMessage(row, [], unsigned),
+      results: results.toSorted(byStart).flatMap((result) => messages.get(result) ?? []),
     });
-    this.#said.set(build, { print, message });
+    this.#said.set(build, { row, parts, message });
     return message;
   }
 
   #sayOf(result: Result): BuildResultMessage | undefined {
-    if (result.endedAt === undefined) return resultMessage(result.toRow(), unsigned);
-    if (this.#saidOfResults.has(result)) return this.#saidOfResults.get(result);
+    const { state, endedAt, logSize, drvHash } = result;
+    const said = this.#saidOfResults.get(result);
+    const isSame = said?.state === state && said.endedAt === endedAt && said.logSize === logSize;
+    if (isSame && said.drvHash === drvHash) return said.message;
     const message = resultMessage(result.toRow(), unsigned);
-    // The rest of a log may be on its way.
-    if (result.log === undefined) this.#saidOfResults.set(result, message);
+    this.#saidOfResults.set(result, { state, endedAt, logSize, drvHash, message });
     return message;
   }
 
@@ -314,6 +317,18 @@ interface Found {
   result(drvPath: StorePath): ResultRow | undefined;
   counts(): Readonly<Record<string, number>>;
 }
+
+interface SaidOfBuild {
+  readonly row: BuildRow;
+  /** Of each result, in the order in which they were begun. */
+  readonly parts: readonly (BuildResultMessage | undefined)[];
+  readonly message: BuildMessage;
+}
+
+/** With all that it depends on: outputs come with the end. */
+type SaidOfResult = Readonly<Pick<Result, "state" | "endedAt" | "logSize" | "drvHash">> & {
+  readonly message: BuildResultMessage | undefined;
+};
 
 const unsigned: SignaturesOf = () => [];
 

@@ -252,8 +252,11 @@ export interface Held extends Disposable {
 
 /** Holds the entry `name` of `parent`; a symlink itself, not what it points at. Needs no permission on it. */
 export function hold(parent: Directory, name: FilePath): Held {
-  const path = (): string => parent.pathOf(name);
-  const self = parent.at(name);
+  return holdAt(parent.at(name), () => parent.pathOf(name));
+}
+
+/** The same of what is at `self`. Links in the path to it are followed: it is the caller's. */
+export function holdAt(self: FilePath, path: () => string): Held {
   if (!hasDescriptorPaths) {
     const stats = attempt("look at", path, () => lstatSync(self));
     return { stats, self, [Symbol.dispose]() {} };

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { KilnError } from "../util/kiln-error.ts";
-import { hold, type Directory, type FilePath, type Held } from "./directory.ts";
+import { hold, holdAt, type Directory, type FilePath, type Held } from "./directory.ts";
 import { attempt } from "./file-error.ts";
 import { inSlices } from "./slices.ts";
 import { walk, type WalkStep } from "./walk.ts";
@@ -36,16 +36,20 @@ interface Owner {
  * symlinks only the owner changes; nothing is ever reached through one. A file that has hard links outside the tree is replaced
  * by a copy, so that what lies outside stays as it is.
  *
+ * @returns how many files and directories there are
  * @throws KilnError `file.type` for anything but files, directories and symlinks; another `file.…` or `disk.…`
  */
-export async function freeze(path: string, options: FreezeOptions = {}): Promise<void> {
+export async function freeze(path: string, options: FreezeOptions = {}): Promise<number> {
+  if (freezeFile(path, options)) return 1;
   const links = new LinkCounts();
+  let count = 0;
   await inSlices(walk(path), (step) => {
+    if (step.type !== "leave") count++;
     using held = hold(step.parent, step.name);
     if (step.type === "enter") makeUsable(step, held, 0o500);
     else if (step.type === "leave" || !links.count(held)) freezeHeld(step, held, options);
   });
-  if (links.none) return;
+  if (links.none) return count;
   // Only now is it known of every file whether all its names are in the tree.
   await inSlices(walk(path), (step) => {
     using held = hold(step.parent, step.name);
@@ -54,6 +58,15 @@ export async function freeze(path: string, options: FreezeOptions = {}): Promise
     else if (links.isShared(held)) replaceByCopy(step, held, options);
     else freezeHeld(step, held, options);
   });
+  return count;
+}
+
+/** Most trees are a file by itself. Whether this one was. */
+function freezeFile(path: string, { owner }: FreezeOptions): boolean {
+  using held = holdAt(path, () => path);
+  if (!held.stats.isFile() || held.stats.nlink > 1) return false;
+  attempt("freeze", path, () => setAttributes(held, modeOfFile(held), owner));
+  return true;
 }
 
 /** How many names of each file with several names were seen, and how many it had then. */
@@ -101,8 +114,12 @@ function freezeHeld({ parent, name }: WalkStep, held: Held, { owner }: FreezeOpt
     if (held.stats.isSymbolicLink()) changeOwner(held.stats, parent.at(name), owner);
     else if (held.stats.isDirectory()) setAttributes(held, 0o555, owner);
     else if (!held.stats.isFile()) throw badType(path());
-    else setAttributes(held, (held.stats.mode & 0o111) === 0 ? 0o444 : 0o555, owner);
+    else setAttributes(held, modeOfFile(held), owner);
   });
+}
+
+function modeOfFile({ stats }: Held): number {
+  return (stats.mode & 0o111) === 0 ? 0o444 : 0o555;
 }
 
 function setAttributes({ stats, self }: Held, mode: number, owner: Owner | undefined): void {

@@ -16,7 +16,7 @@ import { RealizationTable } from "./database/realizations.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { withValidSignatures } from "./realization-signatures.ts";
-import { countEntries } from "./syncer.ts";
+import type { WrittenTree } from "./syncer.ts";
 import type { ObjectRecord } from "./verification.ts";
 import { VerificationPool } from "./verification-pool.ts";
 
@@ -85,12 +85,13 @@ export async function adoptObjects(
   const damaged = missing.filter(({ storePath }) => isMismatch(leftOut.get(storePath)));
   const mended = await mendAll(work, damaged, rows);
   const infos = withoutBroken(parts, [...verified, ...mended], leftOut);
+  const trees: WrittenTree[] = [];
   for (const { storePath } of infos) {
     options.signal?.throwIfAborted();
-    await freeze(parts.files.pathOf(storePath), ownerOfObjects());
+    const tree = parts.files.pathOf(storePath);
+    trees.push({ tree, entries: await freeze(tree, ownerOfObjects()) });
   }
-  const trees = infos.map(({ storePath }) => parts.files.pathOf(storePath));
-  await parts.syncer.trees(trees.map((tree) => ({ tree, entries: countEntries(tree) })));
+  await parts.syncer.trees(trees);
   await parts.syncer.names();
   options.signal?.throwIfAborted();
   const history = await parts.database.durably(() => {

@@ -14,7 +14,6 @@ import { referrersFirst } from "./database/closure.ts";
 import { isFaultOfObject, lastVerified, noteDamage, noteSound } from "./integrity.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
-import { countEntries } from "./syncer.ts";
 
 export interface VerifyOptions {
   /** Only these; default all. */
@@ -179,8 +178,8 @@ async function mend(parts: StoreParts, info: ObjectInfo, damage: Damage): Promis
     if (damage.kind === "missing") return damage;
     if (damage.kind === "metadata") {
       const tree = parts.files.pathOf(storePath);
-      await freeze(tree, ownerOfObjects());
-      await parts.syncer.trees([{ tree, entries: countEntries(tree) }]);
+      const entries = await freeze(tree, ownerOfObjects());
+      await parts.syncer.trees([{ tree, entries }]);
       noteSound(parts, storePath, Date.now() + 1);
       parts.log("info", `repaired ${storePath}: ${damage.message}`);
       return { ...damage, repair: "repaired" };

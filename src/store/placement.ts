@@ -16,7 +16,7 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { missingReference, notContentAddressed } from "./database/objects.ts";
-import type { Intent } from "./database/intents.ts";
+import type { Intent, Served } from "./database/intents.ts";
 import { isIntact } from "./integrity.ts";
 import type { Origin, StoreParts } from "./parts.ts";
 import type { WrittenTree } from "./syncer.ts";
@@ -175,8 +175,9 @@ async function placeAccepted(
       tree: parts.files.pathOf(info.storePath),
       entries,
     }));
+    const served = parts.intents.served();
     await Promise.all([parts.syncer.trees(syncLate ? inPlace : []), parts.syncer.names()]);
-    await commit(parts, accepted, moved, alongside);
+    await commit(parts, { accepted, moved, served, alongside });
     return moved;
   } catch (thrown) {
     const error = fileError("write to", parts.files.root, thrown);
@@ -184,7 +185,7 @@ async function placeAccepted(
       if (!outcomes.has(candidate)) outcomes.set(candidate, rejected(error));
     }
     for (const { info } of moved) withdraw(parts, info.storePath);
-    await dropIntents(parts, accepted);
+    dropIntents(parts, accepted);
     return [];
   }
 }
@@ -195,7 +196,7 @@ async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]):
     // A larger number was rounded.
     inode: Number.isSafeInteger(inode) ? BigInt(inode ?? 0) : lstatSync(tree, { bigint: true }).ino,
   }));
-  await parts.database.durably(() => parts.intents.record(intents));
+  await parts.database.jointly(() => parts.intents.record(intents));
 }
 
 interface Moving {
@@ -235,9 +236,17 @@ async function moveIn(
 /** From here on they exist. */
 async function commit(
   parts: StoreParts,
-  accepted: readonly Candidate[],
-  moved: readonly Candidate[],
-  alongside: (() => void) | undefined,
+  {
+    accepted,
+    moved,
+    served,
+    alongside,
+  }: {
+    readonly accepted: readonly Candidate[];
+    readonly moved: readonly Candidate[];
+    readonly served: Served;
+    readonly alongside: (() => void) | undefined;
+  },
 ): Promise<void> {
   // The last rename was before this; change times have the resolution of the kernel's tick.
   const now = Date.now() + 1;
@@ -245,12 +254,14 @@ async function commit(
   const present = parts.objects.among(infos.map(({ storePath }) => storePath));
   const added = infos.filter(({ storePath }) => !present.has(storePath));
   using _hidden = parts.objects.hide(added.map(({ storePath }) => storePath));
-  await parts.database.durably(() => {
+  await parts.database.jointly(() => {
     for (const path of present) parts.objects.setVerifiedAt(path, now);
     parts.objects.insert(added, now);
     parts.intents.clear(accepted.map(({ info }) => info.storePath));
+    parts.intents.clearServed(served);
     alongside?.();
   });
+  parts.intents.forget(served);
 }
 
 /** Takes a name out of the store directory again. If that fails, its intent stays, and the next start does it. */
@@ -263,16 +274,27 @@ function withdraw(parts: StoreParts, path: StorePath): void {
   }
 }
 
-async function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
-  let done: readonly StorePath[] = [];
+function dropIntents(parts: StoreParts, accepted: readonly Candidate[]): void {
   try {
-    done = accepted
+    const done = accepted
       .map(({ info }) => info.storePath)
-      .filter((path) => parts.objects.has(path) || parts.files.find(path) === undefined);
-    await parts.database.durably(() => parts.intents.clear(done));
+      .filter((path) => parts.objects.has(path) || !parts.files.has(path));
+    parts.intents.serve(done);
   } catch (error) {
     parts.log("warn", `intents stay for now: ${KilnError.from(error).message}`);
-    parts.intents.clearLater(done);
+  }
+}
+
+/** Clears the intents that nobody needs any more; or else the next start does. */
+export async function clearServed(parts: StoreParts): Promise<void> {
+  const served = parts.intents.served();
+  if (served.size === 0) return;
+  try {
+    await parts.syncer.names();
+    parts.database.lightly(() => parts.intents.clearServed(served));
+    parts.intents.forget(served);
+  } catch (error) {
+    parts.log("warn", `intents stay for now: ${KilnError.from(error).message}`);
   }
 }
 

@@ -5,7 +5,6 @@ import type { ObjectInfo } from "../format/object-info.ts";
 import { directoryOf } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { missingReference, notContentAddressed } from "./database/objects.ts";
-import { countEntries } from "./syncer.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { verifyTree } from "./verification.ts";
@@ -35,8 +34,8 @@ export async function registerObject(parts: StoreParts, info: ObjectInfo): Promi
   const missing = references.find((path) => path !== storePath && !parts.objects.has(path));
   if (missing !== undefined) throw missingReference(storePath, missing);
   using _kept = parts.roots.protect(references);
-  await freeze(tree, ownerOfObjects());
-  await parts.syncer.trees([{ tree, entries: countEntries(tree) }]);
+  const entries = await freeze(tree, ownerOfObjects());
+  await parts.syncer.trees([{ tree, entries }]);
   await parts.syncer.names();
   using _hidden = parts.objects.hide([storePath]);
   await parts.database.durably(() => parts.objects.insert([info], Date.now() + 1));

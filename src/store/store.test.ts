@@ -238,6 +238,45 @@ test("after a crash a claimed name is cleared when the store is opened", async (
   assert.equal(context.store.database.prepare("select count(*) as n from intents").get()?.["n"], 0);
 });
 
+test("names that are expected are announced with the first one that is claimed, and cleared when they are not used", async () => {
+  await using context = await testStore();
+  const { store } = context;
+  const [one, two, taken] = ["one", "two", "taken"].map((name) => outputOf(context, name, name));
+  assert.ok(one && two && taken);
+  const announced = (): unknown[] =>
+    store.database
+      .prepare("select path from intents")
+      .all()
+      .map((row) => row["path"]);
+  writeFileSync(store.realPath(taken.storePath), "somebody's");
+  {
+    using _expected = store.expect([taken.storePath, two.storePath, one.storePath]);
+    assert.deepEqual(announced(), []);
+    await using _one = await store.claim([one.storePath]);
+    assert.deepEqual(announced().toSorted(), [one.storePath, two.storePath].toSorted());
+    await using _two = await store.claim([two.storePath]);
+  }
+  assert.deepEqual(namesIn(context.real), [taken.storePath.slice(context.directory.length + 1)]);
+  assert.equal(announced().length, 2, "the disk may not know yet that they are gone");
+  const made = outputOf(context, "made", "made");
+  await store.publish(built(context, "made", "made"), made);
+  assert.deepEqual(announced(), []);
+  await context.reopen();
+  assert.equal(existsSync(store.realPath(taken.storePath)), true);
+});
+
+test("after a crash what lies at an expected name is cleared, too", async () => {
+  await using context = await testStore();
+  const { store } = context;
+  const [one, two] = ["one", "two"].map((name) => outputOf(context, name, name));
+  assert.ok(one && two);
+  store.expect([two.storePath]);
+  await store.claim([one.storePath]);
+  for (const { storePath } of [one, two]) writeFileSync(store.realPath(storePath), "half");
+  await context.reopen();
+  assert.deepEqual(namesIn(context.real), []);
+});
+
 test("an intent is carried out on Kiln's own file only, never on one that came there otherwise", async () => {
   await using context = await testStore();
   const { store } = context;

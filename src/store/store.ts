@@ -16,7 +16,7 @@ import { hasCode } from "../util/kiln-error.ts";
 import { KeyedMutex } from "../util/keyed-mutex.ts";
 import { adoptObjects, type AdoptOptions, type AdoptReport } from "./adopt.ts";
 import type { ZbDatabase } from "./adopt/zb-database.ts";
-import { claimNames, type Claimed } from "./claims.ts";
+import { type Claimed, Claims } from "./claims.ts";
 import { closureOf } from "./database/closure.ts";
 import { IntentTable } from "./database/intents.ts";
 import {
@@ -41,7 +41,7 @@ import { ObjectFiles, ownerOfObjects, type Log } from "./object-files.ts";
 import type { Origin, StoreParts } from "./parts.ts";
 import { verifyObjects, type Verified, type VerifyOptions } from "./inspection.ts";
 import { isIntact } from "./integrity.ts";
-import { lockAll, place, type Candidate, type Placed } from "./placement.ts";
+import { clearServed, lockAll, place, type Candidate, type Placed } from "./placement.ts";
 import { NarDigest } from "./nar-digest.ts";
 import { ReadingThread } from "./reading-thread.ts";
 import { recover } from "./recovery.ts";
@@ -51,7 +51,7 @@ import { addRoot, keptLinks, removeRoot, type NewRoot } from "./lasting-roots.ts
 import { TemporaryRoots } from "./roots.ts";
 import { Usage } from "./usage.ts";
 import { Limiter } from "../util/limiter.ts";
-import { countEntries, Syncer } from "./syncer.ts";
+import { Syncer } from "./syncer.ts";
 import { VerificationPool } from "./verification-pool.ts";
 
 export interface StoreOptions {
@@ -94,6 +94,7 @@ export class Store implements AsyncDisposable {
   /** Called after an object was registered. */
   onObjectAdded: ((info: ObjectInfo, origin: Origin) => void) | undefined;
   readonly #parts: StoreParts;
+  readonly #claims: Claims;
   readonly #lock: StoreLock;
   /** What keeping it small and sound came to. */
   readonly care: Care = new Care();
@@ -104,6 +105,7 @@ export class Store implements AsyncDisposable {
       ...parts,
       onAdded: (info, origin) => this.onObjectAdded?.(info, origin),
     };
+    this.#claims = new Claims(this.#parts);
     this.#lock = lock;
     this.directory = parts.directory;
     this.realDirectory = parts.files.root;
@@ -300,7 +302,15 @@ export class Store implements AsyncDisposable {
    * it has become an object by then. The caller holds the locks.
    */
   claim(paths: readonly StorePath[]): Promise<Claimed> {
-    return claimNames(this.#parts, paths);
+    return this.#claims.claim(paths);
+  }
+
+  /**
+   * Names that are going to be claimed before the result is disposed of. Once one of them is, the next ones are announced with it, so
+   * that claiming them costs no wait.
+   */
+  expect(paths: Iterable<StorePath>): Disposable {
+    return this.#claims.expect(paths);
   }
 
   /**
@@ -405,6 +415,7 @@ export class Store implements AsyncDisposable {
    */
   async close(whileLocked?: () => void): Promise<void> {
     await this.#parts.files.settled();
+    await clearServed(this.#parts);
     this.#parts.syncer[Symbol.dispose]();
     await this.#parts.hashing[Symbol.asyncDispose]();
     await this.#parts.digests[Symbol.asyncDispose]();
@@ -438,8 +449,7 @@ export class Store implements AsyncDisposable {
   ): Promise<("added" | "present")[]> {
     const candidates: Candidate[] = [];
     for (const { tree, info } of list) {
-      await freeze(tree, ownerOfObjects());
-      candidates.push({ tree, info, entries: countEntries(tree) });
+      candidates.push({ tree, info, entries: await freeze(tree, ownerOfObjects()) });
     }
     const placed = await place(this.#parts, candidates, "build", { together: true, ...options });
     return placed.map(statusOf);

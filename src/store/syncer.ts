@@ -8,7 +8,6 @@ import { closeSync, constants, fsync, openSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { promisify } from "node:util";
 import { syncTree } from "../files/sync-tree.ts";
-import { walk } from "../files/walk.ts";
 import { SharedRun } from "../util/shared-run.ts";
 import type { Durability } from "./database/open.ts";
 import { FileSystemSync } from "./file-system-sync.ts";
@@ -91,13 +90,4 @@ export class Syncer implements Disposable {
 async function syncFolder(path: string): Promise<void> {
   await using handle = await open(path, "r");
   await handle.sync();
-}
-
-/** Number of files and folders in a tree; how many there are beyond what makes them many does not matter. */
-export function countEntries(tree: string): number {
-  let count = 0;
-  for (const { type } of walk(tree)) {
-    if (type !== "leave" && ++count >= many) break;
-  }
-  return count;
 }

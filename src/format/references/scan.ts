@@ -100,8 +100,8 @@ class Candidates {
   readonly found = new Set<string>();
   /** Those not found yet, by their first four characters. */
   readonly #missing = new Map<number, Buffer[]>();
-  /** One bit for each possible beginning of four characters. */
-  readonly #beginnings = new Uint32Array(2 ** 15);
+  /** One bit for each possible beginning of four characters; made when there is something to look up, which is seldom in little. */
+  #beginnings: Uint32Array | undefined;
 
   constructor(digests: ReadonlySet<string>) {
     for (const digest of digests) this.#add(digest);
@@ -118,8 +118,7 @@ class Candidates {
     const beginning = bytes.subarray(0, 4).reduce(pushed, 0);
     const others = this.#missing.get(beginning) ?? [];
     this.#missing.set(beginning, [...others, bytes]);
-    const word = beginning >>> 5;
-    this.#beginnings[word] = (this.#beginnings[word] ?? 0) | (1 << (beginning & 31));
+    if (this.#beginnings !== undefined) mark(this.#beginnings, beginning);
   }
 
   get isEmpty(): boolean {
@@ -128,14 +127,21 @@ class Candidates {
 
   /** Looks at every text of a digest's length in a run of `length` characters, which lie `stride` bytes apart. */
   lookUp(bytes: Buffer, start: number, length: number, stride: 1 | 2): void {
+    const beginnings = (this.#beginnings ??= this.#marked());
     let beginning = 0;
     for (let i = 0; i < 3; i++) beginning = pushed(beginning, bytes[start + i * stride] ?? 0);
     for (let i = 0; i + digestLength <= length; i++) {
       const at = start + i * stride;
       beginning = pushed(beginning, bytes[at + 3 * stride] ?? 0);
-      const bit = (this.#beginnings[beginning >>> 5] ?? 0) >>> (beginning & 31);
+      const bit = (beginnings[beginning >>> 5] ?? 0) >>> (beginning & 31);
       if ((bit & 1) === 1) this.#compare(bytes, at, stride, beginning);
     }
+  }
+
+  #marked(): Uint32Array {
+    const beginnings = new Uint32Array(2 ** 15);
+    for (const beginning of this.#missing.keys()) mark(beginnings, beginning);
+    return beginnings;
   }
 
   #compare(bytes: Buffer, at: number, stride: 1 | 2, beginning: number): void {
@@ -147,6 +153,11 @@ class Candidates {
     if (others.length > 0) this.#missing.set(beginning, others);
     else this.#missing.delete(beginning);
   }
+}
+
+function mark(beginnings: Uint32Array, beginning: number): void {
+  const word = beginning >>> 5;
+  beginnings[word] = (beginnings[word] ?? 0) | (1 << (beginning & 31));
 }
 
 function stands(digest: Buffer, bytes: Buffer, at: number, stride: 1 | 2): boolean {

@@ -9,10 +9,12 @@ export interface Intent {
   readonly inode: bigint | undefined;
 }
 
+/** Intents that have served their purpose, each as it did last. */
+export type Served = ReadonlyMap<StorePath, symbol>;
+
 export class IntentTable {
   readonly #database: StoreDatabase;
-  /** Those that have served their purpose, but could not be cleared. */
-  readonly #late = new Set<StorePath>();
+  readonly #served = new Map<StorePath, symbol>();
 
   constructor(database: StoreDatabase) {
     this.#database = database;
@@ -20,8 +22,7 @@ export class IntentTable {
 
   /** Records intents; one for the same path is replaced. */
   record(intents: readonly Intent[]): void {
-    this.#clearLate();
-    for (const { path } of intents) this.#late.delete(path);
+    for (const { path } of intents) this.#served.delete(path);
     const rows = intents.map(({ path, inode }) => [path, inode?.toString() ?? null]);
     this.#database
       .prepare(
@@ -31,24 +32,41 @@ export class IntentTable {
       .run(Date.now(), JSON.stringify(rows));
   }
 
-  /** @returns how many there were */
-  clear(paths: Iterable<StorePath>): number {
+  clear(paths: Iterable<StorePath>): void {
     const list = [...paths];
-    if (list.length === 0) return 0;
-    const { changes } = this.#database
+    if (list.length === 0) return;
+    this.#database
       .prepare("delete from intents where path in (select value from json_each(?))")
       .run(JSON.stringify(list));
-    return Number(changes);
   }
 
-  /** Has them cleared when intents are next recorded: for when nothing can be written now. */
-  clearLater(paths: Iterable<StorePath>): void {
-    for (const path of paths) this.#late.add(path);
+  /**
+   * Notes that these have served their purpose: what they were for is an object, or is not in the store directory any more. The disk may
+   * not know yet, so they stay until somebody who has the directory synced anyway takes them along: see {@link served}.
+   */
+  serve(paths: Iterable<StorePath>): void {
+    for (const path of paths) this.#served.set(path, Symbol(path));
   }
 
-  /** The transaction may fail yet: only what is found cleared is done with. */
-  #clearLate(): void {
-    if (this.clear(this.#late) === 0) this.#late.clear();
+  /** Those that have served their purpose by now. Who then syncs the directory may clear them by {@link clearServed}. */
+  served(): Served {
+    return new Map(this.#served);
+  }
+
+  /** Clears them, but for those that were recorded again meanwhile. */
+  clearServed(served: Served): void {
+    this.clear(this.#still(served));
+  }
+
+  /** Clearing them has succeeded. */
+  forget(served: Served): void {
+    for (const path of this.#still(served)) this.#served.delete(path);
+  }
+
+  #still(served: Served): StorePath[] {
+    return [...served]
+      .filter(([path, time]) => this.#served.get(path) === time)
+      .map(([path]) => path);
   }
 
   /** All that are recorded. */

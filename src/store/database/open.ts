@@ -17,6 +17,7 @@ import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { databaseError } from "./error.ts";
 import { identify, lost } from "./identity.ts";
+import { JointWrites } from "./joint-writes.ts";
 import { Statement } from "./statement.ts";
 import { WriteAheadLog } from "./write-ahead-log.ts";
 
@@ -59,6 +60,7 @@ export class StoreDatabase implements Disposable {
   /** True when this call made the database. */
   readonly created: boolean;
   readonly #log: WriteAheadLog | undefined;
+  readonly #joint: JointWrites;
   readonly #statements = new Map<string, Statement>();
   readonly #upkeep: NodeJS.Timeout;
   #depth = 0;
@@ -77,6 +79,11 @@ export class StoreDatabase implements Disposable {
       // Syncing is the log's business from here on, but for what says otherwise.
       sql.exec("pragma synchronous = normal");
     }
+    this.#joint = new JointWrites({
+      transact: (fn) => this.#transact(fn),
+      isOpen: () => sql.isTransaction,
+      sync: async () => await this.#log?.sync(),
+    });
     this.#upkeep = setInterval(() => this.#keepUp(), hour).unref();
   }
 
@@ -169,6 +176,11 @@ export class StoreDatabase implements Disposable {
     const result = this.#transact(fn);
     if (isWhole) await this.#log?.sync();
     return result;
+  }
+
+  /** As {@link durably}, but in one transaction with what others write so at the same time: `fn` may run later. Not inside another one. */
+  jointly<T>(fn: () => T extends PromiseLike<unknown> ? never : T): Promise<T> {
+    return this.#joint.add(fn);
   }
 
   /** Resolves when nothing is done in the background. To be awaited before {@link close}. */
