@@ -13,6 +13,8 @@ my %left;
 $orders{builder} = sub {
   my ($id, $output, $directory, $uid, $gid, $count, @words) = @_;
   my @arguments = splice @words, 0, $count;
+  my ($program, @lists) = ($arguments[0], map { pack "p*", @$_, undef } \@arguments, \@words);
+  my $since = now();
   my ($pid, $news);
   my $fault = eval {
     # Without waiting for a reader: the daemon may have died meanwhile, and then none would ever come.
@@ -21,9 +23,9 @@ $orders{builder} = sub {
     pipe $news, my $trouble or die "pipe: $!\n";
     $pid = fork // die "fork: $!\n";
     if (!$pid) {
-      forget_all();
-      close $news;
-      eval { become_program($out, $directory, $uid, $gid, \@arguments, \@words) };
+      # With as little as can be: each page of memory that is touched is copied. The start of a program closes what is open here, and
+      # has signals mean what they mean.
+      eval { become_program($out, $directory, $uid, $gid, $program, @lists) };
       syswrite $trouble, $@;
       exit 1;
     }
@@ -37,8 +39,7 @@ $orders{builder} = sub {
     tell_daemon($id, "closed 0");
     return;
   }
-  my (undef, undef, $began) = life_of($pid);
-  my %marks = (leader => $pid, began => $began, since => now(), directory => $directory, uid => $uid);
+  my %marks = (leader => $pid, since => $since, directory => $directory, uid => $uid);
   begin($id, pid => $pid, %marks, after => sub {
     my ($id, $job, $status) = @_;
     $left{$id} = { %marks, status => $status };
@@ -66,7 +67,7 @@ push @at_end, sub {
 };
 
 sub become_program {
-  my ($out, $directory, $uid, $gid, $arguments, $variables) = @_;
+  my ($out, $directory, $uid, $gid, $program, @lists) = @_;
   open STDOUT, ">&", $out or die "standard output: $!\n";
   open STDERR, ">&", $out or die "standard error: $!\n";
   do_call("setsid");
@@ -76,7 +77,6 @@ sub become_program {
     do_call("setresgid", ($gid + 0) x 3);
     do_call("setresuid", ($uid + 0) x 3);
   }
-  my ($program, @lists) = ($$arguments[0], map { pack "p*", @$_, undef } $arguments, $variables);
   call("execve", $program, @lists);
   die $! + 0, "\n";
 }
@@ -121,7 +121,7 @@ sub belongs {
   my $leader = $marks->{leader};
   return 1 if $marks->{uid} ne "" && ((stat "/proc/$pid")[4] // "") eq $marks->{uid};
   return 1 if $group == $leader || $session == $leader;
-  return 0 if defined $marks->{began} && $began < $marks->{began};
+  return 0 if $began < int(100 * $marks->{since});
   return 0 if $leaders->{$session};
   my $directory = $marks->{directory};
   return 1 if index(content("/proc/$pid/environ"), "=$directory") >= 0;
@@ -138,10 +138,10 @@ sub life_of {
   return @fields[2, 3, 19];
 }
 
-# Seconds on a clock that never jumps.
+# Seconds since the machine was started, by the clock that says when a process was.
 sub now {
   my $time = "\0" x 16;
-  syscall $call{clock_gettime} + 0, 1, $time;
+  syscall $call{clock_gettime} + 0, 7, $time;
   my ($seconds, $nanoseconds) = unpack "qq", $time;
   return $seconds + $nanoseconds / 1e9;
 }
