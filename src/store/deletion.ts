@@ -86,7 +86,7 @@ async function forget(
   parts: StoreParts,
   choose: () => readonly StorePath[],
 ): Promise<readonly StorePath[]> {
-  return await parts.database.durably(() => {
+  const gone = await parts.database.durably(() => {
     const doomed = choose();
     const names = doomed
       .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
@@ -95,6 +95,9 @@ async function forget(
     parts.objects.delete(doomed);
     return doomed;
   });
+  // What was noted of them would stay in memory for minutes.
+  parts.usage.forget(gone);
+  return gone;
 }
 
 /** When the removed files are gone, there is space to hold back again. Never rejects. */

@@ -47,6 +47,11 @@ export class Usage implements Disposable {
     this.#noted.set(path, this.#clock());
   }
 
+  /** They are no objects any more. */
+  forget(paths: Iterable<StorePath>): void {
+    for (const path of paths) this.#noted.delete(path);
+  }
+
   /** The uses that are in memory. */
   noted(): readonly (readonly [path: StorePath, time: number])[] {
     return [...this.#noted];
