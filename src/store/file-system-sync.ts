@@ -20,6 +20,13 @@ export class FileSystemSync implements Disposable {
     this.#path = path;
   }
 
+  /** Starts the shell, so that the first sync need not wait for it. */
+  warm(): void {
+    if (process.platform !== "linux" || this.#shell !== undefined) return;
+    this.#running();
+    this.#keepAlive(false);
+  }
+
   /**
    * Resolves to true when all that was written to the file system before the call is on disk, to false when that could not be
    * had. One call at a time.
