@@ -22,8 +22,8 @@ export function encodeBase32(bytes: Uint8Array): string {
     const bit = k * 5;
     const at = bit >> 3;
     const shift = bit & 7;
-    const pair = byteAt(bytes, at) | (byteAt(bytes, at + 1) << 8);
-    text[length - 1 - k] = byteAt(codeOfDigit, (pair >> shift) & 31);
+    const pair = (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
+    text[length - 1 - k] = codeOfDigit[(pair >> shift) & 31] ?? 0;
   }
   return text.toString("latin1");
 }
@@ -39,7 +39,7 @@ export function decodeBase32(text: string): Buffer {
   if (Math.ceil((size * 8) / 5) !== text.length) {
     throw invalid(text, `no bytes take ${text.length} characters`);
   }
-  const bytes = Buffer.alloc(size);
+  const bytes = Buffer.allocUnsafe(size).fill(0);
   for (let k = 0; k < text.length; k++) {
     const digit = digitAt(text, text.length - 1 - k);
     if (digit === notADigit) {
@@ -48,8 +48,8 @@ export function decodeBase32(text: string): Buffer {
     const bit = k * 5;
     const at = bit >> 3;
     const pair = digit << (bit & 7);
-    if (at < size) bytes[at] = byteAt(bytes, at) | (pair & 0xff);
-    if (at + 1 < size) bytes[at + 1] = byteAt(bytes, at + 1) | (pair >> 8);
+    if (at < size) bytes[at] = (bytes[at] ?? 0) | (pair & 0xff);
+    if (at + 1 < size) bytes[at + 1] = (bytes[at + 1] ?? 0) | (pair >> 8);
     else if (pair >> 8 !== 0) throw invalid(text, "its surplus bits are not zero");
   }
   return bytes;
@@ -67,10 +67,6 @@ export function isBase32(text: string): boolean {
   const surplus = (text.length * 5) % 8;
   const beyond = surplus % 5;
   return beyond === 0 || digitAt(text, surplus < 5 ? 0 : 1) >> (5 - beyond) === 0;
-}
-
-function byteAt(bytes: Uint8Array, at: number): number {
-  return bytes[at] ?? 0;
 }
 
 function digitAt(text: string, at: number): number {

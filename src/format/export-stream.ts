@@ -9,7 +9,7 @@
  * closing 0 is touched.
  */
 import { Buffer } from "node:buffer";
-import { bytesToString, compareBytes, stringToBytes } from "../util/byte-string.ts";
+import { bytesToString, sortedSet, stringToBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import {
   parseContentAddress,
@@ -57,7 +57,8 @@ const maxReferences = 100_000;
 /** All references together. No store directory is so long that real references come near it. */
 const maxReferenceBytes = 64 * 1024 * 1024;
 
-const trailerStart = Buffer.from("NIXE\0\0\0\0", "latin1");
+/** `NIXE` and four zeros, as an integer. */
+const trailerStart = 0x4558494e;
 
 /** What stands before the NAR of an object. */
 export function exportObjectHeader(): Buffer {
@@ -66,9 +67,9 @@ export function exportObjectHeader(): Buffer {
 
 /** What stands after the NAR of an object. */
 export function exportTrailer(trailer: ExportTrailer): Buffer {
-  const references = [...new Set(trailer.references)].toSorted(compareBytes);
+  const references = sortedSet(trailer.references);
   return Buffer.concat([
-    trailerStart,
+    encodeInteger(trailerStart),
     encodeString(stringToBytes(trailer.storePath)),
     encodeInteger(references.length),
     ...references.map((reference) => encodeString(stringToBytes(reference))),
@@ -90,12 +91,12 @@ export function exportEnd(): Buffer {
  * @throws KilnError `export.marker`, `export.trailer`, `export.truncated`, `ca.invalid`, or what the receiver throws
  */
 export async function readExport(input: ByteReaderLike, receiver: ExportReceiver): Promise<void> {
-  const bytes = new HeldBytes(input);
+  const held = new HeldBytes(input);
   try {
     for (let isFirst = true; ; isFirst = false) {
-      const marker = await bytes.feed(integer());
-      if (marker === 0n) return;
-      if (marker !== 1n) {
+      const marker = held.integer() ?? (await held.cutInteger());
+      if (marker === 0) return;
+      if (marker !== 1) {
         throw new KilnError(
           "export.marker",
           isFirst
@@ -104,123 +105,134 @@ export async function readExport(input: ByteReaderLike, receiver: ExportReceiver
           { hint: "kiln store object export makes one" },
         );
       }
-      while (!receiver.finished) await bytes.pass((chunk) => receiver.write(chunk));
-      await receiver.receive(await bytes.feed(trailer()));
+      while (!receiver.finished) await held.pass((chunk) => receiver.write(chunk));
+      await receiver.receive(await readTrailer(held));
     }
   } finally {
-    bytes.giveBack();
+    held.giveBack();
   }
 }
 
-/** Yields how many bytes it wants, is given just those, and so on. Waits for nothing itself. */
-type Parser<T> = Generator<number, T, Buffer>;
-
-/** The chunk that is being read. */
+/** The chunk that is being read. Mostly what is wanted next is in it; what it has cut has to be waited for. */
 class HeldBytes {
   readonly #input: ByteReaderLike;
-  #held: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = Buffer.alloc(0);
+  /** How many of them were read. */
+  #at = 0;
 
   constructor(input: ByteReaderLike) {
     this.#input = input;
   }
 
-  /** Runs a parser to its end. Waits only when there is less in hand than it wants. */
-  async feed<T>(parser: Parser<T>): Promise<T> {
-    let step = parser.next();
-    while (step.done !== true) {
-      const length = step.value;
-      const wanted = this.#held.length >= length ? this.#take(length) : await this.#gather(length);
-      step = parser.next(wanted);
-    }
-    return step.value;
+  /** The next integer, if it is in hand. One beyond 2^53 is rounded. */
+  integer(): number | undefined {
+    const at = this.#at;
+    if (at + wordSize > this.#bytes.length) return undefined;
+    this.#at += wordSize;
+    return this.#bytes.readUInt32LE(at) + this.#bytes.readUInt32LE(at + 4) * 2 ** 32;
+  }
+
+  /** As {@link integer}, when it is not in hand. */
+  async cutInteger(): Promise<number> {
+    await this.#gather(wordSize);
+    return this.integer() ?? 0;
+  }
+
+  /** The next string, if it is in hand as a whole. Its padding is passed over without a look, as zb does. */
+  string(): string | undefined {
+    const size = this.#stringSize();
+    const start = this.#at + wordSize;
+    const end = start + size;
+    const next = end + paddingAfter(size);
+    if (next > this.#bytes.length) return undefined;
+    this.#at = next;
+    return bytesToString(this.#bytes.subarray(start, end));
+  }
+
+  /** As {@link string}, when it is not in hand. */
+  async cutString(): Promise<string> {
+    if (this.#bytes.length - this.#at < wordSize) await this.#gather(wordSize);
+    const size = this.#stringSize();
+    await this.#gather(wordSize + size + paddingAfter(size));
+    return this.string() ?? "";
   }
 
   /** Has some bytes taken. */
   async pass(take: (chunk: Buffer) => number): Promise<void> {
-    if (this.#held.length === 0) await this.#more();
-    this.#take(take(this.#held));
+    if (this.#at === this.#bytes.length) await this.#more();
+    this.#at += take(this.#at === 0 ? this.#bytes : this.#bytes.subarray(this.#at));
   }
 
   giveBack(): void {
-    if (this.#held.length > 0) this.#input.unread(this.#held);
+    if (this.#at < this.#bytes.length) this.#input.unread(this.#bytes.subarray(this.#at));
   }
 
-  #take(length: number): Buffer {
-    const taken = this.#held.subarray(0, length);
-    this.#held = this.#held.subarray(length);
-    return taken;
+  /** What the string that is next says of its size; none as long as that is not in hand. */
+  #stringSize(): number {
+    const size = this.integer();
+    if (size === undefined) return 0;
+    this.#at -= wordSize;
+    if (size <= maxStringLength) return size;
+    throw new KilnError("export.trailer", `a string of ${size} bytes in an object's trailer`);
   }
 
-  async #gather(length: number): Promise<Buffer> {
+  /** Puts so many bytes together that chunks have cut. */
+  async #gather(length: number): Promise<void> {
     const gathered = Buffer.allocUnsafe(length);
-    for (let at = 0; at < length;) {
-      if (this.#held.length === 0) await this.#more();
-      at += this.#take(length - at).copy(gathered, at);
+    let size = this.#bytes.copy(gathered, 0, this.#at);
+    while (size < length) {
+      await this.#more();
+      this.#at = this.#bytes.copy(gathered, size);
+      size += this.#at;
+      this.giveBack();
     }
-    return gathered;
+    this.#bytes = gathered;
+    this.#at = 0;
   }
 
   async #more(): Promise<void> {
     const chunk = await this.#input.chunk();
     if (chunk === undefined) throw truncated();
-    this.#held = chunk;
+    this.#bytes = chunk;
+    this.#at = 0;
   }
 }
 
-function* trailer(): Parser<ExportTrailer> {
-  const start = yield trailerStart.length;
-  if (!start.equals(trailerStart)) {
+async function readTrailer(held: HeldBytes): Promise<ExportTrailer> {
+  const start = held.integer() ?? (await held.cutInteger());
+  if (start !== trailerStart) {
     throw new KilnError(
       "export.trailer",
-      `an object's trailer begins with ${start.toString("hex")}`,
+      `an object's trailer begins with 0x${start.toString(16)}`,
     );
   }
-  const storePath = bytesToString(yield* string());
-  const references = yield* referenceList();
-  const deriver = bytesToString(yield* string());
-  const hasAddress = yield* integer();
-  if (hasAddress > 1n) {
+  const storePath = held.string() ?? (await held.cutString());
+  const references = await readReferences(held);
+  const deriver = held.string() ?? (await held.cutString());
+  const hasAddress = held.integer() ?? (await held.cutInteger());
+  if (hasAddress > 1) {
     throw new KilnError("export.trailer", `${hasAddress} is no end of an object`);
   }
-  const ca = hasAddress === 0n ? undefined : bytesToString(yield* string());
-  return {
-    storePath,
-    references,
-    deriver,
-    ca: ca === undefined ? undefined : parseContentAddress(ca),
-  };
+  const ca =
+    hasAddress === 0 ? undefined : parseContentAddress(held.string() ?? (await held.cutString()));
+  return { storePath, references, deriver, ca };
 }
 
-function* referenceList(): Parser<string[]> {
-  const count = yield* integer();
+async function readReferences(held: HeldBytes): Promise<string[]> {
+  const count = held.integer() ?? (await held.cutInteger());
   if (count > maxReferences)
     throw new KilnError("export.trailer", `${count} references are too many`);
-  const references = new Set<string>();
-  let bytes = 0;
-  for (let i = 0n; i < count; i++) {
-    const reference = yield* string();
-    bytes += reference.length;
-    if (bytes > maxReferenceBytes) {
+  const references: string[] = [];
+  let size = 0;
+  for (let i = 0; i < count; i++) {
+    const reference = held.string() ?? (await held.cutString());
+    size += reference.length;
+    if (size > maxReferenceBytes) {
       throw new KilnError("export.trailer", `references of more than ${maxReferenceBytes} bytes`);
     }
-    references.add(bytesToString(reference));
+    references.push(reference);
   }
-  return [...references].toSorted(compareBytes);
-}
-
-function* integer(): Parser<bigint> {
-  return (yield wordSize).readBigUInt64LE();
-}
-
-/** A string; its padding is passed over without a look, as zb does. */
-function* string(): Parser<Buffer> {
-  const length = yield* integer();
-  if (length > maxStringLength) {
-    throw new KilnError("export.trailer", `a string of ${length} bytes in an object's trailer`);
-  }
-  const size = Number(length);
-  const padded = yield size + paddingAfter(size);
-  return padded.subarray(0, size);
+  return sortedSet(references);
 }
 
 function truncated(): KilnError {

@@ -4,7 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createHash, hash as hashAtOnce } from "node:crypto";
-import { stringToBytes } from "../util/byte-string.ts";
+import { asBuffer, stringToBytes } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { decodeBase32, encodeBase32 } from "./base32.ts";
 import { decodeBase64 } from "./base64.ts";
@@ -14,25 +14,25 @@ export type HashType = "md5" | "sha1" | "sha256" | "sha512";
 
 const sizes: Readonly<Record<HashType, number>> = { md5: 16, sha1: 20, sha256: 32, sha512: 64 };
 
-let adopt: (type: HashType, bytes: Buffer) => Hash;
+let adopt: (type: HashType, hex: string) => Hash;
 
 /** A hash and its algorithm. */
 export class Hash {
   readonly type: HashType;
-  /** The raw bytes, {@link hashSize} of them. Not to be changed. */
-  readonly bytes: Buffer;
+  /** The digits in base 16. A buffer for the bytes would take several times as long to make, and to collect. */
+  private readonly hex: string;
 
   static {
-    adopt = (type, bytes) => new Hash(type, bytes);
+    adopt = (type, hex) => new Hash(type, hex);
   }
 
-  private constructor(type: HashType, bytes: Buffer) {
+  private constructor(type: HashType, hex: string) {
     this.type = type;
-    this.bytes = bytes;
+    this.hex = hex;
   }
 
   /**
-   * The hash with (a copy of) these bytes.
+   * The hash with these bytes.
    *
    * @throws KilnError `hash.invalid` when their number is not the type's.
    */
@@ -44,7 +44,12 @@ export class Hash {
         `a ${type} hash has ${size} bytes, these are ${bytes.length}`,
       );
     }
-    return adopt(type, copyOf(bytes));
+    return adopt(type, hexOf(bytes));
+  }
+
+  /** The raw bytes, {@link hashSize} of them: a copy. */
+  get bytes(): Buffer {
+    return Buffer.from(this.hex, "hex");
   }
 
   /** `sha256:` and lower-case base 16. */
@@ -69,7 +74,7 @@ export class Hash {
 
   /** The digits alone. */
   rawBase16(): string {
-    return this.bytes.toString("hex");
+    return this.hex;
   }
 
   /** The digits alone, in Nix's base 32. */
@@ -84,7 +89,7 @@ export class Hash {
 
   /** Whether type and bytes are the same. */
   equals(other: Hash): boolean {
-    return this.type === other.type && this.bytes.equals(other.bytes);
+    return this.type === other.type && this.hex === other.hex;
   }
 
   /** As {@link base32}. */
@@ -125,22 +130,23 @@ export function parseHash(text: string): Hash {
     case Math.ceil(size / 3) * 4: {
       const bytes = decodeBase64(digits);
       if (bytes?.length !== size) throw invalid(text, "it is not base 64");
-      return adopt(type, copyOf(bytes));
+      return adopt(type, hexOf(bytes));
     }
     case size * 2:
       if (colon === -1) break;
       if (!/^[0-9a-fA-F]*$/.test(digits)) throw invalid(text, "it is not base 16");
-      return adopt(type, copyOf(Buffer.from(digits, "hex")));
+      // Not the text itself: that may be a part of a longer one, and keep it in memory.
+      return adopt(type, hexOf(Buffer.from(digits, "hex")));
     case Math.ceil((size * 8) / 5):
       if (colon === -1) break;
-      return adopt(type, decodeDigits(text, digits));
+      return adopt(type, hexOf(decodeDigits(text, digits)));
   }
   throw invalid(text, `${digits.length} characters is not a length of ${type}`);
 }
 
 /** The hash of `data`; a string counts as the byte string it stands for. */
 export function hashBytes(type: HashType, data: string | Uint8Array): Hash {
-  return adopt(type, hashAtOnce(type, hashable(data), "buffer"));
+  return adopt(type, hashAtOnce(type, hashable(data), "hex"));
 }
 
 /** SHA-256 of the chunks one after the other; strings count as the byte strings they stand for. */
@@ -149,7 +155,7 @@ export function sha256(...chunks: readonly (string | Uint8Array)[]): Hash {
   if (first !== undefined && chunks.length === 1) return hashBytes("sha256", first);
   const hash = createHash("sha256");
   for (const chunk of chunks) hash.update(hashable(chunk));
-  return adopt("sha256", hash.digest());
+  return adopt("sha256", hash.digest("hex"));
 }
 
 /**
@@ -161,19 +167,15 @@ export function compressHash(bytes: Uint8Array, size: number): Buffer {
   if (!Number.isSafeInteger(size) || size < 1) {
     throw new KilnError("hash.size", `a hash cannot be folded to ${size} bytes`);
   }
-  const folded = Buffer.alloc(size);
-  folded.set(bytes.subarray(0, size));
-  for (let i = size; i < bytes.length; i++) {
+  const folded = Buffer.allocUnsafe(size).fill(0);
+  for (let i = 0; i < bytes.length; i++) {
     folded[i % size] = (folded[i % size] ?? 0) ^ (bytes[i] ?? 0);
   }
   return folded;
 }
 
-/** With memory of its own: hashes live long, and `Buffer.from` would keep the 64 KiB that it shares with others for each. */
-function copyOf(bytes: Uint8Array): Buffer {
-  const copy = Buffer.alloc(bytes.length);
-  copy.set(bytes);
-  return copy;
+function hexOf(bytes: Uint8Array): string {
+  return asBuffer(bytes).toString("hex");
 }
 
 function isHashType(text: string): text is HashType {

@@ -2,7 +2,7 @@
  * From what an object is to where it is: the digest in a store path is SHA-256 over a fingerprint
  * `TYPE:HASH:DIRECTORY:NAME`, folded to 20 bytes. The names of the types are Nix's.
  */
-import { compareBytes } from "../util/byte-string.ts";
+import { sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { encodeBase32 } from "./base32.ts";
 import { isSourceAddress, type ContentAddress } from "./content-address.ts";
@@ -75,14 +75,13 @@ export function outputObjectName(derivationName: string, outputName: string): st
 
 /** The references of the object at `path`, told apart from itself. */
 export function splitReferences(path: StorePath, all: Iterable<StorePath>): References {
-  const others = new Set(all);
-  const self = others.delete(path);
-  return { self, others: [...others].toSorted(compareBytes) };
+  const references = sortedSet(all);
+  const others = references.filter((reference) => reference !== path);
+  return { self: others.length < references.length, others };
 }
 
 function withReferences(type: string, references: References): string {
-  const others = [...new Set(references.others)].toSorted(compareBytes);
-  return [type, ...others, ...(references.self ? ["self"] : [])].join(":");
+  return [type, ...sortedSet(references.others), ...(references.self ? ["self"] : [])].join(":");
 }
 
 function makePath(directory: StoreDirectory, type: string, hash: string, name: string): StorePath {

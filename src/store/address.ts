@@ -7,7 +7,7 @@ import { dumpNar } from "../files/dump.ts";
 import { inSlices } from "../files/slices.ts";
 import { isSourceAddress, sameAddress, type ContentAddress } from "../format/content-address.ts";
 import { Hash, type HashType } from "../format/hash.ts";
-import { splitReferences, storePathOf } from "../format/path-digest.ts";
+import { splitReferences, storePathOf, type References } from "../format/path-digest.ts";
 import {
   SelfReferenceAnalyzer,
   type MachoBufferCreator,
@@ -47,8 +47,9 @@ export function checkClaim(
 ): ContentAddress | Promise<ContentAddress> {
   const { storePath, ca } = claim;
   const references = splitReferences(storePath, claim.references);
+  const agree = (found: ContentAddress): ContentAddress => agreed(claim, found, references);
   // Cheap things first: what cannot be right needs no reading.
-  if (ca !== undefined) checkPath(claim, ca);
+  if (ca !== undefined) checkPath(storePath, ca, references);
   if (ca?.method === "text" || ca?.method === "flat") {
     if (survey.file === undefined || survey.file.executable) {
       throw new KilnError(
@@ -60,24 +61,19 @@ export function checkClaim(
     const { sha256 } = survey.file;
     const { method } = ca;
     const isKnown = ca.hash.type === "sha256" && sha256 !== undefined;
-    if (isKnown) return agree(claim, { method, hash: sha256 });
-    return hashFile(ca.hash.type, tree).then((hash) => agree(claim, { method, hash }));
+    if (isKnown) return agree({ method, hash: sha256 });
+    return hashFile(ca.hash.type, tree).then((hash) => agree({ method, hash }));
   }
   const method = "recursive";
   if (ca !== undefined && !isSourceAddress(ca)) {
-    return hashNar(ca.hash.type, tree).then((hash) => agree(claim, { method, hash }));
+    return hashNar(ca.hash.type, tree).then((hash) => agree({ method, hash }));
   }
-  if (!references.self) return agree(claim, { method, hash: survey.sourceHash });
-  return selfReferentialAddress(storePath, tree, buffers).then((found) => agree(claim, found));
+  if (!references.self) return agree({ method, hash: survey.sourceHash });
+  return selfReferentialAddress(storePath, tree, buffers).then(agree);
 }
 
-function checkPath({ storePath, references }: Claim, ca: ContentAddress): void {
-  const right = storePathOf(
-    directoryOf(storePath),
-    nameOf(storePath),
-    ca,
-    splitReferences(storePath, references),
-  );
+function checkPath(storePath: StorePath, ca: ContentAddress, references: References): void {
+  const right = storePathOf(directoryOf(storePath), nameOf(storePath), ca, references);
   if (right === storePath) return;
   throw new KilnError(
     "path.mismatch",
@@ -86,9 +82,12 @@ function checkPath({ storePath, references }: Claim, ca: ContentAddress): void {
   );
 }
 
-function agree(claim: Claim, found: ContentAddress): ContentAddress {
-  const { storePath, ca } = claim;
-  if (ca === undefined) checkPath(claim, found);
+function agreed(
+  { storePath, ca }: Claim,
+  found: ContentAddress,
+  references: References,
+): ContentAddress {
+  if (ca === undefined) checkPath(storePath, found, references);
   if (ca === undefined || sameAddress(ca, found)) return found;
   throw new KilnError(
     "ca.mismatch",

@@ -18,7 +18,7 @@ import {
 } from "../format/export-stream.ts";
 import type { MachoBufferCreator } from "../format/references/self-references.ts";
 import { parsePathInDirectory, type StoreDirectory, type StorePath } from "../format/store-path.ts";
-import { compareBytes } from "../util/byte-string.ts";
+import { sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { checkClaim, type Claim } from "./address.ts";
@@ -284,10 +284,12 @@ function makeFolder(parent: string): ImportFolder {
 }
 
 /** @throws KilnError `path.invalid` */
-function claimIn(directory: StoreDirectory, { ca, ...trailer }: ExportTrailer): Claim {
-  const storePath = parseObjectPath(directory, trailer.storePath);
-  const references = new Set(trailer.references.map((text) => parseObjectPath(directory, text)));
-  return { storePath, references: [...references].toSorted(compareBytes), ca };
+function claimIn(directory: StoreDirectory, trailer: ExportTrailer): Claim {
+  return {
+    storePath: parseObjectPath(directory, trailer.storePath),
+    references: sortedSet(trailer.references.map((text) => parseObjectPath(directory, text))),
+    ca: trailer.ca,
+  };
 }
 
 /**

@@ -9,8 +9,15 @@ import { Buffer, isUtf8 } from "node:buffer";
 
 /** The string that stands for `bytes`; {@link stringToBytes} gives exactly these bytes back. */
 export function bytesToString(bytes: Uint8Array): string {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = asBuffer(bytes);
   return isUtf8(buffer) ? buffer.toString("utf8") : decodeWithEscapes(buffer);
+}
+
+/** The same bytes in the same memory. */
+export function asBuffer(bytes: Uint8Array): Buffer {
+  return Buffer.isBuffer(bytes)
+    ? bytes
+    : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 /** The bytes `text` stands for. A surrogate that {@link bytesToString} never makes becomes U+FFFD. */
