@@ -8,7 +8,7 @@ interface Extent {
   readonly bytes: number;
 }
 
-/** A batch may be placed when it reaches one of these, or an age in milliseconds, which is looked at when an object comes. */
+/** A batch may be placed when it reaches one of these, or its first object came so many milliseconds ago, which is looked at when one comes. */
 const enough: Extent = { objects: 512, entries: 2000, bytes: 32 * 1024 * 1024 };
 const oldEnough = 100;
 
@@ -24,11 +24,13 @@ export type Received =
 export class Batch {
   readonly items: Received[] = [];
   readonly candidates: Candidate[] = [];
-  readonly #start = performance.now();
+  /** When the first one came. */
+  #begun = Infinity;
   #entries = 0;
   #bytes = 0;
 
   add(item: Received): void {
+    if (this.items.length === 0) this.#begun = performance.now();
     this.items.push(item);
     if ("error" in item) return;
     this.candidates.push(item.candidate);
@@ -38,7 +40,7 @@ export class Batch {
 
   /** Whether it may be placed. */
   get isFull(): boolean {
-    return this.#reaches(enough) || performance.now() - this.#start >= oldEnough;
+    return this.#reaches(enough) || performance.now() - this.#begun >= oldEnough;
   }
 
   /** Whether it should not grow any more. */

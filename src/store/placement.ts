@@ -1,11 +1,10 @@
 /**
  * The one way into the store directory: from a verified, frozen tree in `.kiln/` (or where a builder left it) to a registered object.
  *
- *     sync the trees ─┐
- *     commit intents ─┴─> rename into place ─> sync the directory ─> commit rows, drop intents
+ *     sync the trees ────────────────────────────────────┬─> commit rows, drop intents
+ *     commit intents ─> rename into place ─> sync the directory ─┘
  *
- * What a builder made is used as soon as it is in place, so its trees are synced with the directory; but not what takes the place of an
- * object, which would be lost with it.
+ * What takes the place of an object is synced before it does: else the object would be lost with it.
  *
  * Whatever moment the machine dies at: before the last commit there is no object, and the intents say which names to undo;
  * after it, the object is whole and on disk. A batch costs two commits and two syncs, however many objects it has.
@@ -69,8 +68,7 @@ export async function place(
   }
   if (together) refuseRest(batch, accepted, outcomes);
   const isReplacing = [...accepted.keys()].some((path) => registered.has(path));
-  const syncLate = together && !isReplacing;
-  const how = { outcomes, together, alongside, onPlaced, syncLate };
+  const how = { outcomes, together, alongside, onPlaced, isReplacing };
   const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
@@ -155,9 +153,9 @@ async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
   how: Omit<Moving, "moved"> &
-    Pick<PlaceOptions, "alongside" | "onPlaced"> & { readonly syncLate: boolean },
+    Pick<PlaceOptions, "alongside" | "onPlaced"> & { readonly isReplacing: boolean },
 ): Promise<readonly Candidate[]> {
-  const { outcomes, together, alongside, onPlaced, syncLate } = how;
+  const { outcomes, together, alongside, onPlaced, isReplacing } = how;
   if (accepted.length === 0) {
     const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
     if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
@@ -165,18 +163,16 @@ async function placeAccepted(
   }
   const moved: Candidate[] = [];
   try {
-    await Promise.all([
-      parts.syncer.trees(syncLate ? [] : accepted),
-      recordIntents(parts, accepted),
-    ]);
+    const synced = parts.syncer.together(accepted);
+    await recordIntents(parts, accepted);
+    if (isReplacing && !(await synced)) await parts.syncer.each(accepted);
     await moveIn(parts, accepted, { moved, outcomes, together });
     onPlaced?.();
-    const inPlace = moved.map(({ info, entries }) => ({
-      tree: parts.files.pathOf(info.storePath),
-      entries,
-    }));
     const served = parts.intents.served();
-    await Promise.all([parts.syncer.trees(syncLate ? inPlace : []), parts.syncer.names()]);
+    await Promise.all([
+      synced.then((done) => (done || isReplacing ? undefined : syncInPlace(parts, moved))),
+      parts.syncer.names(),
+    ]);
     await commit(parts, { accepted, moved, served, alongside });
     return moved;
   } catch (thrown) {
@@ -188,6 +184,12 @@ async function placeAccepted(
     dropIntents(parts, accepted);
     return [];
   }
+}
+
+async function syncInPlace(parts: StoreParts, moved: readonly Candidate[]): Promise<void> {
+  await parts.syncer.each(
+    moved.map(({ info, entries }) => ({ tree: parts.files.pathOf(info.storePath), entries })),
+  );
 }
 
 async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {

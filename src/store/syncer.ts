@@ -44,17 +44,29 @@ export class Syncer implements Disposable {
     });
   }
 
-  /** Starts what syncs whole file systems, so that the first sync need not wait for it. */
-  warm(): void {
-    if (this.#enabled) this.#program.warm();
+  /** Does ahead what the first sync of many files would have to wait for. */
+  prepare(): void {
+    if (this.#enabled) this.#program.start();
   }
 
   /** Resolves when everything in these trees, which lie on the store's file system, is on disk. */
   async trees(written: readonly WrittenTree[]): Promise<void> {
-    if (!this.#enabled || written.length === 0) return;
+    if (!(await this.together(written))) await this.each(written);
+  }
+
+  /**
+   * As {@link trees}, and they may be moved meanwhile; but only when together they are many files. Resolves to whether they are on disk; if
+   * not, {@link each} does it. Never rejects.
+   */
+  async together(written: readonly WrittenTree[]): Promise<boolean> {
+    if (!this.#enabled || written.length === 0) return true;
     const entries = written.reduce((sum, { entries }) => sum + entries, 0);
-    if (entries >= many && (await this.#wholeFileSystem())) return;
-    await Promise.all(written.map(({ tree }) => syncTree(tree)));
+    return entries >= many && (await this.#wholeFileSystem());
+  }
+
+  /** As {@link trees}, file by file. */
+  async each(written: readonly WrittenTree[]): Promise<void> {
+    if (this.#enabled) await Promise.all(written.map(({ tree }) => syncTree(tree)));
   }
 
   /** Resolves when the names in the store directory are on disk. */
@@ -81,11 +93,6 @@ export class Syncer implements Disposable {
     } catch {
       return false;
     }
-  }
-
-  /** Begins to write what is in the file system so far, so that less is left to do for trees with many files. Never rejects. */
-  async everything(): Promise<void> {
-    if (this.#enabled) await this.#wholeFileSystem();
   }
 
   /** Begins to write what the file holds so far, so that less is left to do at its end. */
