@@ -59,7 +59,7 @@ function fill(draft: string, target: string): void {
 /** One process: signals reach Kiln itself. As the checkout's `bin/kiln`, with little memory for what is young. */
 function launcher(target: string): string {
   return `#!/bin/sh
-exec ${quoted(join(target, "bin", "node"))} --max-semi-space-size=8 --heap-growing-percent=40 ${quoted(join(target, "dist", "bundle", "main.js"))} "$@"
+exec ${quoted(join(target, "bin", "node"))} --max-semi-space-size=8 --min-semi-space-size=3 ${quoted(join(target, "dist", "bundle", "main.js"))} "$@"
 `;
 }
 
