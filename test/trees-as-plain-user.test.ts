@@ -21,14 +21,24 @@ import { temporaryDirectory } from "../src/util/temp.ts";
 const nobody = 65534;
 const isRoot = process.geteuid?.() === 0;
 const sources = fileURLToPath(new URL("../src/files", import.meta.url));
+const builds = fileURLToPath(new URL("../src/build/service.test.ts", import.meta.url));
 const skip = whyNot();
 
 /** Runs a module's code as a plain user; `path` is its argument. */
 function run(code: string, path: string): void {
-  const node = [process.execPath, "--input-type=module", "--eval", code, path];
+  runNode(["--input-type=module", "--eval", code, path], {});
+}
+
+/** Runs Node as a plain user, and gives what it said. */
+function runNode(words: readonly string[], env: NodeJS.ProcessEnv): string {
+  const node = [process.execPath, ...words];
   const asNobody = [`--reuid=${nobody}`, `--regid=${nobody}`, "--clear-groups", "--", ...node];
   const [command = "", ...args] = isRoot ? ["setpriv", ...asNobody] : node;
-  execFileSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+  return execFileSync(command, args, {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
 }
 
 const freezeIt = `
@@ -112,5 +122,21 @@ describe("trees of a plain user", { skip }, () => {
     assert.deepEqual([mode & 0o7777, uid, nlink], [0o644, 0, 1]);
     assert.equal(readFileSync(join(root, "linked"), "utf8"), "root's");
     assert.equal(lstatSync(join(root, "linked")).uid, nobody);
+  });
+
+  test("what a builder left is rewritten, although parts of it are frozen by then", async () => {
+    await using temp = await temporaryDirectory(tmpdir(), "kiln-plain-");
+    give(temp.path);
+    const pattern = "rewrites what an output says of itself|gives outputs that mention each other";
+    const said = runNode(
+      ["--test", "--test-reporter=tap", `--test-name-pattern=${pattern}`, builds],
+      {
+        HOME: temp.path,
+        TMPDIR: temp.path,
+        NODE_TEST_CONTEXT: undefined,
+      },
+    );
+    assert.match(said, /^# pass 2$/m);
+    assert.match(said, /^# fail 0$/m);
   });
 });

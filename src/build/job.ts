@@ -14,6 +14,7 @@ import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { signRealization } from "../store/realization-signatures.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { Timer } from "../util/timer.ts";
 import type { Build } from "./build.ts";
 import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
 import { logPath } from "./build-log.ts";
@@ -23,7 +24,7 @@ import { chooseRealizations } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
 import { type Infos, outputsOf } from "./early-outputs.ts";
 import { builderEnvironment } from "./environment.ts";
-import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
+import type { BuildOutcome, BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor, temporaryPaths } from "./expansion.ts";
 import {
   differentOutput,
@@ -51,6 +52,9 @@ export function carryOut(
 ): Promise<Ended> {
   return new Job(planned, build, shop, onPlaced).run();
 }
+
+/** A builder that runs for more milliseconds than this often leaves much. */
+const longBuilder = 100;
 
 /** Thrown within a job to end it with this. */
 class Refusal extends Error {
@@ -254,7 +258,7 @@ class Job {
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     try {
       this.#result.builderStartedAt = this.#shop.clock.now();
-      const outcome = await executor.run(task, this.#signal);
+      const outcome = await this.#carryOut(executor, task);
       this.#result.builderEndedAt = this.#shop.clock.now();
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
@@ -271,6 +275,11 @@ class Job {
       await this.#keepFailed(directory, error);
       throw error;
     }
+  }
+
+  async #carryOut(executor: Executor, task: BuildTask): Promise<BuildOutcome> {
+    using _timer = new Timer(longBuilder, () => this.#shop.store.warm());
+    return await executor.run(task, this.#signal);
   }
 
   /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */

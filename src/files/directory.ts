@@ -243,6 +243,14 @@ export function entryAt(parent: Directory, name: FilePath): Entry {
   return { latin1: Buffer.from(name).toString("latin1"), type: typeOf(stats) };
 }
 
+/** A regular file that is open for reading. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly stats: Stats;
+  /** For messages. */
+  readonly path: () => string;
+}
+
 /** An entry itself, held so that it cannot be swapped between looking at it and acting on it. */
 export interface Held extends Disposable {
   readonly stats: Stats;

@@ -7,7 +7,7 @@ import { Hash } from "../format/hash.ts";
 import { maxFileSize } from "../format/nar/limits.ts";
 import { NarWriter } from "../format/nar/writer.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { type EntryType } from "./directory.ts";
+import type { EntryType, OpenFile } from "./directory.ts";
 import { attempt } from "./file-error.ts";
 import { inSlices } from "./slices.ts";
 import { walk, type WalkStep } from "./walk.ts";
@@ -28,6 +28,17 @@ export interface DumpOptions {
   readonly scratch?: Buffer;
   /** Gives memory to read a large file into: for so many bytes, at most `chunkSize`. Default new memory. */
   readonly allocate?: (size: number) => Buffer;
+  readonly companion?: DumpCompanion | undefined;
+}
+
+/** Does something with the entries of a tree while they are open anyway. */
+export interface DumpCompanion {
+  /** Gets the first bytes of each file that is not empty. */
+  begin(file: OpenFile, bytes: Buffer): void;
+  /** Gets each file when all of it was read. */
+  end(file: OpenFile): void;
+  /** Gets all other steps of the walk; a tree that is a single file has none. */
+  take(step: WalkStep): void;
 }
 
 /** Without waiting for data (O_NONBLOCK): a file may have become a fifo since its directory was listed. */
@@ -42,7 +53,7 @@ const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLO
  */
 export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buffer, void, void> {
   const { chunkSize = 128 * 1024, scratch, filter, executable, longestPath = Infinity } = options;
-  const { allocate = (size) => Buffer.allocUnsafeSlow(size) } = options;
+  const { allocate = (size) => Buffer.allocUnsafeSlow(size), companion } = options;
   const chunks: Buffer[] = [];
   const writer = new NarWriter((chunk) => chunks.push(chunk), { chunkSize, scratch });
   const root = openFile(path);
@@ -54,6 +65,7 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
       chunks,
       chunkSize,
       allocate,
+      companion,
       executable: (is) => executable?.("", is) ?? is,
     });
     writer.end();
@@ -76,6 +88,7 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
     const ownLength = step.depth === 0 ? 0 : step.latin1.length + 1;
     if (step.type === "leave") length -= ownLength;
     else if (length + ownLength > longestPath) throw tooLong(step, longestPath);
+    if (step.type !== "file") companion?.take(step);
     switch (step.type) {
       case "enter":
         length += ownLength;
@@ -100,6 +113,7 @@ export function* dumpNar(path: string, options: DumpOptions = {}): Generator<Buf
           chunks,
           chunkSize,
           allocate,
+          companion,
           executable: isExecutable,
         });
         break;
@@ -130,16 +144,8 @@ const smallFile = 32 * 1024 - 1;
 /** What is in it is used at once. */
 const small = Buffer.allocUnsafeSlow(smallFile + 1);
 
-/** A regular file that is being read. */
-interface OpenFile extends Disposable {
-  readonly fd: number;
-  readonly stats: Stats;
-  /** For messages. */
-  readonly path: () => string;
-}
-
 /** The file at `path`, most often what an object is; undefined when it is something else, or cannot be opened. */
-function openFile(path: string): OpenFile | undefined {
+function openFile(path: string): (OpenFile & Disposable) | undefined {
   let fd: number;
   try {
     fd = openSync(path, readFlags);
@@ -152,7 +158,7 @@ function openFile(path: string): OpenFile | undefined {
   return undefined;
 }
 
-function openEntry(step: WalkStep): OpenFile {
+function openEntry(step: WalkStep): OpenFile & Disposable {
   const path = (): string => step.parent.pathOf(step.name);
   const fd = attempt("open", path, () => openSync(step.parent.at(step.name), readFlags));
   const stats = fstatSync(fd);
@@ -161,7 +167,7 @@ function openEntry(step: WalkStep): OpenFile {
   throw badType(step);
 }
 
-function held(fd: number, stats: Stats, path: () => string): OpenFile {
+function held(fd: number, stats: Stats, path: () => string): OpenFile & Disposable {
   return { fd, stats, path, [Symbol.dispose]: () => closeSync(fd) };
 }
 
@@ -173,13 +179,15 @@ interface FileDump {
   readonly chunks: Buffer[];
   readonly chunkSize: number;
   readonly allocate: (size: number) => Buffer;
+  readonly companion: DumpCompanion | undefined;
   readonly executable: (isExecutable: boolean) => boolean;
 }
 
 function* dumpFile(
-  { fd, stats, path }: OpenFile,
-  { name, writer, chunks, chunkSize, allocate, executable }: FileDump,
+  file: OpenFile,
+  { name, writer, chunks, chunkSize, allocate, companion, executable }: FileDump,
 ): Generator<Buffer, void, void> {
+  const { fd, stats, path } = file;
   if (stats.size > maxFileSize) throw new KilnError("nar.size", `${path()} is too large`);
   writer.file(name, executable((stats.mode & 0o111) !== 0), stats.size);
   let missing = stats.size;
@@ -188,11 +196,13 @@ function* dumpFile(
     const buffer = stats.size <= smallFile ? small : allocate(Math.min(missing, chunkSize));
     const length = attempt("read", path, () => readSync(fd, buffer, 0, buffer.length, null));
     if (length === 0 || length > missing) throw changed(path());
+    if (missing === stats.size) companion?.begin(file, buffer.subarray(0, length));
     missing -= length;
     writer.data(buffer.subarray(0, length));
     yield* chunks.splice(0);
   }
   if (stats.size > smallFile && readSync(fd, small, 0, 1, null) > 0) throw changed(path());
+  companion?.end(file);
   writer.endFile();
 }
 

@@ -7,6 +7,9 @@ import {
   chownSync,
   constants,
   copyFileSync,
+  fchmodSync,
+  fchownSync,
+  futimesSync,
   lchownSync,
   renameSync,
   unlinkSync,
@@ -15,7 +18,14 @@ import {
 } from "node:fs";
 import { randomUUID } from "node:crypto";
 import { KilnError } from "../util/kiln-error.ts";
-import { hold, holdAt, type Directory, type FilePath, type Held } from "./directory.ts";
+import {
+  hold,
+  holdAt,
+  type Directory,
+  type FilePath,
+  type Held,
+  type OpenFile,
+} from "./directory.ts";
 import { attempt } from "./file-error.ts";
 import { inSlices } from "./slices.ts";
 import { walk, type WalkStep } from "./walk.ts";
@@ -41,31 +51,70 @@ interface Owner {
  */
 export async function freeze(path: string, options: FreezeOptions = {}): Promise<number> {
   if (freezeFile(path, options)) return 1;
-  const links = new LinkCounts();
-  let count = 0;
-  await inSlices(walk(path), (step) => {
-    if (step.type !== "leave") count++;
+  const freezer = new Freezer(options);
+  await inSlices(walk(path), (step) => freezer.take(step));
+  // Only now is it known of every file whether all its names are in the tree.
+  if (!freezer.isDone) await inSlices(walk(path), (step) => freezer.takeAgain(step));
+  return freezer.count;
+}
+
+/** Freezes the entries of a tree as somebody comes by them on a walk through all of it. */
+export class Freezer {
+  readonly #options: FreezeOptions;
+  readonly #links = new LinkCounts();
+  #count = 0;
+
+  constructor(options: FreezeOptions = {}) {
+    this.#options = options;
+  }
+
+  /** How many files and directories were taken. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether all is frozen that was taken: files with several names have to be taken again. */
+  get isDone(): boolean {
+    return this.#links.none;
+  }
+
+  take(step: WalkStep): void {
+    if (step.type !== "leave") this.#count++;
     using held = hold(step.parent, step.name);
     if (step.type === "enter") makeUsable(step, held, 0o500);
-    else if (step.type === "leave" || !links.count(held)) freezeHeld(step, held, options);
-  });
-  if (links.none) return count;
-  // Only now is it known of every file whether all its names are in the tree.
-  await inSlices(walk(path), (step) => {
+    else if (step.type === "leave" || !this.#links.count(held.stats)) {
+      freezeHeld(step, held, this.#options);
+    }
+  }
+
+  /** As {@link take}, for a file that is open anyway. */
+  takeOpen({ fd, stats, path }: OpenFile): void {
+    this.#count++;
+    if (this.#links.count(stats)) return;
+    const { owner } = this.#options;
+    attempt("freeze", path, () =>
+      setAttributes(fd, byDescriptor, { stats, mode: modeOfFile(stats), owner }),
+    );
+  }
+
+  /** To be called with all steps of another walk when everything was taken. */
+  takeAgain(step: WalkStep): void {
     using held = hold(step.parent, step.name);
     if (step.type === "enter") makeUsable(step, held, 0o700);
-    else if (step.type === "leave") freezeHeld(step, held, options);
-    else if (links.isShared(held)) replaceByCopy(step, held, options);
-    else freezeHeld(step, held, options);
-  });
-  return count;
+    else if (step.type !== "leave" && this.#links.isShared(held.stats)) {
+      replaceByCopy(step, held, this.#options);
+    } else freezeHeld(step, held, this.#options);
+  }
 }
 
 /** Most trees are a file by itself. Whether this one was. */
 function freezeFile(path: string, { owner }: FreezeOptions): boolean {
   using held = holdAt(path, () => path);
-  if (!held.stats.isFile() || held.stats.nlink > 1) return false;
-  attempt("freeze", path, () => setAttributes(held, modeOfFile(held), owner));
+  const { stats, self } = held;
+  if (!stats.isFile() || stats.nlink > 1) return false;
+  attempt("freeze", path, () =>
+    setAttributes(self, byPath, { stats, mode: modeOfFile(stats), owner }),
+  );
   return true;
 }
 
@@ -78,7 +127,7 @@ class LinkCounts {
   }
 
   /** Counts a name of a file that has others; false for everything else. */
-  count({ stats }: Held): boolean {
+  count(stats: Stats): boolean {
     if (!stats.isFile() || stats.nlink === 1) return false;
     const file = this.#files.get(keyOf(stats)) ?? { seen: 0, all: stats.nlink };
     file.seen++;
@@ -87,7 +136,7 @@ class LinkCounts {
   }
 
   /** Whether a file has, or had, names that were not seen. */
-  isShared({ stats }: Held): boolean {
+  isShared(stats: Stats): boolean {
     if (!stats.isFile() || stats.nlink === 1) return false;
     const file = this.#files.get(keyOf(stats));
     return file === undefined || file.seen !== file.all;
@@ -111,24 +160,41 @@ function makeUsable(step: WalkStep, { stats, self }: Held, wanted: number): void
 function freezeHeld({ parent, name }: WalkStep, held: Held, { owner }: FreezeOptions): void {
   const path = (): string => parent.pathOf(name);
   attempt("freeze", path, () => {
-    if (held.stats.isSymbolicLink()) changeOwner(held.stats, parent.at(name), owner);
-    else if (held.stats.isDirectory()) setAttributes(held, 0o555, owner);
-    else if (!held.stats.isFile()) throw badType(path());
-    else setAttributes(held, modeOfFile(held), owner);
+    const { stats, self } = held;
+    if (stats.isSymbolicLink()) changeOwner(stats, parent.at(name), owner);
+    else if (stats.isDirectory()) setAttributes(self, byPath, { stats, mode: 0o555, owner });
+    else if (!stats.isFile()) throw badType(path());
+    else setAttributes(self, byPath, { stats, mode: modeOfFile(stats), owner });
   });
 }
 
-function modeOfFile({ stats }: Held): number {
-  return (stats.mode & 0o111) === 0 ? 0o444 : 0o555;
+function modeOfFile({ mode }: Stats): number {
+  return (mode & 0o111) === 0 ? 0o444 : 0o555;
 }
 
-function setAttributes({ stats, self }: Held, mode: number, owner: Owner | undefined): void {
+/** The calls that change what is known by a path or by a descriptor. */
+interface Calls<T> {
+  readonly chown: (target: T, uid: number, gid: number) => void;
+  readonly chmod: (target: T, mode: number) => void;
+  readonly utimes: (target: T, accessed: number, modified: number) => void;
+}
+
+const byPath: Calls<FilePath> = { chown: chownSync, chmod: chmodSync, utimes: utimesSync };
+const byDescriptor: Calls<number> = { chown: fchownSync, chmod: fchmodSync, utimes: futimesSync };
+
+interface Wanted {
+  readonly stats: Stats;
+  readonly mode: number;
+  readonly owner: Owner | undefined;
+}
+
+function setAttributes<T>(target: T, calls: Calls<T>, { stats, mode, owner }: Wanted): void {
   const { uid, gid } = owner ?? stats;
   // Changing the owner, even to the same one, is what removes file capabilities. They only count on what can be executed.
   const isProgram = stats.isFile() && (stats.mode & 0o111) !== 0;
-  if (isProgram || stats.uid !== uid || stats.gid !== gid) chownSync(self, uid, gid);
-  if ((stats.mode & 0o7777) !== mode) chmodSync(self, mode);
-  if (stats.mtimeMs !== 0) utimesSync(self, 0, 0);
+  if (isProgram || stats.uid !== uid || stats.gid !== gid) calls.chown(target, uid, gid);
+  if ((stats.mode & 0o7777) !== mode) calls.chmod(target, mode);
+  if (stats.mtimeMs !== 0) calls.utimes(target, 0, 0);
 }
 
 function changeOwner(stats: Stats, link: FilePath, owner: Owner | undefined): void {

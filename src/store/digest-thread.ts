@@ -32,6 +32,13 @@ export class DigestThread implements AsyncDisposable {
     return this.#worker !== undefined;
   }
 
+  /** Starts it, so that the first digest need not wait for it. */
+  warm(): void {
+    if (this.#worker !== undefined) return;
+    this.#worker = this.#start();
+    this.#worker.unref();
+  }
+
   /** Memory to gather bytes in. */
   takeBlock(): Buffer {
     return this.#spare.pop() ?? Buffer.allocUnsafeSlow(blockSize);

@@ -20,9 +20,9 @@ export class FileSystemSync implements Disposable {
     this.#path = path;
   }
 
-  /** Starts the shell, so that the first {@link run} need not. */
-  start(): void {
-    if (process.platform !== "linux") return;
+  /** Starts the shell, so that the first sync need not wait for it. */
+  warm(): void {
+    if (process.platform !== "linux" || this.#shell !== undefined) return;
     this.#running();
     this.#keepAlive(false);
   }

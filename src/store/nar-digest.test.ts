@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { spawnSync } from "node:child_process";
 import { createHash, randomFillSync } from "node:crypto";
 import { test } from "node:test";
 import { hasCode } from "../util/kiln-error.ts";
@@ -78,4 +79,20 @@ test("a digest whose thread ends fails, and the next one gets a new thread", asy
   next.expect(2 ** 30);
   await feed(next, bytes);
   assert.equal((await next.finish()).narHash.rawBase16(), sha256(bytes));
+});
+
+test("a thread that was started for later is used, and does not keep the process from ending", async () => {
+  await using thread = new DigestThread();
+  thread.warm();
+  assert.ok(thread.isRunning);
+  const digest = new NarDigest(thread);
+  await feed(digest, bytes);
+  assert.equal((await digest.finish()).narHash.rawBase16(), sha256(bytes));
+  const script = `
+    import { DigestThread } from ${JSON.stringify(new URL("./digest-thread.ts", import.meta.url).href)};
+    new DigestThread().warm();
+  `;
+  const options = { timeout: 20_000 };
+  const ended = spawnSync(process.execPath, ["--input-type=module", "--eval", script], options);
+  assert.equal(ended.status, 0);
 });

@@ -76,6 +76,8 @@ export interface Publication {
   readonly tree: string;
   /** What was found about it after it had its final bytes. */
   readonly info: ObjectInfo;
+  /** How many files and directories there are, if it was frozen since then. */
+  readonly frozenEntries?: number | undefined;
 }
 
 export interface PublishOptions {
@@ -157,7 +159,7 @@ export class Store implements AsyncDisposable {
 
   /** Does ahead what the first import would have to wait for: for when there is nothing else to do. It takes some milliseconds. */
   prepare(): void {
-    this.#parts.syncer.prepare();
+    this.#parts.syncer.warm();
   }
 
   /** Where the object is, or would be, on this machine. */
@@ -170,9 +172,20 @@ export class Store implements AsyncDisposable {
     return new NarDigest(this.#parts.digests);
   }
 
+  /** Gets ready: soon something is published that may be large. */
+  warm(): void {
+    this.#parts.digests.warm();
+    this.#parts.syncer.warm();
+  }
+
   /** Begins to bring a large file to disk that is about to be published, so that less is left to do then. Never rejects. */
   async syncAhead(file: string): Promise<void> {
     await this.#parts.syncer.contents(file).catch(() => undefined);
+  }
+
+  /** As {@link syncAhead}, for many small files. */
+  async syncAllAhead(): Promise<void> {
+    await this.#parts.syncer.everything();
   }
 
   /** Whether the object is registered. */
@@ -453,8 +466,9 @@ export class Store implements AsyncDisposable {
     options: PublishOptions,
   ): Promise<("added" | "present")[]> {
     const candidates: Candidate[] = [];
-    for (const { tree, info } of list) {
-      candidates.push({ tree, info, entries: await freeze(tree, ownerOfObjects()) });
+    for (const { tree, info, frozenEntries } of list) {
+      const entries = frozenEntries ?? (await freeze(tree, ownerOfObjects()));
+      candidates.push({ tree, info, entries });
     }
     const placed = await place(this.#parts, candidates, "build", { together: true, ...options });
     return placed.map(statusOf);

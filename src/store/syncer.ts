@@ -44,9 +44,9 @@ export class Syncer implements Disposable {
     });
   }
 
-  /** Does ahead what the first sync of many files would have to wait for. */
-  prepare(): void {
-    if (this.#enabled) this.#program.start();
+  /** Starts what syncs whole file systems, so that the first sync need not wait for it. */
+  warm(): void {
+    if (this.#enabled) this.#program.warm();
   }
 
   /** Resolves when everything in these trees, which lie on the store's file system, is on disk. */
@@ -93,6 +93,11 @@ export class Syncer implements Disposable {
     } catch {
       return false;
     }
+  }
+
+  /** Begins to write what is in the file system so far, so that less is left to do for trees with many files. Never rejects. */
+  async everything(): Promise<void> {
+    if (this.#enabled) await this.#wholeFileSystem();
   }
 
   /** Begins to write what the file holds so far, so that less is left to do at its end. */

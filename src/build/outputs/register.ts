@@ -23,7 +23,7 @@ import type { Publication, Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { topoSort } from "../../util/topo-sort.ts";
 import { rewriteTree } from "./rewrite.ts";
-import { longestPathIn, refuse, type Scan, scanOutput } from "./scan.ts";
+import { longestPathIn, refuse, type Scan, scanOutput, thaw } from "./scan.ts";
 
 /** An output as its builder left it. */
 export interface MadeOutput {
@@ -174,7 +174,7 @@ async function finishFloatingOutputs(
     const references = [...final.found]
       .flatMap((digest) => inputs.get(digest) ?? [])
       .concat(others.flatMap(({ name }) => finished.get(name)?.info.storePath ?? []));
-    finished.set(output.name, await finish(output, final, references));
+    finished.set(output.name, await finish(output, final, references, options));
   }
   return finished;
 }
@@ -234,6 +234,7 @@ async function replaceMention(
     await inSlices(dumpNar(output.tree), (chunk) => analyzer.write(chunk), signal);
     return analyzer.finish();
   });
+  await thaw(output.tree, signal);
   await rewriteTree(output.tree, analysis, from, digestOf(final.info.storePath));
 }
 
@@ -241,8 +242,9 @@ async function finish(
   { logical, tree }: MadeOutput,
   scanned: Scan,
   others: readonly StorePath[],
+  { signal }: RegistrationOptions,
 ): Promise<Publication> {
-  const { ca, self } = scanned;
+  const { ca, self, frozenEntries } = scanned;
   const sorted = sortedSet(others);
   const storePath = storePathOf(directoryOf(logical), nameOf(logical), ca, {
     self,
@@ -250,11 +252,12 @@ async function finish(
   });
   let { narHash, narSize } = scanned;
   if (self) {
+    await thaw(tree, signal);
     await rewriteTree(tree, scanned, digestOf(logical), digestOf(storePath));
     ({ narHash, narSize } = await hashTree(tree));
   }
   if (narHash === undefined) throw new Error("the NAR of what has no self references was hashed");
   const references = self ? sortedSet([...sorted, storePath]) : sorted;
   const info: ObjectInfo = { storePath, narHash, narSize, references, ca };
-  return { tree, info };
+  return { tree, info, frozenEntries };
 }

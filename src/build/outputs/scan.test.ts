@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, truncateSync, writeFileSync } from "node:fs";
+import { linkSync, lstatSync, mkdirSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -37,9 +37,10 @@ for (const [what, at, text, self] of cases) {
     const scan = await scanOutput(tree, requestTo(thread));
     const analyzer = new SelfReferenceAnalyzer(own);
     for (const chunk of dumpNar(tree)) analyzer.write(chunk);
-    const { found, ...rest } = scan;
+    const { found, frozenEntries, ...rest } = scan;
     assert.deepEqual(rest, analyzer.finish());
     assert.equal(rest.self, self);
+    assert.equal(frozenEntries, self ? undefined : 1);
     assert.deepEqual(
       [...found],
       [input, own].filter((digest) => digest === text),
@@ -61,6 +62,47 @@ test("a Mach-O file is looked at as one, even if it mentions nothing", async () 
   await assert.rejects(scanOutput(tree, { ...requestTo(thread), buffers }), refused);
 });
 
+test("what was looked at is frozen if it can be an object as it is", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "scan-");
+  await using thread = new DigestThread();
+  const tree = join(folder.path, "tree");
+  mkdirSync(join(tree, "folder"), { recursive: true });
+  writeFileSync(join(tree, "folder", "file"), "x");
+  writeFileSync(join(tree, "program"), "x", { mode: 0o6711 });
+  const { frozenEntries } = await scanOutput(tree, requestTo(thread));
+  assert.equal(frozenEntries, 4);
+  const found = ["", "folder", "folder/file", "program"].map((name) => {
+    const { mode, mtimeMs } = lstatSync(join(tree, name));
+    return [mode & 0o7777, mtimeMs];
+  });
+  assert.deepEqual(found, [
+    [0o555, 0],
+    [0o555, 0],
+    [0o444, 0],
+    [0o555, 0],
+  ]);
+});
+
+test("what has names outside is not frozen yet when it was looked at", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "scan-");
+  await using thread = new DigestThread();
+  const [tree, outside] = [join(folder.path, "tree"), join(folder.path, "outside")];
+  writeFileSync(tree, "x", { mode: 0o640 });
+  linkSync(tree, outside);
+  const { frozenEntries } = await scanOutput(tree, requestTo(thread));
+  assert.equal(frozenEntries, undefined);
+  assert.equal(lstatSync(outside).mode & 0o7777, 0o640);
+});
+
+test("many files begin to go to disk while they are looked at, all at once", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "scan-");
+  await using thread = new DigestThread();
+  const synced: string[] = [];
+  for (let n = 0; n < 600; n++) writeFileSync(join(folder.path, String(n)), "x");
+  await scanOutput(folder.path, requestTo(thread, synced));
+  assert.deepEqual(synced, ["everything"]);
+});
+
 test("a file begins to go to disk while it is looked at if it is large", async () => {
   await using folder = await temporaryDirectory(tmpdir(), "scan-");
   await using thread = new DigestThread();
@@ -79,6 +121,7 @@ function requestTo(thread: DigestThread, synced: string[] = []): ScanRequest {
     store: {
       digest: () => new NarDigest(thread),
       syncAhead: (file) => Promise.resolve(void synced.push(file)),
+      syncAllAhead: () => Promise.resolve(void synced.push("everything")),
     },
     digest: own,
     candidates: [input],

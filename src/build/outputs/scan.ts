@@ -1,12 +1,12 @@
 /** One look at what a builder made: its content address, and whose paths are mentioned in it. */
 import { chmodSync } from "node:fs";
-import { dumpNar } from "../../files/dump.ts";
-import { hold } from "../../files/directory.ts";
+import { type DumpCompanion, dumpNar } from "../../files/dump.ts";
+import { hold, type OpenFile } from "../../files/directory.ts";
 import { attempt } from "../../files/file-error.ts";
+import { Freezer } from "../../files/freeze.ts";
 import { inSlices } from "../../files/slices.ts";
-import { walk } from "../../files/walk.ts";
+import { walk, type WalkStep } from "../../files/walk.ts";
 import { magicSize, maybeMacho } from "../../format/macho/scan.ts";
-import { NarReader, type NarSink } from "../../format/nar/reader.ts";
 import { ReferenceScanner } from "../../format/references/scan.ts";
 import {
   SelfReferenceAnalyzer,
@@ -14,6 +14,8 @@ import {
   type SelfReferenceAnalysis,
 } from "../../format/references/self-references.ts";
 import type { StorePath } from "../../format/store-path.ts";
+import { ownerOfObjects } from "../../store/object-files.ts";
+import type { NarDigest } from "../../store/nar-digest.ts";
 import type { Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { Pacer } from "../../util/pacer.ts";
@@ -21,11 +23,14 @@ import { Pacer } from "../../util/pacer.ts";
 /** A file of this size begins to go to disk while it is looked at. */
 const largeFile = 16 * 1024 * 1024;
 
+/** Everything begins to go to disk when this many files were seen. */
+const manyFiles = 256;
+
 /** Bytes of a large file that are read at once. */
 const readSize = 256 * 1024;
 
 export interface ScanRequest {
-  readonly store: Pick<Store, "digest" | "syncAhead">;
+  readonly store: Pick<Store, "digest" | "syncAhead" | "syncAllAhead">;
   /** The most bytes that a path in the tree may have: see {@link longestPathIn}. */
   readonly longestPath: number;
   /** Digest of the path that the builder knew the output by. */
@@ -41,17 +46,19 @@ export interface ScanRequest {
 export interface Scan extends SelfReferenceAnalysis {
   /** The candidates that occur. */
   readonly found: ReadonlySet<string>;
+  /** How many files and directories there are, if the tree is frozen. If not, parts of it may be. */
+  readonly frozenEntries: number | undefined;
 }
 
 /**
- * Looks at the tree. It does not change it, but for the permissions of what the owner may not read.
+ * Looks at the tree, and freezes it on the way if it can be an object as it is: each file is open only once.
  *
  * @throws KilnError of kind `builder` for what can be no object: `output.fileType`, `file.pathTooLong`, `output.utf16` (a path that has to be
  *   rewritten is written in UTF-16), `reference.inName`, `nar.…`
  */
 export async function scanOutput(tree: string, request: ScanRequest): Promise<Scan> {
   return await refuse(async () => {
-    await makeReadable(tree, request.signal);
+    await thaw(tree, request.signal);
     return (await scanPlain(tree, request)) ?? (await scanAny(tree, request));
   });
 }
@@ -65,76 +72,67 @@ async function scanPlain(tree: string, request: ScanRequest): Promise<Scan | und
   const scanner = new ReferenceScanner([...candidates, digest]);
   const pacer = new Pacer();
   const hashes = store.digest();
+  const look = new PlainLook(store, hashes);
+  let narSize = 0;
   let isHashed = false;
   try {
-    const look = new PlainLook(tree, (file, size) => {
-      hashes.expect(size);
-      if (size >= largeFile) void store.syncAhead(file);
-    });
-    const reader = new NarReader(look);
     // All of a chunk is used by the time the next one is asked for.
     let memory: Buffer | undefined;
     const allocate = (size: number): Buffer =>
       (memory ??= Buffer.allocUnsafeSlow(readSize)).subarray(0, size);
-    for (const chunk of dumpNar(tree, { longestPath, chunkSize: readSize, allocate })) {
-      reader.write(chunk);
+    const options = { longestPath, chunkSize: readSize, allocate, companion: look };
+    for (const chunk of dumpNar(tree, options)) {
       scanner.write(chunk);
       if (!look.isPlain || scanner.hasFound(digest)) return undefined;
+      narSize += chunk.length;
       hashes.update(chunk);
       await hashes.congestion;
       await pacer.pause();
       signal?.throwIfAborted();
     }
-    reader.end();
     const found = foundBy(scanner, request);
     isHashed = true;
     const { narHash, sourceHash } = await hashes.finish();
     const ca = { method: "recursive", hash: sourceHash } as const;
-    const narSize = reader.bytesRead;
-    return { ca, rewrites: [], paths: [], members: [], self: false, narHash, narSize, found };
+    const nothing = { rewrites: [], paths: [], members: [], self: false };
+    return { ca, ...nothing, narHash, narSize, found, frozenEntries: look.frozenEntries };
   } finally {
     if (!isHashed) hashes.drop();
   }
 }
 
-/** Tells of the files of a NAR, and whether one of them may be a Mach-O file. */
-class PlainLook implements NarSink {
+/** Freezes what comes by, has it begin to go to disk if it is much, and sees whether there is what may be a Mach-O file. */
+class PlainLook implements DumpCompanion {
   isPlain = true;
-  /** Those of the open folders and of the file; the root is known by its path. */
-  readonly #names: string[] = [];
-  readonly #root: string;
-  readonly #onFile: (path: string, size: number) => void;
-  #isAtStart = false;
+  readonly #store: Pick<Store, "syncAhead" | "syncAllAhead">;
+  readonly #hashes: NarDigest;
+  readonly #freezer = new Freezer(ownerOfObjects());
+  #files = 0;
 
-  constructor(root: string, onFile: (path: string, size: number) => void) {
-    this.#root = root;
-    this.#onFile = onFile;
+  constructor(store: Pick<Store, "syncAhead" | "syncAllAhead">, hashes: NarDigest) {
+    this.#store = store;
+    this.#hashes = hashes;
   }
 
-  directory(name: string): void {
-    this.#names.push(name);
+  /** How many files and directories came by, if all of them are frozen. */
+  get frozenEntries(): number | undefined {
+    return this.#freezer.isDone ? this.#freezer.count : undefined;
   }
 
-  endDirectory(): void {
-    this.#names.pop();
+  begin({ stats: { size }, path }: OpenFile, bytes: Buffer): void {
+    this.#hashes.expect(size);
+    if (size >= largeFile) void this.#store.syncAhead(path());
+    if (++this.#files === manyFiles) void this.#store.syncAllAhead();
+    if (size >= magicSize && maybeMacho(bytes)) this.isPlain = false;
   }
 
-  file(name: string, _executable: boolean, size: number): void {
-    this.#names.push(name);
-    this.#isAtStart = size >= magicSize;
-    this.#onFile([this.#root, ...this.#names.slice(1)].join("/"), size);
+  end(file: OpenFile): void {
+    this.#freezer.takeOpen(file);
   }
 
-  data(chunk: Buffer): void {
-    if (this.#isAtStart && maybeMacho(chunk)) this.isPlain = false;
-    this.#isAtStart = false;
+  take(step: WalkStep): void {
+    this.#freezer.take(step);
   }
-
-  endFile(): void {
-    this.#names.pop();
-  }
-
-  symlink(): void {}
 }
 
 /** Any output, in one pass by this thread alone. */
@@ -148,7 +146,7 @@ async function scanAny(tree: string, request: ScanRequest): Promise<Scan> {
   };
   await inSlices(dumpNar(tree, { longestPath }), look, signal);
   const found = foundBy(scanner, request);
-  return { ...analyzer.finish(), found };
+  return { ...analyzer.finish(), found, frozenEntries: undefined };
 }
 
 /** @throws KilnError `output.utf16` */
@@ -185,8 +183,8 @@ export async function refuse<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Root can read everything. Others must be allowed to, and are when it is their own. */
-async function makeReadable(tree: string, signal: AbortSignal | undefined): Promise<void> {
+/** Root can read and write everything. Others must be allowed to, and are when it is their own. */
+export async function thaw(tree: string, signal: AbortSignal | undefined): Promise<void> {
   if (process.getuid?.() === 0) return;
   const steps = walk(tree);
   await inSlices(
