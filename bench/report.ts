@@ -17,7 +17,8 @@ export interface Results {
 }
 
 /** In Markdown. */
-export function table({ date, rounds, load, rows, limits, notes }: Results): string {
+export function table(results: Results): string {
+  const { date, rounds, load, rows, limits, notes } = results;
   const lines = [
     `${machine()}, ${date.slice(0, 10)}, medians of ${rounds} ${rounds === 1 ? "round" : "rounds"}; load average at the beginning ${load.toFixed(1)}.`,
     "Kiln syncs each object to disk before it says so (`--durability=power`, the default); zb and Nix do not.",
@@ -27,14 +28,14 @@ export function table({ date, rounds, load, rows, limits, notes }: Results): str
     "|---|---:|---:|---:|---|---:|---|",
   ];
   for (const row of rows) {
-    const { needed, text } = judge(row, limits);
+    const { needed, text } = judge(row, results);
     const values = [row.kiln, row.zb, row.nix].map(figure).join(" | ");
     lines.push(`| ${row.what} | ${values} | ${row.unit} | ${figure(needed)} | ${text} |`);
   }
   lines.push("", "| this machine | | |", "|---|---:|---|");
   for (const { what, value, unit } of limits)
     lines.push(`| ${what} | ${figure(value)} | ${unit} |`);
-  const verdicts = rows.map((row) => judge(row, limits).met);
+  const verdicts = rows.map((row) => judge(row, results).met);
   const met = verdicts.filter((one) => one === true).length;
   const missed = verdicts.filter((one) => one === false).length;
   lines.push("", `${met} targets met, ${missed} missed.`);
@@ -42,7 +43,7 @@ export function table({ date, rounds, load, rows, limits, notes }: Results): str
 }
 
 export function json(results: Results): string {
-  const rows = results.rows.map((row) => ({ ...row, ...judge(row, results.limits) }));
+  const rows = results.rows.map((row) => ({ ...row, ...judge(row, results) }));
   return `${JSON.stringify({ machine: machine(), ...results, rows }, null, 2)}\n`;
 }
 

@@ -9,6 +9,8 @@ type Bound =
   | { readonly times: number; readonly of: "zb" | "nix" | "better" }
   /** So many times the lowest of what the machine can do, by the names of limits.ts. */
   | { readonly times: number; readonly ofLimits: readonly string[] }
+  /** So many times Kiln's figure in another row. */
+  | { readonly times: number; readonly ofRow: string }
   | { readonly value: number };
 
 /** By the name of the row; all conditions count. */
@@ -50,6 +52,9 @@ const targets: Readonly<Record<string, readonly Bound[]>> = {
   "daemon start to first answer": [{ value: 110 }],
   "daemon start to first answer, 100,000 objects": [{ value: 110 }],
   "memory when idle": [{ value: 75 }],
+  "20 builds in a store of 100,000 other objects": [
+    { times: 1.25, ofRow: "20 builds in a store of no other objects" },
+  ],
 };
 
 /** A row of the table: medians. */
@@ -68,14 +73,20 @@ export interface Verdict {
   readonly met: boolean | undefined;
 }
 
+/** What a row may be compared with. */
+export interface Run {
+  readonly rows: readonly Row[];
+  readonly limits: readonly Limit[];
+}
+
 /** Whether the row has met its target, and by how much it has not. */
-export function judge(row: Row, limits: readonly Limit[]): Verdict {
+export function judge(row: Row, run: Run): Verdict {
   const bounds = isBrief ? undefined : boundsOf(row.what);
   if (bounds === undefined) return { needed: undefined, text: "", met: undefined };
   const isLess = lessIsBetter(row.unit);
   const values: number[] = [];
   for (const bound of bounds) {
-    const value = valueOf(bound, row, limits);
+    const value = valueOf(bound, row, run);
     if (value !== undefined) values.push(value);
   }
   const isComplete = values.length === bounds.length;
@@ -97,11 +108,15 @@ function boundsOf(what: string): readonly Bound[] | undefined {
   return targets[what];
 }
 
-function valueOf(bound: Bound, row: Row, limits: readonly Limit[]): number | undefined {
+function valueOf(bound: Bound, row: Row, { rows, limits }: Run): number | undefined {
   if ("value" in bound) return bound.value;
   if ("ofLimits" in bound) {
     const found = limits.filter(({ what }) => bound.ofLimits.includes(what));
     return bound.times * Math.min(...found.map(({ value }) => value));
+  }
+  if ("ofRow" in bound) {
+    const other = rows.find(({ what }) => what === bound.ofRow)?.kiln;
+    return other === undefined ? undefined : bound.times * other;
   }
   const base = bound.of === "better" ? better(row) : row[bound.of];
   return base === undefined ? undefined : bound.times * base;

@@ -1,4 +1,7 @@
-/** What objects reach through their references, and what reaches them. */
+/**
+ * What objects reach through their references, and what reaches them. `cross join` has SQLite begin with the few that are asked for: left
+ * alone it may think that they are more than there are objects, and look at all of those.
+ */
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { compareBytes } from "../../util/byte-string.ts";
 import { Pacer } from "../../util/pacer.ts";
@@ -38,7 +41,7 @@ export function closureOf(database: StoreDatabase, paths: Iterable<StorePath>): 
          select objects.id from json_each(?) join objects on objects.path = value
          union select referent from reached join object_references on referrer = reached.id
        )
-       select objects.path from reached join objects on objects.id = reached.id`,
+       select objects.path from reached cross join objects on objects.id = reached.id`,
     )
     .all(JSON.stringify(roots));
   return rows.map((row) => parseStorePath(textIn(row, "path"))).toSorted(compareBytes);
@@ -85,7 +88,7 @@ export function isDetached(database: StoreDatabase, paths: readonly StorePath[])
          select objects.id from json_each(?) join objects on objects.path = value
        )
        select (select count(*) from chosen) as count, exists (
-         select 1 from chosen join object_references on referent = chosen.id
+         select 1 from chosen cross join object_references on referent = chosen.id
          where referrer not in (select id from chosen)
        ) as is_referred_to`,
     )

@@ -86,7 +86,7 @@ export function closureAmount(database: StoreDatabase, path: StorePath): Amount 
          select id from objects where path = ?
          union select referent from reached join object_references on referrer = reached.id
        )
-       select count(*) as number, coalesce(sum(nar_size), 0) as size from reached join objects on objects.id = reached.id`,
+       select count(*) as number, coalesce(sum(nar_size), 0) as size from reached cross join objects on objects.id = reached.id`,
     )
     .get(path);
   const amount = amountIn(row ?? {});

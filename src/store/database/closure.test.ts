@@ -1,0 +1,74 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { ObjectInfo } from "../../format/object-info.ts";
+import { sample, testStore } from "../store.test.support.ts";
+import { closureOf, isDetached, referenceGraph } from "./closure.ts";
+import { closureAmount } from "./inventory.ts";
+import { ObjectTable } from "./objects.ts";
+import type { StoreDatabase } from "./open.ts";
+
+/** What SQLite may believe of a store: nothing, as when it is new, or what it has counted in a large one. */
+const beliefs: readonly (readonly [what: string, statistics: readonly (readonly string[])[]])[] = [
+  ["without statistics", []],
+  [
+    "with those of a large store",
+    [
+      ["objects", "sqlite_autoindex_objects_1", "100000 1"],
+      ["object_references", "object_references_by_referent", "300000 6"],
+      ["object_references", "object_references", "300000 3 1"],
+    ],
+  ],
+];
+
+for (const [what, statistics] of beliefs) {
+  test(`who asks for a few objects has no query look at all of them, ${what}`, async () => {
+    await using context = await testStore();
+    const { database } = context.store;
+    database.sql.exec("analyze");
+    const believe = database.sql.prepare("insert or replace into sqlite_stat1 values (?, ?, ?)");
+    database.sql.exec("delete from sqlite_stat1");
+    for (const row of statistics) believe.run(...row);
+    database.sql.exec("analyze sqlite_schema");
+    const { nar: _, ...low } = sample(context.directory, "low", "low");
+    const { nar: __, ...top } = sample(context.directory, "top", "top", [low.storePath]);
+    const asked = await queriesOf(database, [low, top]);
+    assert.ok(asked.size >= 10, "the queries were noticed");
+    for (const query of asked) {
+      const plan = database.sql.prepare(`explain query plan ${query}`).all();
+      const steps = plan.map(({ detail }) => String(detail));
+      const scans = steps.filter((step) => /^SCAN (?:object|refer)/.test(step));
+      assert.deepEqual(scans, [], query);
+    }
+  });
+}
+
+/** The SQL of all that is asked about a few objects. */
+async function queriesOf(
+  database: StoreDatabase,
+  infos: readonly ObjectInfo[],
+): Promise<ReadonlySet<string>> {
+  const asked = new Set<string>();
+  const prepare = database.prepare.bind(database);
+  database.prepare = (sql) => {
+    asked.add(sql);
+    return prepare(sql);
+  };
+  const objects = new ObjectTable(database);
+  const paths = infos.map(({ storePath }) => storePath);
+  database.transaction(() => objects.insert(infos, 1));
+  for (const path of paths) {
+    objects.has(path);
+    objects.info(path);
+    objects.referrers(path);
+    objects.verifiedAt(path);
+    closureAmount(database, path);
+  }
+  objects.among(paths);
+  objects.infos(paths);
+  closureOf(database, paths);
+  isDetached(database, paths);
+  await referenceGraph(database, paths);
+  await referenceGraph(database, paths, "referrers");
+  database.transaction(() => objects.delete(paths));
+  return asked;
+}
