@@ -11,6 +11,7 @@ import { closeSync, fsyncSync, openSync, truncateSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { many } from "../test/support/brief.ts";
+import { leastBuilds } from "./least-builds.ts";
 import { links, sandboxes, shells } from "./limits-of-builds.ts";
 import { sending } from "./limits-of-exports.ts";
 import type { Limit } from "./limits.ts";
@@ -24,6 +25,7 @@ const limits: Limit[] = [
   starting(),
   await shells(folder),
   await links(folder),
+  ...(await leastBuilds(folder)),
   await sandboxes(),
 ];
 truncateSync(join(folder, "large"));

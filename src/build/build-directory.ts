@@ -1,5 +1,5 @@
 /** The directory a builder works in. */
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +12,7 @@ import type { BuildUser } from "./executor.ts";
 
 /** A new name for a build directory in `parent`: `zb-build-<name>-<random>`. */
 export function buildDirectoryName(parent: string, name: string): string {
-  return join(parent, `zb-build-${name}-${randomBytes(6).toString("hex")}`);
+  return join(parent, `zb-build-${name}-${randomUUID().slice(-12)}`);
 }
 
 /** Removed when disposed of, unless it was kept. */

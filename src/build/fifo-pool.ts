@@ -88,6 +88,12 @@ export class FifoPool implements AsyncDisposable {
     this.#parent = parent;
   }
 
+  /** Makes some, so that who takes the first one need not wait. */
+  warm(): void {
+    if (this.#folder !== undefined) return;
+    this.#makeMore().catch(() => undefined); // whoever takes one will be told
+  }
+
   /**
    * Opens a FIFO; `onData` gets what is written into it, in order.
    *
@@ -98,8 +104,7 @@ export class FifoPool implements AsyncDisposable {
       for (;;) {
         const path = this.#free.pop();
         if (path === undefined) {
-          this.#making ??= this.#make().finally(() => (this.#making = undefined));
-          await this.#making;
+          await this.#makeMore();
           continue;
         }
         return new Fifo(path, onData, (isClean) => {
@@ -117,10 +122,16 @@ export class FifoPool implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#folder === undefined) return;
+    await this.#making?.catch(() => undefined);
     const folder = await this.#folder.catch(() => undefined);
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
     this.#folder = undefined;
     this.#free = [];
+  }
+
+  #makeMore(): Promise<void> {
+    this.#making ??= this.#make().finally(() => (this.#making = undefined));
+    return this.#making;
   }
 
   async #make(): Promise<void> {

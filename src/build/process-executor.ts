@@ -50,6 +50,7 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
 
   warm(): void {
     this.#runner.warm();
+    this.#fifos.warm();
   }
 
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {

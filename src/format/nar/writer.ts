@@ -28,6 +28,9 @@ const afterEntry = encodeStrings(")", ")");
 /** Data at least this long is handed on as it is; shorter pieces are gathered. */
 const passThrough = 32 * 1024;
 
+/** Most NARs are small: room for those is made first. All of it is memory of its own, which can be handed to a thread. */
+const firstSize = 2048;
+
 export interface NarWriterOptions {
   /** Size of the buffers in which small pieces are gathered, in bytes; default 64 KiB, at least 8 KiB. */
   readonly chunkSize?: number;
@@ -57,8 +60,8 @@ export class NarWriter implements NarSink {
     this.#emit = emit;
     const { scratch, chunkSize = 64 * 1024 } = options;
     this.#isScratch = scratch !== undefined;
-    this.#chunkSize = scratch?.length ?? Math.max(chunkSize, 8 * 1024);
-    this.#buffer = scratch ?? Buffer.allocUnsafe(this.#chunkSize);
+    this.#chunkSize = Math.max(chunkSize, 8 * 1024);
+    this.#buffer = scratch ?? Buffer.allocUnsafeSlow(firstSize);
     this.#put(tokens.magic);
   }
 
@@ -130,14 +133,14 @@ export class NarWriter implements NarSink {
   flush(): void {
     if (this.#length === 0) return;
     const chunk = this.#take();
-    if (!this.#isScratch) this.#buffer = Buffer.allocUnsafe(this.#chunkSize);
+    if (!this.#isScratch) this.#buffer = Buffer.allocUnsafeSlow(this.#chunkSize);
     this.#emit(chunk);
   }
 
   /** Emits the rest; the NAR must be complete. */
   end(): void {
     if (!this.#finished) throw misuse("the root is not complete");
-    this.flush();
+    if (this.#length > 0) this.#emit(this.#take());
   }
 
   #beginNode(name: string): void {
@@ -150,7 +153,7 @@ export class NarWriter implements NarSink {
     }
     this.#put(beforeName);
     // One name fits as a whole, so that it can be written in place.
-    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#chunkSize) this.#spill();
+    if (this.#length + 2 * wordSize + 4 * maxNameLength > this.#buffer.length) this.#spill();
     const start = this.#length + wordSize;
     const length = writeEntryName(name, this.#buffer, start, this.bytesWritten);
     const last = this.#lastNames[depth - 1] ?? "";
@@ -189,13 +192,13 @@ export class NarWriter implements NarSink {
 
   #pad(length: number): void {
     const padding = paddingAfter(length);
-    if (this.#length + padding > this.#chunkSize) this.#spill();
+    if (this.#length + padding > this.#buffer.length) this.#spill();
     this.#buffer.fill(0, this.#length, this.#length + padding);
     this.#length += padding;
   }
 
   #putInteger(value: number): void {
-    if (this.#length + wordSize > this.#chunkSize) this.#spill();
+    if (this.#length + wordSize > this.#buffer.length) this.#spill();
     this.#buffer.writeUInt32LE(value % 2 ** 32, this.#length);
     this.#buffer.writeUInt32LE(Math.floor(value / 2 ** 32), this.#length + 4);
     this.#length += wordSize;
@@ -204,8 +207,8 @@ export class NarWriter implements NarSink {
   #put(bytes: Uint8Array): void {
     let at = 0;
     while (at < bytes.length) {
-      if (this.#length === this.#chunkSize) this.#spill();
-      const end = Math.min(bytes.length, at + this.#chunkSize - this.#length);
+      if (this.#length === this.#buffer.length) this.#spill();
+      const end = Math.min(bytes.length, at + this.#buffer.length - this.#length);
       this.#buffer.set(
         at === 0 && end === bytes.length ? bytes : bytes.subarray(at, end),
         this.#length,

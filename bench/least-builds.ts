@@ -1,0 +1,118 @@
+/**
+ * Builds with nothing around them but what is promised of one: a directory of its own; a builder that is started, and looked after when it
+ * has ended, by the program beside the daemon; its output hashed, announced, moved and brought to disk with its name; and what it is
+ * written down. No plan, no database, no log, no events, and nobody who asks how it goes.
+ */
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  writeSync,
+} from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { findProgram } from "../src/build/builtins/extract/program.ts";
+import { canStart, Starter } from "../src/build/starter.ts";
+import { Limiter } from "../src/util/limiter.ts";
+import { SharedRun } from "../src/util/shared-run.ts";
+import { many } from "../test/support/brief.ts";
+import type { Limit } from "./limits.ts";
+
+const sync = promisify(fsync);
+const orders = fileURLToPath(new URL("../src/build/builder.pl", import.meta.url));
+
+/** What a transaction adds to a write-ahead log at least. */
+const page = Buffer.alloc(4096);
+
+/** Many at once, as many builders at a time as there are CPUs; and a chain of them. None where nothing can start them. */
+export async function leastBuilds(folder: string): Promise<Limit[]> {
+  const perl = findProgram("perl");
+  if (perl === undefined || !canStart()) return [];
+  const [wide, long] = [many(100), many(30)];
+  await using builds = new LeastBuilds(perl, folder);
+  await builds.build("warm");
+  let begin = performance.now();
+  await Promise.all(Array.from({ length: wide }, (_, index) => builds.build(`wide-${index}`)));
+  const perSecond = (wide * 1000) / (performance.now() - begin);
+  begin = performance.now();
+  const ends: Promise<void>[] = [];
+  for (let index = 0; index < long; index++) {
+    const placed = Promise.withResolvers<void>();
+    ends.push(builds.build(`link-${index}`, placed.resolve));
+    await placed.promise;
+  }
+  await Promise.all(ends);
+  const each = (performance.now() - begin) / long;
+  return [
+    { what: "builds with nothing around them", value: perSecond, unit: "per s" },
+    { what: "a link of a chain of them", value: each, unit: "ms" },
+  ];
+}
+
+class LeastBuilds implements AsyncDisposable {
+  readonly #starter: Starter;
+  readonly #folder: string;
+  readonly #store: string;
+  readonly #names: number;
+  readonly #log: number;
+  readonly #places = new Limiter(availableParallelism());
+  readonly #logSync: SharedRun;
+  readonly #nameSync: SharedRun;
+
+  constructor(perl: string, folder: string) {
+    this.#starter = new Starter(perl, [orders]);
+    this.#folder = folder;
+    this.#store = join(folder, "least");
+    mkdirSync(this.#store);
+    this.#names = openSync(this.#store, "r");
+    this.#log = openSync(join(folder, "least-log"), "w");
+    this.#logSync = new SharedRun(() => sync(this.#log));
+    this.#nameSync = new SharedRun(() => sync(this.#names));
+  }
+
+  /** `onPlaced` is called when another builder may use it. */
+  async build(name: string, onPlaced?: () => void): Promise<void> {
+    const [made, kept] = [join(this.#store, `${name}-made`), join(this.#store, name)];
+    using place = await this.#places.acquire();
+    await this.#run(name, made);
+    place[Symbol.dispose]();
+    createHash("sha256").update(readFileSync(made)).digest();
+    await this.#write();
+    renameSync(made, kept);
+    onPlaced?.();
+    const file = openSync(kept, "r");
+    await Promise.all([sync(file), this.#nameSync.run()]);
+    closeSync(file);
+    await this.#write();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#starter[Symbol.asyncDispose]();
+    closeSync(this.#names);
+    closeSync(this.#log);
+  }
+
+  async #run(name: string, made: string): Promise<void> {
+    const directory = join(this.#folder, `least-${name}`);
+    mkdirSync(directory);
+    const program = ["3", "/bin/sh", "-c", `echo ${name} > ${made}`];
+    await new Promise<void>((resolve) => {
+      this.#starter.begin("builder", ["/dev/null", directory, "", "", ...program], (line) => {
+        if (line.startsWith("closed")) resolve();
+      });
+    });
+    rmdirSync(directory);
+  }
+
+  async #write(): Promise<void> {
+    writeSync(this.#log, page);
+    await this.#logSync.run();
+  }
+}
