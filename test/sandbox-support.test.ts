@@ -149,6 +149,7 @@ for (const mode of daemonModes.filter(({ runAs }) => isRoot && runAs === undefin
       `${none}${none}${none}${some}${none}1\nzbld\n${input.split("/").at(-1)}\n`,
     );
     assert.ok(report.output !== undefined && mode.owner(report.output.uid));
+    assert.equal(report.wasWatched, true);
     assert.deepEqual(report.left, []);
   });
 }

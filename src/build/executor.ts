@@ -43,6 +43,8 @@ export interface BuildTask {
   realPathOf(path: StorePath): string;
   /** Standard output and error of the builder, in the order they arrive. */
   readonly log: LogSink;
+  /** To be told where the outputs lie, for as long as the builder writes them. */
+  readonly watch?: (places: readonly string[]) => Disposable;
   /** For people who watch: `progress("download", 512, 1024, "B")`. */
   progress(phase: string, done?: number, total?: number, unit?: string): void;
   /** Host paths named by `__buildSystemDeps`, each one allowed by configuration. */

@@ -14,7 +14,6 @@ import type { StorePath } from "../format/store-path.ts";
 import { type EquivalenceClass, equivalenceClass } from "../store/database/realizations.ts";
 import { signRealization } from "../store/realization-signatures.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import { Timer } from "../util/timer.ts";
 import type { Build } from "./build.ts";
 import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
 import { logPath } from "./build-log.ts";
@@ -24,7 +23,7 @@ import { chooseRealizations } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
 import { type Infos, outputsOf } from "./early-outputs.ts";
 import { builderEnvironment } from "./environment.ts";
-import type { BuildOutcome, BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
+import type { BuildOutput, BuildTask, BuildUser, Executor } from "./executor.ts";
 import { outputPaths, replacementsFor, temporaryPaths } from "./expansion.ts";
 import {
   differentOutput,
@@ -35,6 +34,7 @@ import {
 } from "./failure.ts";
 import { OutputPlaces } from "./outputs/places.ts";
 import { registerOutputs } from "./outputs/register.ts";
+import { watchOutputs } from "./outputs/watch.ts";
 import { fixedOutput, type Outputs, type PlannedDerivation } from "./plan.ts";
 import { ReadingTime } from "./reading-time.ts";
 import { checkRequirements, systemDepsOf } from "./requirements.ts";
@@ -52,9 +52,6 @@ export function carryOut(
 ): Promise<Ended> {
   return new Job(planned, build, shop, onPlaced).run();
 }
-
-/** A builder that runs for more milliseconds than this often leaves much. */
-const longBuilder = 100;
 
 /** Thrown within a job to end it with this. */
 class Refusal extends Error {
@@ -258,7 +255,7 @@ class Job {
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     try {
       this.#result.builderStartedAt = this.#shop.clock.now();
-      const outcome = await this.#carryOut(executor, task);
+      const outcome = await executor.run(task, this.#signal);
       this.#result.builderEndedAt = this.#shop.clock.now();
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
@@ -275,11 +272,6 @@ class Job {
       await this.#keepFailed(directory, error);
       throw error;
     }
-  }
-
-  async #carryOut(executor: Executor, task: BuildTask): Promise<BuildOutcome> {
-    using _timer = new Timer(longBuilder, () => this.#shop.store.warm());
-    return await executor.run(task, this.#signal);
   }
 
   /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */
@@ -336,6 +328,7 @@ class Job {
       inputs,
       realPathOf: (path) => store.realPath(path),
       log,
+      watch: (places) => watchOutputs(places, store),
       progress: (phase, done, total, unit) =>
         this.#build.phase(this.#result, phase, { done, total, unit }),
       systemDeps: systemDepsOf(this.#derivation.env),

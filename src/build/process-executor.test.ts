@@ -26,6 +26,8 @@ interface Run {
   readonly log: string;
   /** Contents of the output if it is a file, else what it is. */
   readonly output: string | undefined;
+  /** The same of where it was said to be while the builder ran, at the end of that. */
+  readonly watched: string;
   /** What is in the store directory afterwards. */
   readonly left: string[];
 }
@@ -70,6 +72,7 @@ async function runWith(
     outputs: new Map([["out", { type: "floating", method: "recursive", hashType: "sha256" }]]),
   };
   let log = "";
+  let watched = "";
   await using executor = new ProcessExecutor({
     storeDirectory: parseStoreDirectory(options.storeDirectory ?? real),
     realDirectory: real,
@@ -97,6 +100,13 @@ async function runWith(
         options.onLog?.(log);
       },
     },
+    watch: ([place = ""]) => ({
+      [Symbol.dispose]() {
+        if (statSync(place, { throwIfNoEntry: false })?.isFile() === true) {
+          watched = readFileSync(place, "latin1");
+        }
+      },
+    }),
     progress: () => {},
     systemDeps: [],
   };
@@ -106,6 +116,7 @@ async function runWith(
     outcome,
     log,
     output: stats?.isFile() === true ? readFileSync(output, "latin1") : stats && "not a file",
+    watched,
     left: readdirSync(real),
   };
 }
@@ -138,9 +149,10 @@ for (const [starter, perl] of [
 
   describe(`a builder as a plain process that ${starter} starts`, () => {
     test("makes an output, which is moved to where it is wanted", async () => {
-      const { outcome, output, left } = await run("echo hello > $out");
+      const { outcome, output, watched, left } = await run("echo hello > $out");
       assert.deepEqual(outcome, done);
       assert.equal(output, "hello\n");
+      assert.equal(watched, "hello\n");
       assert.deepEqual(left, []);
     });
 

@@ -88,6 +88,8 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
         logFault.abort(error);
       }
     });
+    const places = Array.from(task.outputs.values(), ({ logical }) => task.realPathOf(logical));
+    using _watch = task.watch?.(places);
     const { temporaryDirectory, grace = 5000 } = this.#options;
     const command: BuilderCommand = {
       builder: task.derivation.builder,

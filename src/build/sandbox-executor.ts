@@ -209,6 +209,8 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
     signal: AbortSignal,
   ): Promise<Ended> {
     const { support, grace = 5000, limits = {} } = this.#options;
+    const names = Array.from(task.outputs.values(), ({ logical }) => objectNameOf(logical));
+    using _watch = task.watch?.(names.map((name) => join(slot.store, name)));
     const name = `${groupPrefix}${process.pid}-${slot.number}`;
     await using group = BuildGroup.make(name, limits, this.#hierarchies);
     await using opened = new AsyncDisposableStack();

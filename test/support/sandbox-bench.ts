@@ -86,6 +86,8 @@ export interface BenchReport {
   readonly log: string;
   /** Undefined when there is none. */
   readonly output?: Entry | undefined;
+  /** Whether it lay where it was said to be while the builder ran. */
+  readonly wasWatched: boolean;
   /** What becomes of it when it is made an object, or the code of the error. */
   readonly frozen?: Entry | string | undefined;
   readonly durationMs: number;
@@ -247,6 +249,7 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
   mkdirSync(workDirectory, { mode: 0o700 });
   if (options.user !== undefined) chownSync(workDirectory, options.user.uid, options.user.gid);
   let log = "";
+  let wasWatched = false;
   const cancel = new AbortController();
   const env = new Map([
     ["out", logical],
@@ -285,6 +288,11 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
         if (wanted.cancelAt !== undefined && log.includes(wanted.cancelAt)) stop();
       },
     },
+    watch: ([place = ""]) => ({
+      [Symbol.dispose]() {
+        wasWatched = existsSync(place);
+      },
+    }),
     progress() {},
     systemDeps: [],
     ...(options.user && { user: options.user }),
@@ -307,7 +315,7 @@ async function build(wanted: BenchBuild): Promise<BenchReport> {
   const frozen = output && (await frozenAt(real));
   await removeTree(workDirectory);
   await removeTree(real);
-  return { ...ended, log, durationMs, left: [...left, ...leftovers()], output, frozen };
+  return { ...ended, log, durationMs, left: [...left, ...leftovers()], output, wasWatched, frozen };
 }
 
 function entryAt(path: string): Entry | undefined {
