@@ -41,6 +41,13 @@ test("an output begins to go to disk again and again while it grows, once at a t
   assert.deepEqual(at(100 * MiB), []);
 });
 
+test("what cannot be looked at is left to the end", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval"] });
+  const store = { warm: () => undefined, syncAhead: () => Promise.reject(new Error("not this")) };
+  using _watch = watchOutputs([join(tmpdir(), "x".repeat(1000))], store);
+  t.mock.timers.tick(500);
+});
+
 test("what is in a directory does not begin to go to disk yet", async (t) => {
   t.mock.timers.enable({ apis: ["setInterval"] });
   await using folder = await temporaryDirectory(tmpdir(), "watch-");

@@ -21,9 +21,9 @@ export function watchOutputs(
   const underWay = new Set<string>();
   const look = (place: string, before: number): void => {
     if (underWay.has(place)) return;
-    const stats = lstatSync(place, { throwIfNoEntry: false });
-    if (stats?.isFile() !== true || stats.size < before + step) return;
-    begun.set(place, stats.size);
+    const size = sizeOf(place);
+    if (size < before + step) return;
+    begun.set(place, size);
     underWay.add(place);
     void store.syncAhead(place).finally(() => underWay.delete(place));
   };
@@ -33,4 +33,14 @@ export function watchOutputs(
     for (const [place, before] of begun) look(place, before);
   }, pause);
   return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** Bytes of what is a file; 0 of everything else, also of what its builder lets nobody see. */
+function sizeOf(place: string): number {
+  try {
+    const stats = lstatSync(place, { throwIfNoEntry: false });
+    return stats?.isFile() === true ? stats.size : 0;
+  } catch {
+    return 0;
+  }
 }
