@@ -49,6 +49,8 @@ export interface BuildTask {
   progress(phase: string, done?: number, total?: number, unit?: string): void;
   /** Host paths named by `__buildSystemDeps`, each one allowed by configuration. */
   readonly systemDeps: readonly string[];
+  /** Called when no process of the builder lives any more; its last words may be still to come. */
+  readonly onEnd?: () => void;
   readonly user?: BuildUser;
 }
 

@@ -41,6 +41,7 @@ import { checkRequirements, systemDepsOf } from "./requirements.ts";
 import type { Result } from "./result.ts";
 import type { Ended } from "./scheduler.ts";
 import { builtinSystem } from "./system.ts";
+import { Turn } from "./turn.ts";
 import type { Workshop } from "./workshop.ts";
 
 /** Reuses or builds one derivation whose inputs are there. `onPlaced` is told of its outputs if they can be used before it has ended. */
@@ -252,7 +253,12 @@ class Job {
     const directory = this.#workDirectory(held.user);
     await using _directory = this.#removedAtTheEnd(directory);
     const outputs = places.forOutputs(this.#outputPaths());
-    const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
+    // Another builder runs while this one's outputs are read and brought to disk.
+    using turn = new Turn(this.#shop.registrations, held.place);
+    const task = {
+      ...this.#task(executor, { inputs, outputs, directory, user: held.user }),
+      onEnd: () => turn.takeNow(),
+    };
     try {
       this.#result.builderStartedAt = this.#shop.clock.now();
       const outcome = await executor.run(task, this.#signal);
@@ -260,9 +266,7 @@ class Job {
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
       this.#result.exitCode = 0;
-      // Another builder runs while this one's outputs are read and brought to disk.
-      using _turn = await this.#shop.registrations.acquire(this.#signal);
-      held.place[Symbol.dispose]();
+      await turn.take(this.#signal);
       this.#build.phase(this.#result, "register");
       await this.#settleInputs();
       using time = new ReadingTime(this.#signal, executor.wallTime);

@@ -107,6 +107,7 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
         await endProcesses({ leader: undefined, directory: task.workDirectory });
         throw error;
       });
+    task.onEnd?.();
     await drain(fifo, task);
     stop.throwIfAborted();
     return outcome;

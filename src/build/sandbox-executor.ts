@@ -241,6 +241,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
       },
       stop,
     );
+    task.onEnd?.();
     // Nothing of the builder lives any more; only through an offered socket can somebody outside have its output open.
     await fifo.endsWithin(2000);
     stop.throwIfAborted();

@@ -107,7 +107,7 @@ export function openWorkshop(options: BuildServiceOptions): Workshop {
     realizations: new RealizationTable(store.database),
     executors: options.executors,
     places: new Limiter(options.jobs),
-    registrations: new Limiter(2 * options.jobs),
+    registrations: new Limiter(4 * options.jobs),
     users: new BuildUsers(options.buildUsers ?? []),
     derivationLocks: new KeyedMutex(),
     host: options.host ?? hostSystem(),

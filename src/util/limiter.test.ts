@@ -18,6 +18,16 @@ test("at most max hold a place, and the rest comes in by order of asking", async
   assert.equal(limiter.held, 0);
 });
 
+test("who does not want to wait gets a place only if one is free", () => {
+  const limiter = new Limiter(1);
+  const first = limiter.acquireNow();
+  assert.ok(first);
+  assert.equal(limiter.acquireNow(), undefined);
+  first[Symbol.dispose]();
+  assert.ok(limiter.acquireNow());
+  assert.equal(limiter.held, 1);
+});
+
 test("whoever gives up waiting takes no place", async () => {
   const limiter = new Limiter(1);
   const first = await limiter.acquire();

@@ -25,8 +25,20 @@ export class Limiter {
    */
   async acquire(signal?: AbortSignal, names: readonly string[] = []): Promise<Disposable> {
     signal?.throwIfAborted();
-    if (this.#held < this.max) this.#held++;
-    else await waitInLine(this.#waiting.lineOf(names), signal);
+    const free = this.acquireNow();
+    if (free !== undefined) return free;
+    await waitInLine(this.#waiting.lineOf(names), signal);
+    return this.#place();
+  }
+
+  /** A place, if one is free. */
+  acquireNow(): Disposable | undefined {
+    if (this.#held === this.max) return undefined;
+    this.#held++;
+    return this.#place();
+  }
+
+  #place(): Disposable {
     return once(() => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#held--;
