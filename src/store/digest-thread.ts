@@ -35,8 +35,12 @@ export class DigestThread implements AsyncDisposable {
   /** Starts it, so that the first digest need not wait for it. */
   warm(): void {
     if (this.#worker !== undefined) return;
-    this.#worker = this.#start();
-    this.#worker.unref();
+    try {
+      this.#worker = this.#start();
+      this.#worker.unref();
+    } catch {
+      // No thread can be had now. Who needs it gets to know.
+    }
   }
 
   /** Memory to gather bytes in. */

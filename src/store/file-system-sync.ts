@@ -23,8 +23,12 @@ export class FileSystemSync implements Disposable {
   /** Starts the shell, so that the first sync need not wait for it. */
   warm(): void {
     if (process.platform !== "linux" || this.#shell !== undefined) return;
-    this.#running();
-    this.#keepAlive(false);
+    try {
+      this.#running();
+      this.#keepAlive(false);
+    } catch {
+      // No process can be had now. Who needs it gets to know.
+    }
   }
 
   /**
