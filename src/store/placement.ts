@@ -67,8 +67,7 @@ export async function place(
     else outcomes.set(candidate, refusal);
   }
   if (together) refuseRest(batch, accepted, outcomes);
-  const isReplacing = [...accepted.keys()].some((path) => registered.has(path));
-  const how = { outcomes, together, alongside, onPlaced, isReplacing };
+  const how = { outcomes, together, alongside, onPlaced, registered };
   const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
@@ -153,14 +152,16 @@ async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
   how: Omit<Moving, "moved"> &
-    Pick<PlaceOptions, "alongside" | "onPlaced"> & { readonly isReplacing: boolean },
+    Pick<PlaceOptions, "alongside" | "onPlaced"> &
+    Pick<Company, "registered">,
 ): Promise<readonly Candidate[]> {
-  const { outcomes, together, alongside, onPlaced, isReplacing } = how;
+  const { outcomes, together, alongside, onPlaced, registered } = how;
   if (accepted.length === 0) {
     const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
     if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
     return [];
   }
+  const isReplacing = accepted.some(({ info }) => registered.has(info.storePath));
   const moved: Candidate[] = [];
   try {
     const synced = parts.syncer.together(accepted);
@@ -173,7 +174,7 @@ async function placeAccepted(
       synced.then((done) => (done || isReplacing ? undefined : syncInPlace(parts, moved))),
       parts.syncer.names(),
     ]);
-    await commit(parts, { accepted, moved, served, alongside });
+    await commit(parts, { accepted, moved, registered, served, alongside });
     return moved;
   } catch (thrown) {
     const error = fileError("write to", parts.files.root, thrown);
@@ -241,9 +242,10 @@ async function commit(
   {
     accepted,
     moved,
+    registered,
     served,
     alongside,
-  }: {
+  }: Pick<Company, "registered"> & {
     readonly accepted: readonly Candidate[];
     readonly moved: readonly Candidate[];
     readonly served: Served;
@@ -253,11 +255,12 @@ async function commit(
   // The last rename was before this; change times have the resolution of the kernel's tick.
   const now = Date.now() + 1;
   const infos = moved.map(({ info }) => info);
-  const present = parts.objects.among(infos.map(({ storePath }) => storePath));
-  const added = infos.filter(({ storePath }) => !present.has(storePath));
+  const added = infos.filter(({ storePath }) => !registered.has(storePath));
   using _hidden = parts.objects.hide(added.map(({ storePath }) => storePath));
   await parts.database.jointly(() => {
-    for (const path of present) parts.objects.setVerifiedAt(path, now);
+    for (const { storePath } of infos) {
+      if (registered.has(storePath)) parts.objects.setVerifiedAt(storePath, now);
+    }
     parts.objects.insert(added, now);
     parts.intents.clear(accepted.map(({ info }) => info.storePath));
     parts.intents.clearServed(served);

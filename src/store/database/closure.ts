@@ -34,6 +34,7 @@ export type ReferenceGraph = ReadonlyMap<StorePath, readonly StorePath[]>;
  */
 export function closureOf(database: StoreDatabase, paths: Iterable<StorePath>): StorePath[] {
   const roots = [...paths];
+  if (roots.length === 0) return [];
   requireAll(database, roots);
   const rows = database
     .prepare(
