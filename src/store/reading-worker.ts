@@ -23,8 +23,8 @@ export interface ReadAnswer {
   readonly error?: { readonly code: string; readonly message: string };
 }
 
-/** Bytes of one answer, about. */
-const answerSize = 1024 * 1024;
+/** Bytes of one answer, about: the more, the longer is waited for it, and the fewer, the more often a thread is woken. */
+const answerSize = 512 * 1024;
 
 /** Bytes of one read of a large file. */
 const chunkSize = 256 * 1024;
