@@ -150,7 +150,10 @@ describe("two daemons", () => {
     await using again = await StoreClient.connect(place.socket);
     assert.equal((await again.hello())?.pid, next.process.pid);
     assert.equal(await again.call("zb.exists", { path: object.storePath }), true);
-    await until(next, () => readdirSync(join(place.store, ".kiln/tmp")).length === 0);
+    // FIFOs for builders are the next one's own.
+    const left = (): string[] =>
+      readdirSync(join(place.store, ".kiln/tmp")).filter((name) => !name.startsWith("fifo-"));
+    await until(next, () => left().length === 0);
   });
 });
 

@@ -98,7 +98,8 @@ export class SmallDisk implements AsyncDisposable {
       if (existsSync(original)) copyFileSync(original, copy + end);
     }
     rmSync(`${copy}-shm`, { force: true });
-    return audit({ store: this.world.path("/opt/zb/store"), database: copy }).faults;
+    return audit({ store: this.world.path("/opt/zb/store"), database: copy, isRunning: true })
+      .faults;
   }
 
   /** Waits until nothing is wrong with the store: what could not be written down is, once there is space again. */
