@@ -34,6 +34,12 @@ const text = textSample(directory, "text.drv", "a text", [tree.storePath]);
 const output = sample(directory, "output", { entries: { data: "built" } }, [text.storePath]);
 const other = sample(directory, "other", { entries: { data: "other" } }, [output.storePath]);
 const claimed = sample(directory, "claimed", { entries: { data: "claimed" } });
+/** What builders make under other names, of which the first one is expected. */
+const made = ["one", "two"].map((name) => ({
+  name,
+  temporary: sample(directory, `temporary-${name}`, name).storePath,
+  object: sample(directory, `built-${name}`, { entries: { data: name } }),
+}));
 /** So many that they share one sync of the file system. */
 const many = Array.from({ length: 40 }, (_, i) => sample(directory, `one-${i}`, `of many: ${i}`));
 
@@ -74,6 +80,20 @@ async function main(folder: string): Promise<void> {
     fs.writeFileSync(join(store.realPath(claimed.storePath), "data"), "claimed");
     await store.publish(store.realPath(claimed.storePath), claimed);
     added(claimed);
+  }
+  {
+    using _expected = store.expect(made.slice(0, 1).map(({ temporary }) => temporary));
+    for (const { name, temporary, object } of made) {
+      const tree = join(store.temporaryDirectory, name);
+      {
+        await using _claim = await store.claim([temporary]);
+        fs.mkdirSync(store.realPath(temporary));
+        fs.writeFileSync(join(store.realPath(temporary), "data"), name);
+        fs.renameSync(store.realPath(temporary), tree);
+      }
+      await store.publish(tree, object);
+      added(object);
+    }
   }
   const doomed = [text, output, other].map(({ storePath }) => storePath);
   say({ removing: doomed });
