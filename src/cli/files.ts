@@ -80,20 +80,18 @@ export async function writeOutput(
   }
 }
 
+/** A chunk is written, and not needed any more, when the next one is asked for. */
 async function writeAll(
   stream: NodeJS.WritableStream,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<void> {
-  let failure: unknown;
-  const onError = (error: unknown): void => {
-    failure = error;
-  };
-  stream.on("error", onError);
+  // Whoever waits for a write hears of it, too.
+  stream.on("error", () => undefined);
   for await (const chunk of chunks) {
-    if (failure !== undefined) throw failure;
-    if (!stream.write(chunk)) await Promise.race([once(stream, "drain"), once(stream, "error")]);
+    await new Promise<void>((resolve, reject) => {
+      stream.write(chunk, (error) => (error ? reject(error) : resolve()));
+    });
   }
-  if (failure !== undefined) throw failure;
 }
 
 async function isSpecial(name: string): Promise<boolean> {

@@ -12,6 +12,7 @@ import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-s
 import { encodeStrings } from "../format/nar/tokens.ts";
 import { parseStorePath } from "../format/store-path.ts";
 import { hasCode } from "../util/kiln-error.ts";
+import { temporaryDirectory } from "../util/temp.ts";
 import { checkParams } from "./checkers.ts";
 import { StoreClient } from "./client.ts";
 import { ErrorCode, methodNotFound, RpcError } from "./errors.ts";
@@ -269,6 +270,34 @@ test("an export is not read faster than it is used", async (t) => {
   }
   assert.ok(sent < 20, `${sent} of 400 chunks were sent`);
   assert.ok((await gather(read)).equals(stream));
+});
+
+test("an export that only passes gives its memory back, and one that is shared does not", async (t) => {
+  const stream = exportOf(4, 200_000);
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-client-");
+  const socket = join(folder.path, "s");
+  const server = createServer((stranger) => new Peer(stranger, exporter(stream, "kiln")));
+  await once(server.listen(socket), "listening");
+  t.after(() => server.close());
+  await using far = await StoreClient.connect(socket);
+  const { client: near } = connected(t, exporter(stream, "kiln"));
+  for (const [client, isFreed] of [
+    [far, true],
+    [near, false],
+  ] as const) {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    for await (const chunk of await client.export([path], { passing: true })) {
+      assert.equal(Buffer.compare(chunk, stream.subarray(bytes, bytes + chunk.length)), 0);
+      bytes += chunk.length;
+      chunks.push(chunk);
+    }
+    assert.equal(bytes, stream.length);
+    assert.equal(
+      chunks.some(({ buffer }) => buffer.byteLength === 0),
+      isFreed,
+    );
+  }
 });
 
 test("an export that is aborted fails with the reason, and the connection goes on", async (t) => {

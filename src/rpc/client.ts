@@ -4,7 +4,7 @@
  * All on one connection. While an export arrives or an import is sent, other answers and questions wait; who wants them not to
  * opens another client.
  */
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../format/store-path.ts";
@@ -44,6 +44,8 @@ export interface AbortOptions {
 export interface ExportOptions extends AbortOptions {
   /** Send exactly the given paths, in the given order, instead of their closure. Default false. */
   readonly excludeReferences?: boolean | undefined;
+  /** A chunk is used up when the next one is asked for: its memory may be given back then. Default false: chunks may be kept. */
+  readonly passing?: boolean | undefined;
 }
 
 /** What to be told of a build. */
@@ -60,6 +62,8 @@ const maxAnswerBytes = 64 * 1024 * 1024;
 /** Asks a store on the other end of a connection. Everything fails with `socket.interrupted` when the connection is lost. */
 export class StoreClient implements AsyncDisposable {
   readonly #peer: Peer;
+  /** Whether what is read belongs to this process alone: two ends in one process share their memory. */
+  readonly #ownsChunks: boolean;
   readonly #listeners = new Set<NotificationListener>();
   /** Exports that are expected, by their `zbExportID` and by the id of the request. */
   readonly #exportsByID = new Map<string, ExportChannel>();
@@ -82,6 +86,7 @@ export class StoreClient implements AsyncDisposable {
   }
 
   private constructor(stream: Duplex) {
+    this.#ownsChunks = stream instanceof Socket;
     this.#peer = new Peer(stream, {
       handler: (request) => this.#receive(request),
       receiveExport: (body, headers) => this.#receiveExport(body, headers),
@@ -152,8 +157,8 @@ export class StoreClient implements AsyncDisposable {
     paths: readonly StorePath[],
     options: ExportOptions = {},
   ): Promise<AsyncIterable<Buffer>> {
-    const { excludeReferences = false, signal } = options;
-    const channel = new ExportChannel();
+    const { excludeReferences = false, passing = false, signal } = options;
+    const channel = new ExportChannel(passing && this.#ownsChunks);
     const exportID = (++this.#lastExport).toString(16);
     let requestID = "";
     this.#exportsByID.set(exportID, channel);

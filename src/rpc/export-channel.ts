@@ -6,12 +6,14 @@ import { readExport } from "../format/export-stream.ts";
 import { NarSkipper } from "../format/nar/skipper.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { ByteSource } from "../util/byte-reader.ts";
+import { release } from "../util/passing-chunks.ts";
 
 /** The reader's end is `for await`; it is not given the next chunk before it asks. To leave the loop throws the rest away. */
 export class ExportChannel implements AsyncIterable<Buffer> {
   /** Resolves when the export begins; rejects when it never will. */
   readonly began: Promise<void>;
   readonly #began = Promise.withResolvers<void>();
+  readonly #passing: boolean;
   #chunk: Buffer | undefined;
   #isOver = false;
   #isAbandoned = false;
@@ -19,7 +21,9 @@ export class ExportChannel implements AsyncIterable<Buffer> {
   /** Wakes whichever side waits: there is never more than one. */
   #wake: (() => void) | undefined;
 
-  constructor() {
+  /** `passing`: a chunk is used up when the next one is asked for; default false. */
+  constructor(passing = false) {
+    this.#passing = passing;
     this.began = this.#began.promise;
     // Who asked may have gone away; everybody else looks at `began`.
     this.began.catch(() => undefined);
@@ -56,6 +60,7 @@ export class ExportChannel implements AsyncIterable<Buffer> {
         if (chunk !== undefined) {
           this.#chunk = undefined;
           yield chunk;
+          if (this.#passing) release(chunk);
           this.#signal();
         } else if (this.#isOver) {
           return;

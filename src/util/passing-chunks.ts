@@ -30,7 +30,7 @@ export class PassingChunks implements ByteSource {
 }
 
 /** Frees the memory of a chunk that has it for itself: what shares it with others is only a part of it. */
-function release({ buffer, byteLength }: Buffer): void {
+export function release({ buffer, byteLength }: Buffer): void {
   if (byteLength < worthReleasing || byteLength !== buffer.byteLength) return;
   if (buffer instanceof ArrayBuffer) buffer.transfer(0);
 }

@@ -60,7 +60,8 @@ export async function objectExport(
   }
   await using connection = await openStore(settingsFrom(flags, context.env), context);
   const paths = objectsMeant(connection, connection.settings.directory, operands);
-  const stream = await connection.client.export(paths, { excludeReferences: !references });
+  const options = { excludeReferences: !references, passing: true };
+  const stream = await connection.client.export(paths, options);
   await writeOutput(output ?? "-", stream);
 }
 
