@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { StorePath } from "../src/format/store-path.ts";
 import { StoreClient } from "../src/rpc/client.ts";
 import { type Daemon, kilnProgram, World } from "../test/support/world.ts";
-import { clearFolder, makeApart, makeFolder } from "./folders.ts";
+import { clearFolder, makeFolder } from "./folders.ts";
 import { processesOf } from "./processes.ts";
 
 export type Name = "kiln" | "zb";
@@ -35,7 +35,7 @@ export class Bench implements AsyncDisposable {
   static async open(name: Name, zb?: string): Promise<Bench> {
     const folder = makeFolder(name);
     mkdirSync(join(folder, "zb", "store"), { recursive: true });
-    makeApart(join(folder, "builds"));
+    mkdirSync(join(folder, "..", "builds"));
     const world = await World.open();
     await world.run("mkdir", ["/opt/zb"]);
     const mounted = await world.run("mount", ["--bind", join(folder, "zb"), "/opt/zb"]);
@@ -68,10 +68,10 @@ export class Bench implements AsyncDisposable {
   }
 
   get buildRoot(): string {
-    return join(this.#folder, "builds");
+    return join(this.#folder, "..", "builds");
   }
 
-  /** What the store and the build root lie in. */
+  /** What the store lies in. */
   get folder(): string {
     return this.#folder;
   }

@@ -61,6 +61,7 @@ class RunningBuilder {
   /** Since when something is left of it. */
   #leftSince: number | undefined;
   #pause = 1;
+  #hasEnded = false;
 
   constructor(starter: Starter, command: BuilderCommand, output: string) {
     const { builder, args, env, workDirectory, user } = command;
@@ -92,6 +93,7 @@ class RunningBuilder {
         this.#end(rest.split(" ").map(Number));
         break;
       case "closed": // after one of the others, or when the starter has ended
+        if (this.#hasEnded) break;
         this.ended.reject(
           new KilnError("process.runner", "the process that runs builders has ended", {
             kind: "internal",
@@ -120,11 +122,13 @@ class RunningBuilder {
   }
 
   #end([code = 0, signal = 0]: readonly number[]): void {
-    const name = Object.entries(constants.signals).find(([, number]) => number === signal)?.[0];
-    this.ended.resolve(
-      signal === 0
-        ? { type: "exited", code }
-        : { type: "signaled", signal: name ?? `SIG${signal}` },
-    );
+    this.#hasEnded = true;
+    if (signal === 0) this.ended.resolve({ type: "exited", code });
+    else this.ended.resolve({ type: "signaled", signal: nameOfSignal(signal) });
   }
+}
+
+function nameOfSignal(signal: number): string {
+  const found = Object.entries(constants.signals).find(([, number]) => number === signal);
+  return found?.[0] ?? `SIG${signal}`;
 }
