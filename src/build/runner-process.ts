@@ -23,7 +23,7 @@ interface Running {
 const running = new Map<number, Running>();
 
 process.umask(0o022);
-closeInheritedDescriptors({});
+closeInheritedDescriptors();
 // What ends the daemon must not end this before the builders.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
 process.on("message", (message: ToRunner) => {

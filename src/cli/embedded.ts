@@ -1,8 +1,8 @@
 /** The store in this process. Loaded only when no daemon answers. */
 import type { ResourceLimits, SandboxMode, WaitForLock } from "../server/options.ts";
 import { Server } from "../server/server.ts";
+import { closeInheritedDescriptors } from "../util/inherited-descriptors.ts";
 import { hostPaths } from "./host-paths.ts";
-import { closeInherited } from "./inherited.ts";
 
 export interface EmbeddedOptions {
   readonly directory: string;
@@ -17,7 +17,7 @@ export interface EmbeddedOptions {
 }
 
 export async function openEmbeddedServer(options: EmbeddedOptions): Promise<Server> {
-  closeInherited();
+  closeInheritedDescriptors();
   const { debug, ...places } = options;
   return await Server.open({
     ...places,

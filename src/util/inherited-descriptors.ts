@@ -3,7 +3,8 @@
  *
  * Node marks what it opens itself as close-on-exec, and of what it inherits only the first few.
  */
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 
 const closeOnExec = 0o2000000;
 
@@ -19,13 +20,12 @@ export function inheritedDescriptors(): number[] {
 }
 
 /**
- * Closes them, but for those that systemd passed for their own sake. For programs that own their process, at their start:
- * others may have a use for what they were given.
+ * Closes them, but for those in `keep`. For programs that own their process, at their start: others may have a use for what they
+ * were given.
  */
-export function closeInheritedDescriptors(env: NodeJS.ProcessEnv = process.env): void {
-  const passed = Number(env["LISTEN_PID"]) === process.pid ? Number(env["LISTEN_FDS"]) || 0 : 0;
+export function closeInheritedDescriptors(keep: readonly number[] = []): void {
   for (const fd of inheritedDescriptors()) {
-    if (fd >= 3 + passed) closeSync(fd);
+    if (!keep.includes(fd) && !isForDebugging(fd)) closeSync(fd);
   }
 }
 
@@ -35,5 +35,18 @@ function isInheritable(fd: number): boolean {
     return flags !== null && (Number.parseInt(flags[1] ?? "", 8) & closeOnExec) === 0;
   } catch {
     return false; // it was the one that listed the others
+  }
+}
+
+/**
+ * Whether V8 has opened it to write about this process, as it does when somebody looks for faults (`--perf-basic-prof`, `--prof`): it goes on
+ * writing to that descriptor, whatever it is then.
+ */
+function isForDebugging(fd: number): boolean {
+  try {
+    const name = basename(readlinkSync(`/proc/self/fd/${fd}`));
+    return name.includes(`-${process.pid}`);
+  } catch {
+    return false;
   }
 }

@@ -16,9 +16,9 @@ import { requireStoreFolder } from "../../store/store-folder.ts";
 import type { SigningKey } from "../../format/signature.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup, type Group, usersOf } from "../../util/unix-accounts.ts";
+import { closeInheritedDescriptors } from "../../util/inherited-descriptors.ts";
 import type { WebServer } from "../../web/http-server.ts";
 import type { CommandContext } from "../context.ts";
-import { closeInherited } from "../inherited.ts";
 import { storeMeant } from "../own-store.ts";
 import { sandboxPaths } from "../sandbox-paths.ts";
 import { type LimitFlags, limitsFrom } from "../limits.ts";
@@ -88,7 +88,7 @@ export async function serve(
   }
   const passed =
     flags.systemd === true || flags.systemdSocket === true ? passedSocket(context.env) : undefined;
-  closeInherited(passed === undefined ? [] : [passed.fd]);
+  closeInheritedDescriptors(passed === undefined ? [] : [passed.fd]);
   // Nothing that it makes is for others to change, however careless whoever started it was.
   process.umask(process.umask() | 0o022);
   const { group, users } = await buildUsers(flags.buildUsersGroup, flags.sandbox === "false", log);
