@@ -97,6 +97,7 @@ class RunningBuilder {
         this.ended.reject(
           new KilnError("process.runner", "the process that runs builders has ended", {
             kind: "internal",
+            hint: "it is a program in perl: see whether perl -v works, then build again",
           }),
         );
     }
