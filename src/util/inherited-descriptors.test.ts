@@ -46,7 +46,7 @@ test("what V8 writes about this process is not taken from it", () => {
     const child = spawnSync(
       process.execPath,
       [...args, `--perf-basic-prof-path=${folder}`, "--input-type=module", "-e", program],
-      { encoding: "utf8" },
+      { encoding: "utf8", cwd: folder },
     );
     assert.equal(child.stdout.trim(), "true", child.stderr);
   } finally {

@@ -39,13 +39,16 @@ function isInheritable(fd: number): boolean {
 }
 
 /**
- * Whether V8 has opened it to write about this process, as it does when somebody looks for faults (`--perf-basic-prof`, `--prof`): it goes on
- * writing to that descriptor, whatever it is then.
+ * Whether V8 has opened it to write about this process, as it does when somebody looks for faults (`--perf-basic-prof`, `--perf-prof`,
+ * `--prof`): it goes on writing to that descriptor, whatever it is then.
  */
 function isForDebugging(fd: number): boolean {
+  const { pid } = process;
   try {
     const name = basename(readlinkSync(`/proc/self/fd/${fd}`));
-    return name.includes(`-${process.pid}`);
+    return (
+      name === `perf-${pid}.map` || name === `jit-${pid}.dump` || name.endsWith(`-${pid}-v8.log`)
+    );
   } catch {
     return false;
   }

@@ -66,15 +66,20 @@ test("what is to be written while the disk is busy becomes one transaction with 
   assert.deepEqual(await Promise.all(others), [2, 3]);
 });
 
-test("who fails takes nobody along", async () => {
-  const words = new Words();
+/** What becomes of these, which become one round while "one" is being synced. */
+async function writtenTogether(words: Words, texts: readonly string[]): Promise<string[]> {
   const first = words.put("one");
-  const others = Promise.allSettled([words.put("two"), words.put("bad"), words.put("three")]);
+  const others = Promise.allSettled(texts.map((text) => words.put(text)));
   words.syncs[0]?.resolve();
   await first;
   await new Promise(setImmediate);
   words.syncs[1]?.resolve();
-  const states = (await others).map(({ status }) => status);
+  return (await others).map(({ status }) => status);
+}
+
+test("who fails takes nobody along", async () => {
+  const words = new Words();
+  const states = await writtenTogether(words, ["two", "bad", "three"]);
   assert.deepEqual(states, ["fulfilled", "rejected", "fulfilled"]);
   assert.deepEqual(words.written, ["one", "two", "three"]);
   assert.equal(words.commits, 2);
@@ -83,13 +88,7 @@ test("who fails takes nobody along", async () => {
 test("when one ends the transaction of all, each is tried alone", async () => {
   const words = new Words();
   words.poison = "full";
-  const first = words.put("one");
-  const others = Promise.allSettled([words.put("two"), words.put("full"), words.put("three")]);
-  words.syncs[0]?.resolve();
-  await first;
-  await new Promise(setImmediate);
-  words.syncs[1]?.resolve();
-  const states = (await others).map(({ status }) => status);
+  const states = await writtenTogether(words, ["two", "full", "three"]);
   assert.deepEqual(states, ["fulfilled", "rejected", "fulfilled"]);
   assert.deepEqual(words.written, ["one", "two", "three"]);
 });
