@@ -41,6 +41,8 @@ export class Arrival implements NarSink {
   #file: { executable: boolean; offset: number; size: number } | undefined;
   #depth = 0;
   #entries = 0;
+  /** Bytes of a file's contents that the digest has and the reader has not. */
+  #gathered = 0;
   /** Names of the open folders and of the file, below the root. */
   readonly #names: string[] = [];
   #unsynced = 0;
@@ -92,11 +94,36 @@ export class Arrival implements NarSink {
    * @throws KilnError `nar.…` when it is not one
    */
   write(chunk: Buffer): number {
-    const taken = this.#reader.write(chunk);
+    const gathered = this.#gather(chunk);
+    if (gathered === chunk.length) return gathered;
+    const rest = gathered === 0 ? chunk : chunk.subarray(gathered);
+    const taken = this.#reader.write(rest);
     if (this.#failure === undefined) {
-      this.#digest.update(taken === chunk.length ? chunk : chunk.subarray(0, taken));
+      this.#digest.update(taken === rest.length ? rest : rest.subarray(0, taken));
     }
-    return taken;
+    return gathered + taken;
+  }
+
+  /** Contents that go on after this chunk are written a block at a time, out of the memory in which they are hashed. */
+  #gather(chunk: Buffer): number {
+    let at = 0;
+    while (this.#failure === undefined && at < chunk.length) {
+      const missing = this.#reader.contentsLeft - this.#gathered;
+      const isCut = this.#gathered > 0 || missing > chunk.length - at;
+      if (!isCut || missing === 0) break;
+      const end = Math.min(chunk.length, at + missing);
+      const taken = this.#digest.take(end === chunk.length ? chunk : chunk.subarray(0, end), at);
+      at += taken;
+      this.#gathered += taken;
+      if (taken === missing || this.#digest.isFull) this.#writeGathered();
+    }
+    return at;
+  }
+
+  #writeGathered(): void {
+    const bytes = this.#digest.last(this.#gathered);
+    this.#gathered = 0;
+    this.#reader.write(bytes);
   }
 
   /** What must be waited for before more is written, so that memory does not fill with what the disk or the hash has to take. */

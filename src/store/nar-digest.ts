@@ -50,12 +50,25 @@ export class NarDigest {
 
   /** Takes bytes; they are copied. */
   update(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length;) {
-      const taken = bytes.copy(this.#block, this.#length, at);
-      this.#length += taken;
-      at += taken;
-      if (this.#length === blockSize) this.#pass();
-    }
+    for (let at = 0; at < bytes.length;) at += this.take(bytes, at);
+  }
+
+  /** Takes some of the bytes from `at` on, at least one, and gives how many. */
+  take(bytes: Buffer, at: number): number {
+    if (this.isFull) this.#pass();
+    const taken = bytes.copy(this.#block, this.#length, at);
+    this.#length += taken;
+    return taken;
+  }
+
+  /** Whether the next bytes begin a new block of memory. */
+  get isFull(): boolean {
+    return this.#length === blockSize;
+  }
+
+  /** The last bytes that were taken, as many of them as are in one block; valid until more are. */
+  last(count: number): Buffer {
+    return this.#block.subarray(this.#length - count, this.#length);
   }
 
   /** What must be waited for before more is given, so that it does not gather in memory. */
@@ -136,7 +149,7 @@ export class NarDigest {
   }
 
   async #finishInThread(send: Send): Promise<NarHashes> {
-    // What is left is less than a block, and its memory goes along.
+    // The memory goes along.
     send({ bytes: this.#block.subarray(0, this.#length) });
     send({ end: "finish" });
     for (;;) {

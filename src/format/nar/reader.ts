@@ -126,6 +126,11 @@ export class NarReader {
     return this.#state === expecting.finished;
   }
 
+  /** How many bytes of a file's contents come next; 0 when something else does. */
+  get contentsLeft(): number {
+    return this.#state === expecting.data ? this.#remaining : 0;
+  }
+
   /** How many bytes were consumed so far. */
   get bytesRead(): number {
     return this.#position + this.#heldLength;
