@@ -45,6 +45,7 @@ export interface TreeWriterOptions {
  */
 export class TreeWriter implements NarSink, Disposable {
   readonly #stack: DirectoryStack;
+  readonly #root: string;
   readonly #rootName: string;
   /** Length of the current directory's path, and of its parents' (the outermost first), in bytes. */
   #pathLength: number;
@@ -62,6 +63,7 @@ export class TreeWriter implements NarSink, Disposable {
   constructor(root: string, { parent, frozen }: TreeWriterOptions = {}) {
     const name = root.slice(root.lastIndexOf("/") + 1);
     this.#stack = new DirectoryStack(parent?.lend() ?? openParent(root).parent);
+    this.#root = root;
     this.#rootName = name;
     this.#frozen = frozen;
     this.#pathLength = Buffer.byteLength(root) - Buffer.byteLength(name) - 1;
@@ -103,7 +105,7 @@ export class TreeWriter implements NarSink, Disposable {
 
   file(name: string, executable: boolean): void {
     this.#name = this.#newEntry(name);
-    const path = this.#stack.top.at(this.#name);
+    const path = this.#stack.depth === 0 ? this.#root : this.#stack.top.at(this.#name);
     const isFrozen = this.#frozen !== undefined;
     // What can be written by this descriptor does not depend on the mode.
     const mode = isFrozen ? (executable ? 0o555 : 0o444) : executable ? 0o700 : 0o600;
