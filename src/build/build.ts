@@ -36,6 +36,7 @@ import { carryOutPlan, type Ended } from "./scheduler.ts";
 import { type ReusePolicy, StoreSnapshot } from "./snapshot.ts";
 import { median, worstOf } from "./summary.ts";
 import { builtinSystem } from "./system.ts";
+import { WorkDirectories } from "./work-directories.ts";
 import type { Workshop } from "./workshop.ts";
 
 export interface BuildRequest {
@@ -64,6 +65,7 @@ export class Build {
   readonly choices: Choices;
   readonly events: EventLog;
   readonly results: Map<StorePath, Result> = new Map();
+  readonly workDirectories: WorkDirectories;
   readonly #shop: Workshop;
   readonly #planner: Planner;
   readonly #report: Reporter;
@@ -90,6 +92,10 @@ export class Build {
       for (const watcher of shop.watchers) this.#tell(watcher, event);
     });
     this.#report = new Reporter(this, shop);
+    this.workDirectories = new WorkDirectories({
+      parent: shop.buildDirectory,
+      save: (results) => this.#saveResults(results),
+    });
     this.#row = {
       id: request.id,
       kind: request.expand === undefined ? "realize" : "expand",
@@ -222,7 +228,7 @@ export class Build {
   /** Its outputs were there. */
   reused(result: Result, drvHash: Hash, outputs: Outputs): Ended {
     this.#reuse(result, drvHash, outputs);
-    this.saveResult(result);
+    this.#saveResults([result]);
     return { outputs };
   }
 
@@ -247,7 +253,7 @@ export class Build {
     result.endedAt = this.#shop.clock.now();
     result.state = "built";
     result.finishLog();
-    this.saveResult(result);
+    this.#saveResults([result]);
     this.#report.resultFinished(result);
   }
 
@@ -258,7 +264,7 @@ export class Build {
     result.signal = shortfall.signal;
     result.endedAt = this.#shop.clock.now();
     result.finishLog();
-    this.saveResult(result);
+    this.#saveResults([result]);
     this.#report.resultFinished(result, end);
   }
 
@@ -276,12 +282,8 @@ export class Build {
   skip(result: Result): void {
     result.state = "skipped";
     result.endedAt = this.#shop.clock.now();
-    this.saveResult(result);
-    this.#report.resultFinished(result);
-  }
-
-  saveResult(result: Result): void {
     this.#saveResults([result]);
+    this.#report.resultFinished(result);
   }
 
   #saveResults(results: readonly Result[]): void {
@@ -341,6 +343,7 @@ export class Build {
     const { executors, store } = this.#shop;
     const programs = [...plan.values()].filter(runsProgram);
     if (programs.length > 0) executors.warm();
+    this.workDirectories.expect(programs.map((planned) => this.result(planned)));
     const names = programs.flatMap(({ node: { drvPath, derivation } }) =>
       fixedOutput(derivation) === undefined
         ? [...temporaryPaths(drvPath, derivation).values()]

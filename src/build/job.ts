@@ -15,7 +15,7 @@ import { type EquivalenceClass, equivalenceClass } from "../store/database/reali
 import { signRealization } from "../store/realization-signatures.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { Build } from "./build.ts";
-import { BuildDirectory, buildDirectoryName } from "./build-directory.ts";
+import { BuildDirectory } from "./build-directory.ts";
 import { logPath } from "./build-log.ts";
 import { logEnd } from "./log-end.ts";
 import { realizationsOf } from "./choices.ts";
@@ -250,7 +250,7 @@ class Job {
     const { store } = this.#shop;
     const places = new OutputPlaces(store.temporaryDirectory);
     await using _places = this.#removedAtTheEnd(places);
-    const directory = this.#workDirectory(held.user);
+    const directory = new BuildDirectory(this.#build.workDirectories.of(this.#result), held.user);
     await using _directory = this.#removedAtTheEnd(directory);
     const outputs = places.forOutputs(this.#outputPaths());
     // Another builder runs while this one's outputs are read and brought to disk.
@@ -295,14 +295,6 @@ class Job {
         }
       },
     };
-  }
-
-  #workDirectory(user: BuildUser | undefined): BuildDirectory {
-    const path = buildDirectoryName(this.#shop.buildDirectory, this.#derivation.name);
-    // After a crash this row tells where to look for what is left.
-    this.#result.buildDirectory = path;
-    this.#build.saveResult(this.#result);
-    return new BuildDirectory(path, user);
   }
 
   #task(

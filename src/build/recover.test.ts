@@ -76,6 +76,7 @@ test(
       new Map([
         ["bad", "failed"],
         ["orphan", "interrupted"],
+        ["user", "skipped"],
       ]),
     );
     const { bytes, eof } = await bench.service.readLog(id, drvPath, 0, undefined);

@@ -26,7 +26,7 @@ export function closeInterruptedBuilds(shop: Workshop): Leftover[] {
   for (const build of table.underWay()) {
     const now = clock.now();
     const results = table.results(build.id);
-    const ended = results.map((result) => (isOpen(result) ? interrupted(result, now) : result));
+    const ended = results.map((result) => (isOpen(result) ? stopped(result, now) : result));
     for (const result of results) {
       if (isOpen(result)) noteInLog(shop, build.id, result);
       // What is built is written down before its directory is removed.
@@ -78,13 +78,14 @@ function isOpen({ state }: ResultRow): boolean {
   return state === "waiting" || state === "running" || state === "substituting";
 }
 
-function interrupted(result: ResultRow, now: number): ResultRow {
-  return {
-    ...result,
-    state: "interrupted",
-    endedAt: now,
-    failure: { kind: "internal", code: "build.interrupted", message },
-  };
+/** What is on record may be what was going to happen next. */
+function stopped(result: ResultRow, now: number): ResultRow {
+  const { state, buildDirectory = "" } = result;
+  if (state === "waiting" && !existsSync(buildDirectory)) {
+    return { ...result, state: "skipped", endedAt: now };
+  }
+  const failure = { kind: "internal", code: "build.interrupted", message } as const;
+  return { ...result, state: "interrupted", endedAt: now, failure };
 }
 
 function noteInLog({ logDirectory, log }: Workshop, buildID: string, result: ResultRow): void {

@@ -166,7 +166,7 @@ describe("a full disk", { skip: needsWorld }, () => {
       await client.call("kiln.addRoot", { name: "small", path: small.storePath });
       // Something is under way at its death.
       await client
-        .importStream([exported(fresh(100)), exported(fresh(mebibyte)).subarray(0, 9e5)])
+        .importStream([exported(fresh(100)), exported(fresh(3 * mebibyte)).subarray(0, 2.5e6)])
         .catch(() => {});
       disk.fill();
       await disk.kill();

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parseStorePath } from "../format/store-path.ts";
+import { Result } from "./result.ts";
+import { WorkDirectories } from "./work-directories.ts";
+
+function results(count: number): Result[] {
+  return Array.from({ length: count }, (_, index) => {
+    const path = `/opt/zb/store/${String(index).padStart(32, "0")}-r${index}.drv`;
+    return new Result(parseStorePath(path), `r${index}`, ["out"], 0);
+  });
+}
+
+test("a directory is on record before it is made, and so are those of the next 63 builders", () => {
+  const saved: string[][] = [];
+  const directories = new WorkDirectories({
+    parent: "/builds",
+    save: (list) =>
+      saved.push(list.map(({ name, buildDirectory = "" }) => `${name} ${buildDirectory}`)),
+  });
+  const all = results(100);
+  directories.expect(all);
+  all[1]!.state = "reused";
+  const first = directories.of(all[0]!);
+  assert.match(first, /^\/builds\/zb-build-r0-[0-9a-f]{12}$/);
+  assert.equal(directories.of(all[0]!), first);
+  assert.equal(saved.length, 1);
+  assert.equal(saved[0]?.length, 64);
+  assert.equal(saved[0]?.[0], `r0 ${first}`);
+  assert.ok(
+    saved[0].every((line) => !line.startsWith("r1 ")),
+    "what has ended needs none",
+  );
+  for (const result of all.slice(2, 65))
+    assert.ok(saved[0].includes(`${result.name} ${directories.of(result)}`));
+  assert.equal(saved.length, 1);
+  directories.of(all[65]!);
+  assert.equal(saved[1]?.length, 35);
+  assert.equal(new Set(saved.flat()).size, 99);
+});
+
+test("one that nobody expected is written down by itself", () => {
+  const saved: (readonly Result[])[] = [];
+  const directories = new WorkDirectories({ parent: "/builds", save: (list) => saved.push(list) });
+  const [one] = results(1);
+  directories.of(one!);
+  assert.deepEqual(saved, [[one]]);
+});
