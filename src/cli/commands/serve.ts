@@ -4,13 +4,13 @@ import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
-import { setFlagsFromString } from "node:v8";
 import { StoreClient } from "../../rpc/client.ts";
 import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
 import { probeSocket, type PassedSocket, type SocketPlace } from "../../server/listener.ts";
 import { watchDisk } from "../../server/disk-watch.ts";
 import { Server } from "../../server/server.ts";
+import { spareMemory } from "../../server/spare-memory.ts";
 import type { Durability } from "../../store/database/open.ts";
 import { requireStoreFolder } from "../../store/store-folder.ts";
 import type { SigningKey } from "../../format/signature.ts";
@@ -61,13 +61,6 @@ export interface ServeFlags extends LimitFlags {
 /** Milliseconds that belong to those who have waited for the daemon to come. */
 const firstAnswers = 30;
 
-/**
- * Milliseconds after which garbage among what is old in memory may only be 40 % of what is in use before it is collected; left alone, V8
- * lets it become several times as much. Said at the start, it would cost 20 ms of that: Node's own compiled code is of no use to a V8
- * with other flags.
- */
-const beginning = 10_000;
-
 /** zb's: a week. */
 const defaultRetention = 168 * 3_600_000;
 
@@ -112,13 +105,12 @@ export async function serve(
   await notifySystemd(context.env);
   // Who waited for the daemon gets an answer first.
   const preparing = setTimeout(() => server.store.prepare(), firstAnswers);
-  const settling = setTimeout(() => setFlagsFromString("--heap-growing-percent=40"), beginning);
+  using _memory = spareMemory();
   drainOnUserSignal(server, stopped.resolve, log);
   using _watch = watchDisk(server.store, flags.keepFree ?? 0, log);
 
   const why = await stopped.promise;
   clearTimeout(preparing);
-  clearTimeout(settling);
   log("info", `Shutting down (${why} received)...`);
   await page?.close();
   await server.close();
