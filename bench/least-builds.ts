@@ -1,7 +1,7 @@
 /**
- * Builds with nothing around them but what is promised of one: a directory of its own; a builder that is started, and looked after when it
- * has ended, by the program beside the daemon; its output hashed, announced, moved and brought to disk with its name; and what it is
- * written down. No plan, no database, no log, no events, and nobody who asks how it goes.
+ * Builds with nothing around them but what is promised of one: a directory of its own and a FIFO for its words; a builder that is started,
+ * and looked after when it has ended, by the program beside the daemon; its output hashed, announced, moved and brought to disk with its
+ * name; and what it is written down. No plan, no events, no files of logs, no security of any kind, and nobody who asks how it goes.
  */
 import { createHash } from "node:crypto";
 import {
@@ -12,24 +12,22 @@ import {
   readFileSync,
   renameSync,
   rmdirSync,
-  writeSync,
 } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { findProgram } from "../src/build/builtins/extract/program.ts";
+import { FifoPool } from "../src/build/fifo-pool.ts";
 import { canStart, Starter } from "../src/build/starter.ts";
 import { Limiter } from "../src/util/limiter.ts";
 import { SharedRun } from "../src/util/shared-run.ts";
 import { many } from "../test/support/brief.ts";
+import { LeastDatabase } from "./least-database.ts";
 import type { Limit } from "./limits.ts";
 
 const sync = promisify(fsync);
 const orders = fileURLToPath(new URL("../src/build/builder.pl", import.meta.url));
-
-/** What a transaction adds to a write-ahead log at least. */
-const page = Buffer.alloc(4096);
 
 /** Many at once, as many builders at a time as there are CPUs; and a chain of them. None where nothing can start them. */
 export async function leastBuilds(folder: string): Promise<Limit[]> {
@@ -58,22 +56,22 @@ export async function leastBuilds(folder: string): Promise<Limit[]> {
 
 class LeastBuilds implements AsyncDisposable {
   readonly #starter: Starter;
+  readonly #fifos: FifoPool;
+  readonly #database: LeastDatabase;
   readonly #folder: string;
   readonly #store: string;
   readonly #names: number;
-  readonly #log: number;
   readonly #places = new Limiter(availableParallelism());
-  readonly #logSync: SharedRun;
   readonly #nameSync: SharedRun;
 
   constructor(perl: string, folder: string) {
     this.#starter = new Starter(perl, [orders]);
+    this.#fifos = new FifoPool(folder);
+    this.#database = new LeastDatabase(join(folder, "least.db"));
     this.#folder = folder;
     this.#store = join(folder, "least");
     mkdirSync(this.#store);
     this.#names = openSync(this.#store, "r");
-    this.#log = openSync(join(folder, "least-log"), "w");
-    this.#logSync = new SharedRun(() => sync(this.#log));
     this.#nameSync = new SharedRun(() => sync(this.#names));
   }
 
@@ -83,36 +81,35 @@ class LeastBuilds implements AsyncDisposable {
     using place = await this.#places.acquire();
     await this.#run(name, made);
     place[Symbol.dispose]();
-    createHash("sha256").update(readFileSync(made)).digest();
-    await this.#write();
+    const hash = createHash("sha256").update(readFileSync(made)).digest();
+    await this.#database.announce(kept);
     renameSync(made, kept);
     onPlaced?.();
     const file = openSync(kept, "r");
     await Promise.all([sync(file), this.#nameSync.run()]);
     closeSync(file);
-    await this.#write();
+    await this.#database.record(kept, hash);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#starter[Symbol.asyncDispose]();
+    await this.#fifos[Symbol.asyncDispose]();
+    this.#database[Symbol.dispose]();
     closeSync(this.#names);
-    closeSync(this.#log);
   }
 
   async #run(name: string, made: string): Promise<void> {
     const directory = join(this.#folder, `least-${name}`);
     mkdirSync(directory);
+    using words = await this.#fifos.take(() => {});
     const program = ["3", "/bin/sh", "-c", `echo ${name} > ${made}`];
     await new Promise<void>((resolve) => {
-      this.#starter.begin("builder", ["/dev/null", directory, "", "", ...program], (line) => {
+      this.#starter.begin("builder", [words.path, directory, "", "", ...program], (line) => {
         if (line.startsWith("closed")) resolve();
       });
     });
+    words.closeWriteEnd();
+    await words.endsWithin(500);
     rmdirSync(directory);
-  }
-
-  async #write(): Promise<void> {
-    writeSync(this.#log, page);
-    await this.#logSync.run();
   }
 }

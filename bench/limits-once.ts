@@ -14,12 +14,14 @@ import { many } from "../test/support/brief.ts";
 import { leastBuilds } from "./least-builds.ts";
 import { links, sandboxes, shells } from "./limits-of-builds.ts";
 import { sending } from "./limits-of-exports.ts";
+import { receiving } from "./limits-of-imports.ts";
 import type { Limit } from "./limits.ts";
 
 const [folder = "."] = process.argv.slice(2);
 const limits: Limit[] = [
   hashing(),
   ...writing(folder),
+  await receiving(join(folder, "received"), many(512) * 1024 * 1024),
   await sending(join(folder, "large"), many(512) * 1024 * 1024),
   database(folder),
   starting(),
@@ -28,7 +30,7 @@ const limits: Limit[] = [
   ...(await leastBuilds(folder)),
   await sandboxes(),
 ];
-truncateSync(join(folder, "large"));
+for (const name of ["large", "received"]) truncateSync(join(folder, name));
 console.log(JSON.stringify(limits));
 
 function seconds(work: () => void): number {
