@@ -183,13 +183,16 @@ export class Directory implements Disposable {
   }
 }
 
-/** The way down into a tree. Only the innermost directories are kept open, so depth costs no descriptors. */
+/**
+ * The way down into a tree. Only the innermost directories are kept open, so depth costs no descriptors; few of them, since a thousand
+ * clients may each have an import that stands still in the middle of a deep tree.
+ */
 export class DirectoryStack implements Disposable {
   readonly #directories: Directory[];
   readonly #maxOpen: number;
 
   /** @param base is closed with the stack */
-  constructor(base: Directory, maxOpen = 32) {
+  constructor(base: Directory, maxOpen = 4) {
     this.#directories = [base];
     this.#maxOpen = maxOpen;
   }

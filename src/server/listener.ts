@@ -39,7 +39,7 @@ export interface PassedSocket {
 
 /** How clients are let in. */
 export interface ListenerOptions {
-  /** Connections at the same time; more are closed at once. Default 1000, or half of the descriptors that the process may have. */
+  /** Connections at the same time; more are closed at once. Default 1000, or as many as there are descriptors for. */
   readonly maxConnections?: number;
   /** Told of trouble that ends nothing: a refused connection, no more descriptors. */
   readonly log?: (level: "warn", text: string) => void;
@@ -130,9 +130,11 @@ export async function probeSocket(
   }
 }
 
-/** The rest of the descriptors is for the work that connections ask for. */
+/** What a connection may keep open, however long its client waits: itself, and a deep object on its way in and another on its way out. */
+const descriptorsOfConnection = 16;
+
 function mostConnections(): number {
-  return Math.min(1000, Math.floor((descriptorLimit() ?? Infinity) / 2));
+  return Math.min(1000, Math.floor((descriptorLimit() ?? Infinity) / descriptorsOfConnection));
 }
 
 /** Makes sure that nothing living is at `path`. */

@@ -47,6 +47,9 @@ export interface WebOptions {
 /** Connections at the same time, unless the process may have few descriptors: the rest of those is for clients and builds. */
 const mostConnections = 500;
 
+/** A connection of so many descriptors: it has some while it reads an object. */
+const descriptorShare = 32;
+
 /** Bytes of a request's body, at most. */
 const bodyLimit = 1024 * 1024;
 
@@ -188,7 +191,7 @@ function makeServer(
   server.keepAliveTimeout = 10_000;
   server.maxConnections = Math.min(
     mostConnections,
-    Math.floor((descriptorLimit() ?? Infinity) / 4),
+    Math.floor((descriptorLimit() ?? Infinity) / descriptorShare),
   );
   return server;
 }

@@ -1,12 +1,21 @@
 // A daemon that may open few files, with more connections than that.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readdirSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseStoreDirectory } from "../../src/format/store-path.ts";
 import { StoreClient } from "../../src/rpc/client.ts";
-import { bytesOf, exported, sample, streamOf } from "../../src/store/store.test.support.ts";
+import {
+  bytesOf,
+  exported,
+  sample,
+  streamOf,
+  type Tree,
+} from "../../src/store/store.test.support.ts";
+import { exportType } from "../../src/rpc/wire.test.support.ts";
 import { hostFolders, Place, shellTargets, until } from "../support/cli.ts";
 
 test("more connections than descriptors are refused, and whoever is connected goes on", async () => {
@@ -41,6 +50,37 @@ test("more connections than descriptors are refused, and whoever is connected go
   await delay(50);
   await using next = await StoreClient.connect(place.socket);
   assert.equal(await next.call("zb.exists", { path: object.storePath }), true);
+});
+
+test("imports that stand still in deep trees, on all connections there are, leave enough for another", async () => {
+  await using place = new Place();
+  const daemon = await place.serve([], { through: ["sh", "-c", 'ulimit -n 256; exec "$0" "$@"'] });
+  const directory = parseStoreDirectory(place.store);
+  let tree: Tree = { entries: { file: "stands still here" } };
+  for (let depth = 0; depth < 40; depth++) tree = { entries: { folder: tree } };
+  const whole = exported(sample(directory, "deep", tree));
+  const cut = whole.subarray(0, whole.indexOf("still"));
+  await using client = await StoreClient.connect(place.socket);
+  const flood = Array.from({ length: 200 }, () => connect(place.socket));
+  let closed = 0;
+  for (const socket of flood) {
+    socket.on("error", () => {}).on("close", () => closed++);
+    socket.write(`Content-Type: ${exportType}\r\n\r\n`);
+    socket.write(cut);
+  }
+  const served = (): number => flood.length - closed;
+  const begun = (): number => readdirSync(join(place.store, ".kiln/tmp")).length;
+  await until(daemon, () => daemon.stderr().includes("too many connections"));
+  await until(daemon, () => begun() >= served());
+  for (let round = 0; round < 5; round++) {
+    const object = sample(directory, `object-${round}`, "object");
+    await client.importStream([streamOf(object)]);
+    await client.barrier();
+    const { reports } = await client.call("kiln.importReport", {});
+    assert.deepEqual(reports, [{ storePath: object.storePath, status: "imported" }]);
+  }
+  assert.ok(served() > 10, `${served()} are served`);
+  await Promise.all(flood.map(end));
 });
 
 test("more readers of the page than descriptors leave enough for clients and builds", async () => {
