@@ -14,6 +14,24 @@ describe("the likely cause", () => {
       }),
     );
   });
+  for (const thrown of [
+    "TypeError: x.y is not a function",
+    "SyntaxError [ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX]: TypeScript enum is not supported",
+    "Uncaught RangeError: too far",
+    "subprocess.CalledProcessError: Command 'x' returned non-zero exit status 1.",
+    "AssertionError",
+  ]) {
+    test(`is what was thrown, not the stack: ${thrown}`, async () => {
+      const stack = "    at f (file:///build/x.ts:1:67)\n".repeat(12);
+      const text = `TypeErrors and other words\nTraceback (most recent call last):\n${thrown}\n${stack}`;
+      await withLog(text, async (log) =>
+        assert.deepEqual(await likelyCause(log), {
+          isError: true,
+          lines: [{ number: 3, text: thrown }],
+        }),
+      );
+    });
+  }
   test("is else the last lines, without Kiln's own", async () => {
     await withLog("a\nb\n*** Build failed: exit status 2\n", async (log) =>
       assert.deepEqual(await likelyCause(log), {

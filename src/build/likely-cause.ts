@@ -12,7 +12,9 @@ export interface LikelyCause {
 const searchedLines = 2000;
 const lastLines = 10;
 const looksLikeError =
-  /\berror(?:\[\w+\])?:|\berror TS\d|\bfatal(?: error)?:|\bpanic:|^Traceback|\bFAILED\b|\bnot ok \d/i;
+  /\berror(?:\[\w+\])?:|\berror TS\d|\bfatal(?: error)?:|\bpanic:|\bFAILED\b|\bnot ok \d/i;
+/** What nobody caught, as Node and Python print it: `TypeError: …`, `SyntaxError [ERR_…]: …`, `AssertionError`. */
+const looksThrown = /^(?:Uncaught )?(?:\w+\.)*(?:[A-Z]\w*)?(?:Error|Exception)(?: \[\w+\])?(?::|$)/;
 
 /** The first line near the end that looks like an error, else the last lines; none of an empty log. */
 export async function likelyCause(log: LogLines): Promise<LikelyCause | undefined> {
@@ -20,7 +22,7 @@ export async function likelyCause(log: LogLines): Promise<LikelyCause | undefine
   if (count === 0) return undefined;
   const tail = await log.read(Math.max(1, count - searchedLines + 1), searchedLines);
   const shown = tail.map(plain).filter(({ text }) => !text.startsWith("*** Build failed:"));
-  const error = shown.find(({ text }) => looksLikeError.test(text));
+  const error = shown.find(({ text }) => looksLikeError.test(text) || looksThrown.test(text));
   if (error !== undefined) return { isError: true, lines: [error] };
   return { isError: false, lines: shown.slice(-lastLines) };
 }
