@@ -85,6 +85,8 @@ test(
       /\n\*\*\* Build failed: the daemon stopped during this build\n$/,
     );
     assert.equal(eof, true);
+    // Who asks for the log is told how much there is, and not that there is none.
+    assert.equal(bench.service.result(id, drvPath).logSize, bytes.length);
     // A new one begins when everything is cleaned up.
     const made = await bench.shell("orphan", "[ ! -e $out ] && echo new > $out");
     assert.deepEqual(states(await bench.realize(made)), { orphan: "built" });

@@ -1,5 +1,5 @@
 /** Puts an end to the builds that were under way when a daemon died. */
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { removeTree } from "../files/remove-tree.ts";
 import type { StorePath } from "../format/store-path.ts";
 import type { ResultRow } from "../store/database/builds.ts";
@@ -26,11 +26,12 @@ export function closeInterruptedBuilds(shop: Workshop): Leftover[] {
   for (const build of table.underWay()) {
     const now = clock.now();
     const results = table.results(build.id);
-    const ended = results.map((result) => (isOpen(result) ? stopped(result, now) : result));
+    const ended = results.map((result) =>
+      isOpen(result) ? stopped(withLogEnded(shop, build.id, result), now) : result,
+    );
     for (const result of results) {
-      if (isOpen(result)) noteInLog(shop, build.id, result);
       // What is built is written down before its directory is removed.
-      else if (result.state !== "built") continue;
+      if (!isOpen(result) && result.state !== "built") continue;
       if (result.buildDirectory !== undefined) {
         leftovers.push({ drvPath: result.drvPath, directory: result.buildDirectory });
       }
@@ -88,11 +89,19 @@ function stopped(result: ResultRow, now: number): ResultRow {
   return { ...result, state: "interrupted", endedAt: now, failure };
 }
 
-function noteInLog({ logDirectory, log }: Workshop, buildID: string, result: ResultRow): void {
+/** Says in the log how it ended. How much of it there is was on record only when the builder began. */
+function withLogEnded(
+  { logDirectory, log }: Workshop,
+  buildID: string,
+  result: ResultRow,
+): ResultRow {
   try {
     const path = logPath(logDirectory, buildID, result.drvPath);
-    if (existsSync(path)) appendToLog(path, `*** Build failed: ${message}`);
+    if (!existsSync(path)) return result;
+    appendToLog(path, `*** Build failed: ${message}`);
+    return { ...result, logSize: statSync(path).size };
   } catch (error) {
     log("warn", KilnError.from(error).message);
+    return result;
   }
 }
