@@ -21,8 +21,10 @@ export interface Survey {
   readonly narSize: number;
   /** The hash in the source address, if the tree does not refer to itself. */
   readonly sourceHash: Hash;
-  /** Set when the tree is a single regular file. */
-  readonly file: { readonly executable: boolean; readonly sha256?: Hash } | undefined;
+  /** Another hash of the NAR, if one was made. */
+  readonly otherHash?: Hash | undefined;
+  /** Set when the tree is a single regular file; `hash`, of its bytes, if one was made. */
+  readonly file: { readonly executable: boolean; readonly hash?: Hash | undefined } | undefined;
 }
 
 /** What is said about a tree. */
@@ -58,14 +60,15 @@ export function checkClaim(
         { path: storePath },
       );
     }
-    const { sha256 } = survey.file;
     const { method } = ca;
-    const isKnown = ca.hash.type === "sha256" && sha256 !== undefined;
-    if (isKnown) return agree({ method, hash: sha256 });
+    const { hash: known } = survey.file;
+    if (known?.type === ca.hash.type) return agree({ method, hash: known });
     return hashFile(ca.hash.type, tree).then((hash) => agree({ method, hash }));
   }
   const method = "recursive";
   if (ca !== undefined && !isSourceAddress(ca)) {
+    const known = survey.otherHash;
+    if (known?.type === ca.hash.type) return agree({ method, hash: known });
     return hashNar(ca.hash.type, tree).then((hash) => agree({ method, hash }));
   }
   if (!references.self) return agree({ method, hash: survey.sourceHash });

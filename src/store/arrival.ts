@@ -153,7 +153,7 @@ export class Arrival implements NarSink {
       narHash,
       narSize: this.#reader.bytesRead,
       sourceHash,
-      file: file && { executable: file.executable, ...(partHash && { sha256: partHash }) },
+      file: file && { executable: file.executable, hash: partHash },
     };
   }
 

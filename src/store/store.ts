@@ -282,17 +282,21 @@ export class Store implements AsyncDisposable {
    * it refers to must be registered. The tree may lie at the object's place already, if that was claimed.
    *
    * @param options.lock given when the caller holds the object's lock
+   * @param options.frozenEntries as in {@link Publication}
    * @param options.alongside writes more to the database in the same transaction
    * @throws KilnError `store.missingReference`, `file.…`, `disk.…`, `database.…`; then the tree is gone, too
    */
   async publish(
     tree: string,
     info: ObjectInfo,
-    options: { readonly lock?: Disposable | undefined } & PublishOptions = {},
+    options: { readonly lock?: Disposable | undefined } & PublishOptions &
+      Pick<Publication, "frozenEntries"> = {},
   ): Promise<"added" | "present"> {
     const held = options.lock ?? (await this.lock(info.storePath));
     try {
-      const [status = "present"] = await this.#publishLocked([{ tree, info }], options);
+      const { frozenEntries } = options;
+      const publication = { tree, info, frozenEntries };
+      const [status = "present"] = await this.#publishLocked([publication], options);
       return status;
     } finally {
       if (held !== options.lock) held[Symbol.dispose]();

@@ -6,10 +6,8 @@
  * that one, and outputs that mention each other in a circle can have no paths.
  */
 import { sortedSet } from "../../util/byte-string.ts";
-import { lstatSync } from "node:fs";
 import { dumpNar, hashTree } from "../../files/dump.ts";
 import { inSlices } from "../../files/slices.ts";
-import type { ContentAddress } from "../../format/content-address.ts";
 import { defaultOutput, type Derivation } from "../../format/derivation/derivation.ts";
 import type { ObjectInfo } from "../../format/object-info.ts";
 import { storePathOf } from "../../format/path-digest.ts";
@@ -18,10 +16,10 @@ import {
   SelfReferenceAnalyzer,
 } from "../../format/references/self-references.ts";
 import { digestOf, directoryOf, nameOf, type StorePath } from "../../format/store-path.ts";
-import { checkClaim } from "../../store/address.ts";
 import type { Publication, Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { topoSort } from "../../util/topo-sort.ts";
+import { verifyFixedOutput } from "./fixed.ts";
 import { rewriteTree } from "./rewrite.ts";
 import { longestPathIn, refuse, type Scan, scanOutput, thaw } from "./scan.ts";
 
@@ -97,9 +95,10 @@ async function register(
   const [only] = made;
   const declared = derivation.outputs.get(defaultOutput);
   if (only !== undefined && declared?.type === "fixed") {
-    const { tree, info } = await verifyFixedOutput(only, declared.ca, options);
+    const { info, frozenEntries } = await verifyFixedOutput(only, declared.ca, options);
     const infos = new Map([[only.name, info]]);
-    const status = await store.publish(tree, info, { lock, alongside: recorder(infos) });
+    const alongside = recorder(infos);
+    const status = await store.publish(only.tree, info, { lock, frozenEntries, alongside });
     return { infos, added: status === "added" ? [info] : [] };
   }
   const finished = await finishFloatingOutputs(made, options);
@@ -109,38 +108,6 @@ async function register(
     onPlaced: () => onPlaced?.(infos),
   });
   return { infos, added: [...infos.values()].filter((_, i) => statuses[i] === "added") };
-}
-
-/**
- * Verifies a fixed output.
- *
- * @throws KilnError of kind `builder`: `ca.mismatch`, `ca.fileType`, `output.fileType`, `nar.…`
- */
-async function verifyFixedOutput(
-  { logical, tree }: MadeOutput,
-  ca: ContentAddress,
-  { buffers, signal }: RegistrationOptions,
-): Promise<Publication> {
-  return await refuse(async () => {
-    const stats = lstatSync(tree);
-    const isFile = stats.isFile();
-    if (ca.method !== "recursive" && !isFile) {
-      throw new KilnError("ca.fileType", `${logical} is not a regular file`, { path: logical });
-    }
-    const analyzer = new SelfReferenceAnalyzer(undefined);
-    const chunks = dumpNar(tree, { longestPath: longestPathIn(logical) });
-    await inSlices(chunks, (chunk) => analyzer.write(chunk), signal);
-    const { ca: source, narHash, narSize } = analyzer.finish();
-    if (narHash === undefined) throw new Error("nothing was searched for, so nothing was found");
-    const survey = {
-      narHash,
-      narSize,
-      sourceHash: source.hash,
-      file: isFile ? { executable: (stats.mode & 0o111) !== 0 } : undefined,
-    };
-    await checkClaim({ storePath: logical, references: [], ca }, survey, tree, buffers);
-    return { tree, info: { storePath: logical, narHash, narSize, references: [], ca } };
-  });
 }
 
 /**

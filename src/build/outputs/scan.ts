@@ -1,12 +1,10 @@
 /** One look at what a builder made: its content address, and whose paths are mentioned in it. */
 import { chmodSync } from "node:fs";
-import { type DumpCompanion, dumpNar } from "../../files/dump.ts";
-import { hold, type OpenFile } from "../../files/directory.ts";
+import { dumpNar } from "../../files/dump.ts";
+import { hold } from "../../files/directory.ts";
 import { attempt } from "../../files/file-error.ts";
-import { Freezer } from "../../files/freeze.ts";
 import { inSlices } from "../../files/slices.ts";
-import { walk, type WalkStep } from "../../files/walk.ts";
-import { magicSize, maybeMacho } from "../../format/macho/scan.ts";
+import { walk } from "../../files/walk.ts";
 import { ReferenceScanner } from "../../format/references/scan.ts";
 import {
   SelfReferenceAnalyzer,
@@ -14,25 +12,10 @@ import {
   type SelfReferenceAnalysis,
 } from "../../format/references/self-references.ts";
 import type { StorePath } from "../../format/store-path.ts";
-import { ownerOfObjects } from "../../store/object-files.ts";
-import type { NarDigest } from "../../store/nar-digest.ts";
-import type { Store } from "../../store/store.ts";
 import { KilnError } from "../../util/kiln-error.ts";
-import { Pacer } from "../../util/pacer.ts";
+import { lookAt, type LookOptions } from "./look.ts";
 
-/** A file of this size begins to go to disk while it is looked at. */
-const largeFile = 16 * 1024 * 1024;
-
-/** Everything begins to go to disk when this many files were seen. */
-const manyFiles = 256;
-
-/** Bytes of a large file that are read at once. */
-const readSize = 256 * 1024;
-
-export interface ScanRequest {
-  readonly store: Pick<Store, "digest" | "syncAhead" | "syncAllAhead">;
-  /** The most bytes that a path in the tree may have: see {@link longestPathIn}. */
-  readonly longestPath: number;
+export interface ScanRequest extends LookOptions {
   /** Digest of the path that the builder knew the output by. */
   readonly digest: string;
   /** Digests to look for beside the output's own. */
@@ -40,7 +23,6 @@ export interface ScanRequest {
   /** Those among the candidates that will be replaced by others: where that cannot be done, they are refused. */
   readonly replaceable: ReadonlySet<string>;
   readonly buffers?: MachoBufferCreator | undefined;
-  readonly signal?: AbortSignal | undefined;
 }
 
 export interface Scan extends SelfReferenceAnalysis {
@@ -68,71 +50,17 @@ export async function scanOutput(tree: string, request: ScanRequest): Promise<Sc
  * are the bytes as they are, which a thread does if they are many.
  */
 async function scanPlain(tree: string, request: ScanRequest): Promise<Scan | undefined> {
-  const { store, digest, candidates, signal, longestPath } = request;
+  const { digest, candidates } = request;
   const scanner = new ReferenceScanner([...candidates, digest]);
-  const pacer = new Pacer();
-  const hashes = store.digest();
-  const look = new PlainLook(store, hashes);
-  let narSize = 0;
-  let isHashed = false;
-  try {
-    // All of a chunk is used by the time the next one is asked for.
-    let memory: Buffer | undefined;
-    const allocate = (size: number): Buffer =>
-      (memory ??= Buffer.allocUnsafeSlow(readSize)).subarray(0, size);
-    const options = { longestPath, chunkSize: readSize, allocate, companion: look };
-    for (const chunk of dumpNar(tree, options)) {
-      scanner.write(chunk);
-      if (!look.isPlain || scanner.hasFound(digest)) return undefined;
-      narSize += chunk.length;
-      hashes.update(chunk);
-      await hashes.congestion;
-      await pacer.pause();
-      signal?.throwIfAborted();
-    }
-    const found = foundBy(scanner, request);
-    isHashed = true;
-    const { narHash, sourceHash } = await hashes.finish();
-    const ca = { method: "recursive", hash: sourceHash } as const;
-    const nothing = { rewrites: [], paths: [], members: [], self: false };
-    return { ca, ...nothing, narHash, narSize, found, frozenEntries: look.frozenEntries };
-  } finally {
-    if (!isHashed) hashes.drop();
-  }
-}
-
-/** Freezes what comes by, has it begin to go to disk if it is much, and sees whether there is what may be a Mach-O file. */
-class PlainLook implements DumpCompanion {
-  isPlain = true;
-  readonly #store: Pick<Store, "syncAhead" | "syncAllAhead">;
-  readonly #hashes: NarDigest;
-  readonly #freezer = new Freezer(ownerOfObjects());
-  #files = 0;
-
-  constructor(store: Pick<Store, "syncAhead" | "syncAllAhead">, hashes: NarDigest) {
-    this.#store = store;
-    this.#hashes = hashes;
-  }
-
-  /** How many files and directories came by, if all of them are frozen. */
-  get frozenEntries(): number | undefined {
-    return this.#freezer.isDone ? this.#freezer.count : undefined;
-  }
-
-  begin({ stats: { size }, path }: OpenFile, bytes: Buffer): void {
-    this.#hashes.expect(size);
-    if (size >= largeFile) void this.#store.syncAhead(path());
-    if (++this.#files === manyFiles) void this.#store.syncAllAhead();
-    if (size >= magicSize && maybeMacho(bytes)) this.isPlain = false;
-  }
-
-  end(file: OpenFile): void {
-    this.#freezer.takeOpen(file);
-  }
-
-  take(step: WalkStep): void {
-    this.#freezer.take(step);
-  }
+  const look = await lookAt(tree, request, (chunk, isPlain) => {
+    scanner.write(chunk);
+    return isPlain && !scanner.hasFound(digest);
+  });
+  if (look === undefined) return undefined;
+  const { sourceHash, ...rest } = look;
+  const nothing = { rewrites: [], paths: [], members: [], self: false };
+  const ca = { method: "recursive", hash: sourceHash } as const;
+  return { ca, ...nothing, ...rest, found: foundBy(scanner, request) };
 }
 
 /** Any output, in one pass by this thread alone. */
