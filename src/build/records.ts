@@ -108,9 +108,9 @@ export class BuildRecords {
     return this.#shop.table.recentIDs(limit);
   }
 
-  /** The same builds in short. */
-  summaries(limit: number): BuildSummaryMessage[] {
-    return this.recentIDs(limit).flatMap((id) => {
+  /** The same builds in short, or only those that are in one of these states. */
+  summaries(limit: number, states: readonly string[] = []): BuildSummaryMessage[] {
+    return this.#shop.table.search({ states, limit: Math.max(0, limit) }).flatMap((id) => {
       const found = this.#find(id);
       return found === undefined ? [] : [summaryMessage(found.row, found.counts())];
     });

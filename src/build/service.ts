@@ -196,9 +196,9 @@ export class BuildService implements AsyncDisposable {
     return this.#records.recentIDs(limit);
   }
 
-  /** The same builds in short. */
-  summaries(limit: number): BuildSummaryMessage[] {
-    return this.#records.summaries(limit);
+  /** The same builds in short, or only those that are in one of these states. */
+  summaries(limit: number, states?: readonly string[]): BuildSummaryMessage[] {
+    return this.#records.summaries(limit, states);
   }
 
   /**

@@ -22,11 +22,15 @@ export function matching(
   return builds.filter(({ id }) => id.startsWith(word) || id.endsWith(word));
 }
 
+/** The last builds, newest first; `running`: only those that have not ended. */
 export async function recentBuilds(
   client: StoreClient,
-  limit: number = remembered,
+  {
+    limit = remembered,
+    running = false,
+  }: { readonly limit?: number; readonly running?: boolean } = {},
 ): Promise<readonly BuildSummaryMessage[]> {
-  return (await client.call("kiln.builds", { limit })).builds;
+  return (await client.call("kiln.builds", { limit, running })).builds;
 }
 
 /**
@@ -103,6 +107,10 @@ async function resultOf(
   const result = named(results, name);
   if (result !== undefined) return { build, result };
   const names = results.map((other) => other.name);
+  if (names.length === 0) {
+    const what = `build ${shortID(build.id)} ended before it had any results`;
+    throw new KilnError("result.unknown", what, { path: build.id });
+  }
   const near = nearest(name, names);
   throw new KilnError("result.unknown", `build ${shortID(build.id)} has no result "${name}"`, {
     hint: near ?? list(names, 8),

@@ -80,7 +80,7 @@ const accepted: readonly [method: Method, params: unknown, checked: object][] = 
   ["kiln.objects", { after: object, limit: 2 }, { after: object, limit: 2 }],
   ["kiln.closure", { paths: [object], referrers: true }, { paths: [object], referrers: true }],
   ["kiln.builds", undefined, {}],
-  ["kiln.builds", { limit: 3 }, { limit: 3 }],
+  ["kiln.builds", { limit: 3, running: true }, { limit: 3, running: true }],
   ["kiln.results", { buildID: "x" }, { buildID: "x" }],
   ["kiln.watch", { buildID: "x", after: 7 }, { buildID: "x", after: 7 }],
 ];

@@ -415,7 +415,7 @@ const checkers: { readonly [M in Method]: Checker<M> } = {
   },
   "kiln.builds": {
     needsParams: false,
-    params: z.object({ limit: optional(count) }),
+    params: z.object({ limit: optional(count), running: flag }),
     result: z.looseObject({ builds: z.array(buildSummary) }),
   },
   "kiln.results": {

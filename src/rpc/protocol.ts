@@ -468,6 +468,8 @@ export interface Methods {
     params: {
       /** Default 25, at most 1,000. */
       readonly limit?: number | undefined;
+      /** Only those that have not ended, however many have since they began. */
+      readonly running?: boolean | undefined;
     };
     result: { readonly builds: readonly BuildSummaryMessage[] };
   };

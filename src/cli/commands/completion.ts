@@ -86,7 +86,7 @@ async function buildsOf(names: boolean, context: CommandContext): Promise<Candid
   // Only what runs can be watched or ended; what was built is remembered without a daemon.
   await using connection = await quietly(context, { daemonOnly: !names });
   const { client } = connection;
-  const builds = await recentBuilds(client, 50);
+  const builds = await recentBuilds(client, { limit: 50 });
   const ids = builds.map(({ id, state, targets }) => ({
     text: shortID(id),
     description: `${state}: ${list(

@@ -32,9 +32,9 @@ export async function ps(
   if (connection.hello === undefined) {
     throw new KilnError("daemon.foreign", "the daemon is zb's, which does not list builds");
   }
-  const builds = (await recentBuilds(connection.client, limit)).filter(
-    (build) => all || build.endedAt === null,
-  );
+  const wanted = { limit: limit + 1, running: !all };
+  const found = await recentBuilds(connection.client, wanted);
+  const builds = found.slice(0, limit);
   if (builds.length === 0 && !json) {
     context.note(
       all ? "nothing was built yet" : `nothing runs; ${context.kiln("ps -a")} shows what ran`,
@@ -49,6 +49,9 @@ export async function ps(
     const now = Date.now();
     const running = await whatRuns(connection.client, builds, now);
     for (const line of table(builds, { now, style, running })) say(style.line(line));
+  }
+  if (found.length > limit && flags.limit === undefined && !json) {
+    context.note(`these are the last ${limit}: -n ${limit * 4} shows more`);
   }
 }
 
