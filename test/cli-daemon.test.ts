@@ -221,6 +221,55 @@ describe("commands with a daemon", () => {
     assert.equal(late.stderr, `kiln: build ${id} has ended already: cancelled\n`);
   });
 
+  test("a daemon that ends says so to who builds, and its log is kept", async () => {
+    for (const [signal, said] of [
+      ["SIGTERM", /error: the daemon ended during build [0-9a-f]{8} .*\n {2}try {3}build again/],
+      ["SIGKILL", /error: lost the daemon during build [0-9a-f]{8} /],
+    ] as const) {
+      await using place = new Place();
+      place.write("kiln.build.ts", project);
+      const daemon = await place.serve(["--sandbox-path=/bin /usr /lib /lib64"]);
+      const run = place.start(["build", "-L", ".#slow"]);
+      await until(run, () => run.stderr().includes("slow| started"));
+      daemon.process.kill(signal);
+      const { code, stderr } = await run.ended;
+      assert.equal(code, 1);
+      assert.match(stderr, said);
+      assert.doesNotMatch(stderr, /FAILED/);
+      await daemon.ended;
+      assert.match((await place.run(["ps", "-a"])).stdout.toString(), /interrupted .* slow$/m);
+      const log = await place.run(["log", "slow"]);
+      assert.equal(
+        log.stdout.toString(),
+        "started\n*** Build failed: the daemon stopped during this build\n",
+        log.stderr,
+      );
+    }
+  });
+
+  test("what runs is listed, however much has ended since it began", async () => {
+    await using place = new Place();
+    place.write("kiln.build.ts", project);
+    await place.serve(["--sandbox-path=/bin /usr /lib /lib64"]);
+    const run = place.start(["build", "-L", ".#slow"]);
+    await until(run, () => run.stderr().includes("slow| started"));
+    for (let ended = 0; ended < 2; ended++) assert.equal((await place.run(["build"])).code, 0);
+    const list = async (args: readonly string[]): Promise<string[]> =>
+      (await place.run(["ps", ...args])).stdout.toString().trim().split("\n").slice(1);
+    const running = await list(["-n", "1"]);
+    assert.equal(running.length, 1);
+    assert.match(running[0]!, /^[0-9a-f]{8} +▸ running .* slow +slow \S+s$/);
+    assert.match((await list(["-a", "-n", "1"])).join("\n"), / reused .* main$/);
+  });
+
+  test("--db has no effect on a daemon's store, which is said", async () => {
+    await using place = new Place();
+    await place.serve();
+    const { code, stderr } = await place.run(["gc", "--dry-run", "--db", "x"]);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^kiln: warning: --db has no effect: the daemon at \S+ has the store$/m);
+  });
+
   test("objects are shown, moved out and in, and deleted", async () => {
     await using place = new Place();
     place.write("kiln.build.ts", project);

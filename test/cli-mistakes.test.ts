@@ -44,6 +44,12 @@ const mistakes: Mistake[] = [
     says: /--keep-failed/,
   },
   {
+    name: "a word that is none of those that may stand there",
+    args: ["completion", "tcsh"],
+    code: "usage.value",
+    says: /error: shell: "tcsh" is none of bash, zsh, fish \[/,
+  },
+  {
     name: "a flag without its value",
     args: ["build", "-o"],
     code: "usage.value",

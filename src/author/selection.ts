@@ -159,9 +159,23 @@ export class Selection {
         hint: suggestion(tops[0] ?? "", names, (name) => `kiln build ${write(name)}`),
       });
     }
+    const owner = await this.#exportOf(first);
+    const meant = owner === "default" ? location : write(owner ?? "");
     return new Fault("target.unknown", `no target ${show(first)} in ${file}`, {
-      hint: suggestion(first, names, write),
+      hint:
+        owner === undefined
+          ? suggestion(first, names, write)
+          : `the derivation of that name is ${meant}`,
     });
+  }
+
+  /** The export that is a derivation of this name: that is what people see while it is built. */
+  async #exportOf(derivationName: string): Promise<string | undefined> {
+    for (const [key, value] of Object.entries(this.#exports)) {
+      const awaited = await value;
+      if (awaited instanceof DerivationValue && awaited.name === derivationName) return key;
+    }
+    return undefined;
   }
 }
 

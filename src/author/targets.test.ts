@@ -262,6 +262,12 @@ suite("what is not there or cannot be built", () => {
     assert.equal(hint, ".#app (others: docs, site)");
   });
 
+  test("a derivation that is asked for by its own name is told with its target", async () => {
+    const exports = { default: make("report"), app, docs: make("manual") };
+    assert.equal((await fault(exports, ["report"])).hint, "the derivation of that name is .");
+    assert.equal((await fault(exports, ["manual"])).hint, "the derivation of that name is .#docs");
+  });
+
   test("names that every object has are no targets", async () => {
     assert.equal((await fault({ app }, ["toString"])).code, "target.unknown");
     assert.equal((await fault({ app: { app } }, ["app/constructor"])).code, "target.unknown");

@@ -192,6 +192,10 @@ function usageError(error: CommanderError, command: readonly string[]): KilnErro
   const message = first
     .replace(/^unknown option '(--?[^=]*).*'$/, "unknown flag $1")
     .replace(/^option '(.*?)(?: <.*>)?' argument missing$/, "flag $1 needs a value")
+    .replace(
+      /^command-argument value '(.*)' is invalid for argument '(.*)'\. Allowed choices are (.*)$/,
+      '$2: "$1" is none of $3',
+    )
     .replace(/^missing required argument '(.*)'$/, "missing argument: $1")
     .replace(/^too many arguments for .* but got \d+: /, "unexpected argument ")
     .replace(/\.$/, "");

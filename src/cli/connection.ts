@@ -80,6 +80,8 @@ export async function open(
   const { settings, daemon } = located;
   if (daemon !== undefined) {
     if (wishes.create === true) await requireWriting(daemon, settings);
+    if (wishes.database !== undefined)
+      context.note(`warning: --db has no effect: the daemon at ${settings.socket} has the store`);
     return daemon;
   }
   const database = wishes.database ?? settings.database;

@@ -82,4 +82,6 @@ test("the nearest word is found when it is near", () => {
   assert.equal(nearest("ap", ["app", "docs"]), "app");
   assert.equal(nearest("./src/mian.ts", ["./src/main.ts", "./src/other.ts"]), "./src/main.ts");
   assert.equal(nearest("zzz", ["app", "docs"]), undefined);
+  assert.equal(nearest("1", ["a", "b"]), undefined);
+  assert.equal(nearest("ab", ["a", "b"]), "a");
 });

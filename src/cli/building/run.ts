@@ -148,6 +148,16 @@ export class Run {
     await shown.follow({ id: buildID, targets, storeDir: dirname(targets[0]?.drvPath ?? "") });
     this.#build = undefined;
     await shown.writeTrace();
+    if (shown.view.state === "interrupted") {
+      // It can be asked nothing more.
+      throw new KilnError(
+        "socket.interrupted",
+        `the daemon ended during build ${shortID(buildID)}`,
+        {
+          hint: "build again: what was built before is kept",
+        },
+      );
+    }
     return { shown, buildID };
   }
 

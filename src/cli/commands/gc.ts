@@ -56,7 +56,7 @@ export async function gc(
   for (const { path } of removed) say(path);
   const did = dryRun ? "would remove" : "removed";
   context.note(
-    `${did} ${count(found.count, "object")} of ${size(found.bytes)}; ${count(left.count, "object")} of ${size(left.bytes)} stay`,
+    `${did} ${count(found.count, "object")} of ${size(found.bytes)}; ${count(left.count, "object")} of ${size(left.bytes)} ${left.count === 1 ? "stays" : "stay"}`,
   );
   if (recent > 0 && found.count === 0 && olderThan === undefined) {
     context.note(

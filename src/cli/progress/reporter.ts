@@ -259,7 +259,8 @@ class LineReporter extends TextReporter {
   /** In GitHub's log the failure is marked and its log folded; the prefix keeps builders from writing such marks themselves. */
   #failed(result: ResultView): void {
     const { view, style, env, retry } = this.options;
-    const what = `${result.name} FAILED: ${failureText(result)}`;
+    const fate = result.state === "interrupted" ? "" : "FAILED: ";
+    const what = `${result.name} ${fate}${failureText(result)}`;
     const inActions = env["GITHUB_ACTIONS"] === "true";
     if (inActions)
       this.note(`::error title=${escapeProperty(result.name)}::${escapeMessage(what)}`);
