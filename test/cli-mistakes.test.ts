@@ -142,6 +142,13 @@ const mistakes: Mistake[] = [
     says: /no file app .*\n {2}try {3}\.#app\n/,
   },
   {
+    name: "a build file without its ending",
+    args: ["build", "tools"],
+    files: { "tools.ts": good },
+    code: "file.missing",
+    says: /no file tools .*\n {2}try {3}tools\.ts\n/,
+  },
+  {
     name: "a file where there is no build file",
     args: ["build", "app"],
     code: "file.missing",
@@ -412,7 +419,10 @@ describe("a mistake", () => {
     assert.match(stderr, new RegExp(`^kiln: made a new store in ${place.store}$`, "m"));
     const ended = await place.run(["store", "tree", "kiln.build.ts"]);
     assert.equal(ended.code, 1);
-    assert.match(ended.stderr, /: kiln\.build\.ts leads to no store object \[path\.invalid\]/);
+    assert.match(
+      ended.stderr,
+      /: kiln\.build\.ts leads to no store object \[path\.invalid\]\n {2}try {3}a file that leads into \S+\/store, the store that was asked/,
+    );
   });
 
   test("a folder of somebody's own is no store, and nothing is made in it or beside it", async () => {

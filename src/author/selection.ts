@@ -76,7 +76,7 @@ export class Selection {
     if (names.length === 0)
       throw new Fault("target.unknown", `${at} has no parts, so no ${show(part)}`);
     throw new Fault("target.unknown", `${at} has no part ${show(part)}`, {
-      hint: suggestion(part, names, (name) => `.#${path}/${name}`),
+      hint: suggestion(part, names, (name) => `.#${path}/${name}`, "part"),
     });
   }
 
@@ -159,13 +159,16 @@ export class Selection {
         hint: suggestion(tops[0] ?? "", names, (name) => `kiln build ${write(name)}`),
       });
     }
+    const unknown = `no target ${show(first)} in ${file}`;
+    const asPart = first.replaceAll(".", "/"); // as a build file names an output: `lib.dev`
+    if (asPart !== first && names.includes(asPart.split("/")[0] ?? ""))
+      return new Fault("target.unknown", unknown, { hint: write(asPart) });
     const owner = await this.#exportOf(first);
-    const meant = owner === "default" ? location : write(owner ?? "");
-    return new Fault("target.unknown", `no target ${show(first)} in ${file}`, {
+    return new Fault("target.unknown", unknown, {
       hint:
         owner === undefined
           ? suggestion(first, names, write)
-          : `the derivation of that name is ${meant}`,
+          : `the derivation of that name is ${owner === "default" ? location : write(owner)}`,
     });
   }
 
@@ -191,6 +194,7 @@ function suggestion(
   wrong: string,
   names: readonly string[],
   write: (name: string) => string,
+  what: "target" | "part" = "target",
 ): string {
   const most = 12;
   const tops = names.filter((name) => !name.includes("/"));
@@ -198,7 +202,7 @@ function suggestion(
   const meant = wrong === "" ? undefined : nearest(wrong, tops);
   const others = tops.filter((name) => name !== meant);
   const shown = others.slice(0, most).join(", ") + (others.length > most ? ", …" : "");
-  if (meant === undefined && others.length === 1) return `the only target is ${write(shown)}`;
-  if (meant === undefined) return `the targets are ${shown}`;
+  if (meant === undefined && others.length === 1) return `the only ${what} is ${write(shown)}`;
+  if (meant === undefined) return `the ${what}s are ${shown}`;
   return others.length === 0 ? write(meant) : `${write(meant)} (others: ${shown})`;
 }

@@ -268,6 +268,11 @@ suite("what is not there or cannot be built", () => {
     assert.equal((await fault(exports, ["manual"])).hint, "the derivation of that name is .#docs");
   });
 
+  test("an output as a build file names it is told with its /", async () => {
+    assert.equal((await fault({ app }, ["app.dev"])).hint, ".#app/dev");
+    assert.equal((await fault({ docs: app }, ["app.dev"])).hint, "the only target is .#docs");
+  });
+
   test("names that every object has are no targets", async () => {
     assert.equal((await fault({ app }, ["toString"])).code, "target.unknown");
     assert.equal((await fault({ app: { app } }, ["app/constructor"])).code, "target.unknown");
@@ -299,6 +304,8 @@ suite("what is not there or cannot be built", () => {
     const { message, hint } = await fault({ g: { app } }, ["g/ap"]);
     assert.equal(message, 'target "g" has no part "ap"');
     assert.equal(hint, ".#g/app");
+    const two = { g: { app, docs: app } };
+    assert.equal((await fault(two, ["g/x"])).hint, "the parts are app, docs");
     assert.match((await fault({ g: app.out }, ["g/x"])).message, /has no parts, so no "x"/);
     assert.match((await fault({ app }, ["app/"])).message, /has no part ""/);
   });

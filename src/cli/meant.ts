@@ -22,6 +22,8 @@ async function hintFor(
   if (/^(?:true|false|relaxed|auto)$/.test(file)) {
     return `the value of a switch follows "=", as in --sandbox=${file}`;
   }
+  const withEnding = `${file}.ts`;
+  if (existsSync(withEnding)) return withEnding;
   let names;
   try {
     // Values for parameters of the targets that were meant are none of this listing's.

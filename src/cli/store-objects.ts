@@ -25,12 +25,16 @@ export function objectMeant(directory: StoreDirectory, real: string, text: strin
     within(directory, resolve(text)) ??
     insideReal(directory, real, text) ??
     storePathOrFile(text) ??
-    leadsNowhere(text)
+    leadsNowhere(text, real)
   );
 }
 
-function leadsNowhere(text: string): never {
-  throw new KilnError("path.invalid", `${text} leads to no store object`, { path: text });
+/** A link into another store looks the same: so it is said which store this is. */
+function leadsNowhere(text: string, real: string): never {
+  throw new KilnError("path.invalid", `${text} leads to no store object`, {
+    path: text,
+    hint: `a file that leads into ${real}, the store that was asked; --store names another`,
+  });
 }
 
 /**

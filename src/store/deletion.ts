@@ -63,7 +63,7 @@ async function choose(
     throw new KilnError(
       "store.hasReferrers",
       `other objects refer to these, for example ${referrer}`,
-      { path: referrer, hint: "remove those too, or remove recursively" },
+      { path: referrer, hint: "remove those too: kiln store object delete --recursive" },
     );
   }
   const used = doomed.find((path) => parts.roots.has(path));

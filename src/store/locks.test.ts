@@ -50,7 +50,9 @@ test("a lock cannot be taken twice in one process, and can be again after it was
   await assert.rejects(
     StoreLock.acquire(file, "/store"),
     (error) =>
-      hasCode(error, "store.locked") && error.message.includes("already open in this process"),
+      hasCode(error, "store.locked") &&
+      error.message.includes("already open in this process") &&
+      error.hint === "one Server at a time owns a store: share it, or close it first",
   );
   first.release();
   first.release();

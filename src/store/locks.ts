@@ -108,10 +108,13 @@ function readPid(file: string): number | undefined {
 
 function locked(store: string, pid: number | undefined): KilnError {
   const holder = pid === undefined ? "another process" : `process ${pid}`;
-  const who = pid === process.pid ? "already open in this process" : `in use by ${holder}`;
+  const isOwn = pid === process.pid;
+  const who = isOwn ? "already open in this process" : `in use by ${holder}`;
   return new KilnError("store.locked", `the store ${store} is ${who}`, {
     kind: "internal",
     path: store,
-    hint: "one process at a time owns a store: talk to the running daemon through its socket, or stop it",
+    hint: isOwn
+      ? "one Server at a time owns a store: share it, or close it first"
+      : "one process at a time owns a store: talk to the running daemon through its socket, or stop it",
   });
 }
