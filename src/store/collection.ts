@@ -182,14 +182,12 @@ async function removeBatch(
 ): Promise<ListedObject[]> {
   // What is locked is being written or removed by somebody: it is in use.
   const objects = pathsOf(parts, batch).filter(({ path }) => !parts.locks.isLocked(path));
-  using _locks = await lockAll(
-    parts,
-    objects.map(({ path }) => path),
-  );
+  const candidates = objects.map(({ path }) => path);
+  using _locks = await lockAll(parts, candidates);
   const gone = new Set(
-    await takeOut(parts, () => {
+    await takeOut(parts, candidates, () => {
       const doomed = new Set<StorePath>();
-      for (const { path } of objects) {
+      for (const path of candidates) {
         const isNeeded = parts.objects.referrers(path).some((referrer) => !doomed.has(referrer));
         if (!isNeeded && isFree(path)) doomed.add(path);
       }

@@ -13,6 +13,14 @@ import {
 } from "./store.test.support.ts";
 import type { TestStore } from "./store.test.support.ts";
 
+/** The paths with an intent. */
+function intentsOf({ store }: TestStore): unknown[] {
+  return store.database
+    .prepare("select path from intents order by path")
+    .all()
+    .map(({ path }) => path);
+}
+
 /** base <- middle <- top, and `alone`. */
 async function chain({
   store,
@@ -115,6 +123,26 @@ test("what comes to refer to an object while its removal waits goes with it, or 
     assert.deepEqual(await removing, [late.storePath, alone.storePath]);
   }
   assert.equal(store.has(late.storePath), false);
+});
+
+test("what was about to be removed and stays is still there after the next start", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const { alone } = await chain(context);
+  const late = sample(directory, "late", "late", [alone.storePath]);
+  const { ObjectTable } = await import("./database/objects.ts");
+  {
+    using _lock = await store.lock(alone.storePath);
+    const refused = assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" });
+    await new Promise((done) => setTimeout(done, 20));
+    store.database.transaction(() => new ObjectTable(store.database).insert([late], 1));
+    _lock[Symbol.dispose]();
+    await refused;
+  }
+  assert.deepEqual(intentsOf(context), [alone.storePath]);
+  await context.reopen();
+  assert.deepEqual(intentsOf(context), []);
+  assert.equal(await context.store.exists(alone.storePath), true);
 });
 
 test("files of removed objects are gone when the store is closed", async () => {

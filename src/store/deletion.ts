@@ -7,6 +7,9 @@ import type { Departure } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
 import { lockAll } from "./placement.ts";
 
+/** Names that are announced, or done with, at once. */
+const batchSize = 500;
+
 export interface RemoveOptions {
   /** Also what refers to the given objects, directly or not; default false: then such objects are an error. */
   readonly recursive?: boolean;
@@ -30,22 +33,30 @@ export async function removeObjects(
     if (doomed.length === 0) return [];
     using _locks = await lockAll(parts, doomed, signal);
     // Meanwhile other objects may have come to refer to these, or some of them be gone: then it begins anew.
-    const gone = await takeOut(parts, () => (stands(parts, doomed) ? doomed : []));
+    const gone = await takeOut(parts, doomed, () => (stands(parts, doomed) ? doomed : []));
     if (gone.length > 0) return doomed;
   }
 }
 
 /**
- * Takes out of the store what `choose` names, referrers first: it is asked within the transaction that removes the rows. The
- * caller holds the locks. What is removed to make space must not need some, so that a full disk is no hindrance.
+ * Takes those of the `candidates` out of the store that `choose` names, referrers first: it is asked within the transaction that
+ * removes the rows. The caller holds the locks. What is removed to make space must not need some, so that a full disk is no
+ * hindrance.
  *
  * @returns what `choose` gave
  */
 export async function takeOut(
   parts: StoreParts,
+  candidates: readonly StorePath[],
   choose: () => readonly StorePath[],
 ): Promise<readonly StorePath[]> {
-  const doomed = await parts.reserve.spend(async () => await forget(parts, choose));
+  const doomed = await parts.reserve.spend(async () => {
+    await announce(parts, candidates);
+    return await forget(parts, choose);
+  });
+  if (doomed.length < candidates.length) {
+    parts.intents.serve(new Set(candidates).difference(new Set(doomed)));
+  }
   await clearAway(parts, doomed);
   if (parts.reserve.isSpent) void restoreReserve(parts);
   return doomed;
@@ -81,6 +92,19 @@ function stands(parts: StoreParts, doomed: readonly StorePath[]): boolean {
   return !doomed.some((path) => parts.roots.has(path)) && isDetached(parts.database, doomed);
 }
 
+/**
+ * Says which names may have to go. As long as there are the rows this means nothing, so it is done ahead and bit by bit: the transaction
+ * that removes the rows holds up everybody for as long as it takes.
+ */
+async function announce(parts: StoreParts, candidates: readonly StorePath[]): Promise<void> {
+  for await (const some of bitByBit(candidates)) {
+    const names = some
+      .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
+      .filter(({ inode }) => inode !== undefined);
+    parts.database.lightly(() => parts.intents.record(names));
+  }
+}
+
 /** From here on they do not exist. */
 async function forget(
   parts: StoreParts,
@@ -88,10 +112,6 @@ async function forget(
 ): Promise<readonly StorePath[]> {
   const gone = await parts.database.durably(() => {
     const doomed = choose();
-    const names = doomed
-      .map((path) => ({ path, inode: parts.files.find(path)?.ino }))
-      .filter(({ inode }) => inode !== undefined);
-    parts.intents.record(names);
     parts.objects.delete(doomed);
     return doomed;
   });
@@ -118,7 +138,9 @@ async function clearAway(parts: StoreParts, doomed: readonly StorePath[]): Promi
       await pacer.pause();
     }
     await parts.syncer.names();
-    await parts.database.durably(() => parts.intents.clear(gone));
+    for await (const some of bitByBit(gone)) {
+      parts.database.lightly(() => parts.intents.clear(some));
+    }
   } catch (error) {
     parts.log("warn", `removed objects still take space: ${KilnError.from(error).message}`);
   }
@@ -131,5 +153,14 @@ function takeAway(parts: StoreParts, departure: Departure, path: StorePath): boo
   } catch (error) {
     parts.log("warn", `cannot remove the files of ${path}: ${KilnError.from(error).message}`);
     return false;
+  }
+}
+
+/** Some of the list after others, with everybody else's turn between them. */
+async function* bitByBit<T>(list: readonly T[]): AsyncGenerator<readonly T[], void, void> {
+  const pacer = new Pacer();
+  for (let at = 0; at < list.length; at += batchSize) {
+    yield list.slice(at, at + batchSize);
+    await pacer.pause();
   }
 }
