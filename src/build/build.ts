@@ -73,6 +73,7 @@ export class Build {
   readonly #kept = new DisposableStack();
   #row: BuildRow;
   #expected: ReadonlySet<EquivalenceClass> = new Set();
+  readonly #skipped: Result[] = [];
   #isSaved = true;
 
   constructor(request: BuildRequest, shop: Workshop) {
@@ -278,11 +279,11 @@ export class Build {
     });
   }
 
-  /** It is not begun at all. */
+  /** It is not begun at all. That is written down with the end of the build: there may be thousands at once. */
   skip(result: Result): void {
     result.state = "skipped";
     result.endedAt = this.#shop.clock.now();
-    this.#saveResults([result]);
+    this.#skipped.push(result);
     this.#report.resultFinished(result);
   }
 
@@ -411,10 +412,14 @@ export class Build {
       }
     }
     const row = { ...this.#row, state, endedAt: clock.now(), failure: fault, expansion };
+    const save = (): void => {
+      for (const result of this.#skipped) table.saveResult(this.id, result.toRow());
+      table.saveBuild(row);
+    };
     try {
       const hasBuilt = [...this.results.values()].some((result) => result.state === "built");
-      if (hasBuilt) await store.database.durably(() => table.saveBuild(row));
-      else store.database.lightly(() => table.saveBuild(row));
+      if (hasBuilt) await store.database.durably(save);
+      else store.database.lightly(save);
     } catch (error) {
       this.#notSaved(error);
     }

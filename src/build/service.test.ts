@@ -536,6 +536,30 @@ test("one user has at most 1,000 builds under way, and others have theirs", asyn
   await start("uid 1");
 });
 
+test("what a failure leaves out is on record after the build's end, also of thousands", async () => {
+  await using bench = await Workbench.open();
+  const bad = await bench.shell("bad", "exit 1");
+  const inputs: Record<string, Made> = {};
+  for (let i = 0; i < 2000; i++)
+    inputs[`n${i}`] = await bench.shell(`n${i}`, "", { inputs: { bad } });
+  const root = await bench.shell("root", "", { inputs });
+  const { store } = bench;
+  let transactions = 0;
+  const lightly = store.database.lightly.bind(store.database);
+  store.database.lightly = (write) => {
+    transactions++;
+    return lightly(write);
+  };
+  const { id } = await bench.realize(root);
+  assert.ok(transactions < 20, `${transactions} transactions`);
+  await bench.restart();
+  const found = bench.service.results(id).map(({ state }) => state);
+  assert.deepEqual(
+    [found.length, found.filter((state) => state === "skipped").length],
+    [2002, 2001],
+  );
+});
+
 test("build directories are not kept where that is not allowed", async () => {
   await using bench = await Workbench.open({ allowKeepFailed: false });
   const made = await bench.shell("kept", "exit 1");

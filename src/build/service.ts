@@ -16,6 +16,7 @@ import type {
 import { KilnError } from "../util/kiln-error.ts";
 import { Build, type BuildRequest } from "./build.ts";
 import { Choices } from "./choices.ts";
+import { countRemembered, refuseTooMany } from "./crowding.ts";
 import type { BuildEvent, BuildTarget } from "./events.ts";
 import { type Forecast, forecastOf } from "./forecast.ts";
 import { makeGraph, readClosure, type Wanted } from "./graph.ts";
@@ -60,12 +61,6 @@ export interface ExpandRequest extends CommonRequest {
   /** What stands for the build directory. */
   readonly tempDir: string;
 }
-
-/** Builds of one user that run, or wait to, at the same time. */
-const mostOfOneUser = 1000;
-
-/** Builds that ended are kept in memory for those who watch, this many. */
-const rememberedBuilds = 16;
 
 export class BuildService implements AsyncDisposable {
   /** Builders at the same time. */
@@ -354,7 +349,8 @@ export class BuildService implements AsyncDisposable {
     const graph = makeGraph(derivations, wanted);
     await this.#cleanedUp;
     this.#refuseWhenClosing();
-    this.#refuseTooMany(request.user);
+    const underWay = Array.from(this.#running.values(), ({ build }) => build.request);
+    refuseTooMany({ ...request, graph }, underWay);
     const id = uuid7();
     const abort = new AbortController();
     const { signal: scope, logFields } = this.#options.buildContext?.(id) ?? {};
@@ -382,17 +378,6 @@ export class BuildService implements AsyncDisposable {
     return id;
   }
 
-  /** Each build costs memory, also while it waits. */
-  #refuseTooMany(user: string | undefined): void {
-    if (user === undefined) return;
-    let count = 0;
-    for (const { build } of this.#running.values()) if (build.request.user === user) count++;
-    if (count < mostOfOneUser) return;
-    throw new KilnError("build.tooMany", `${user} has ${count} builds under way`, {
-      hint: "wait for some to end, or cancel them",
-    });
-  }
-
   #refuseWhenClosing(): void {
     if (!this.#isClosing) return;
     throw new KilnError("server.closing", "server shutting down; not starting new builds");
@@ -402,7 +387,8 @@ export class BuildService implements AsyncDisposable {
     const ended = [...this.#builds.values()].filter(
       (build) => !this.#running.has(build.id) && !this.#unsaved.has(build),
     );
-    for (const { id } of ended.slice(0, -rememberedBuilds)) this.#builds.delete(id);
+    const count = countRemembered(ended.map(({ request }) => request));
+    for (const { id } of ended.slice(0, ended.length - count)) this.#builds.delete(id);
   }
 }
 
