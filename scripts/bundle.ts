@@ -44,11 +44,17 @@ export async function bundleCommand(tree: string): Promise<void> {
   });
   await bundle.close();
   writeFileSync(join(draft, "package.json"), `${JSON.stringify({ type: "commonjs" })}\n`);
+  const names = ["package.json", ...files.map(({ fileName }) => fileName)];
+  // Old chunks stay for those that run and have yet to load them; `--clean` takes them away. The package is without them.
+  writeFileSync(
+    join(draft, ".npmignore"),
+    ["*", ...names.map((name) => `!${name}`), ""].join("\n"),
+  );
   // A command that starts meanwhile finds the old files or the new ones: the names of chunks tell what is in them.
   mkdirSync(target, { recursive: true });
-  const names = ["package.json", ...files.map(({ fileName }) => fileName)];
-  for (const name of names.toSorted(mainLast)) renameSync(join(draft, name), join(target, name));
-  // Old chunks stay for those that run and have yet to load them; `--clean` takes them away.
+  for (const name of [".npmignore", ...names].toSorted(mainLast)) {
+    renameSync(join(draft, name), join(target, name));
+  }
   rmSync(draft, { recursive: true });
 }
 

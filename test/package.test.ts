@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -24,6 +32,8 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
   const home = mkdtempSync(join(tmpdir(), "kiln-package-"));
   /** The project that it is installed into; has nothing else. */
   const project = join(home, "project");
+  /** What an earlier build has left for a daemon that runs from the checkout. */
+  const formerChunk = join(root, "dist/bundle/former-00000000.js");
   /** What is in the package. */
   let packed: string[] = [];
   let registry: ChildProcess;
@@ -52,7 +62,9 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
   before(async () => {
     mkdirSync(project);
     // What prepares the package (npm run build) came before the tests.
+    writeFileSync(formerChunk, "");
     const archive = packKiln(home);
+    rmSync(formerChunk);
     const list = run("tar", ["--list", "--file", archive]).toString().trim().split("\n");
     packed = list.map((file) => file.replace(/^package\//, ""));
     registry = spawn(process.execPath, [registryProgram, npmCache, archive]);
@@ -90,7 +102,9 @@ describe("the package", { skip: needsPackages, timeout: 240_000 }, () => {
     ]) {
       assert.ok(packed.includes(file), file);
     }
-    const needless = packed.filter((file) => /\.(?:test|tsbuildinfo|map)\b|fixtures/.test(file));
+    const needless = packed.filter((file) =>
+      /\.(?:test|tsbuildinfo|map|npmignore)\b|fixtures|former/.test(file),
+    );
     assert.deepEqual(needless, []);
   });
 
