@@ -39,6 +39,7 @@ import {
   Requests,
   type IncomingRequest,
   type RequestLimits,
+  type SharedWaits,
 } from "./requests.ts";
 import { StreamSource } from "./stream-source.ts";
 import { catchWriteErrors } from "./write-errors.ts";
@@ -101,6 +102,8 @@ export interface PeerOptions {
    */
   readonly receiveExport?: (body: ByteReader, headers: Headers) => Promise<void>;
   readonly limits?: Partial<PeerLimits>;
+  /** Shared by connections; default: a bound of its own only. */
+  readonly waits?: SharedWaits;
   /** Told why a connection ended before its time, or an export was given up: for a log. */
   readonly onFault?: (fault: KilnError) => void;
 }
@@ -148,7 +151,8 @@ export class Peer implements AsyncDisposable {
       onFault: (fault) => this.#onWriteFault(fault),
     });
     catchWriteErrors(stream, (error) => this.#writer.fail(interrupted(error)));
-    this.#requests = new Requests(this.#limits, (request) => void this.#handle(request));
+    const start = (request: IncomingRequest): void => void this.#handle(request);
+    this.#requests = new Requests(this.#limits, start, options.waits);
     const shortest = Math.min(this.#limits.messageTimeout, this.#limits.exportTimeout);
     if (shortest !== Infinity) {
       this.#clock = setInterval(() => this.#checkPace(), shortest / 4).unref();

@@ -54,6 +54,24 @@ test("notifications and requests that only wait have limits of their own", () =>
   assert.deepEqual(names(), ["1", "3", "4", undefined]);
 });
 
+test("connections share a bound of requests that only wait, and each has some for sure", () => {
+  const shared = { limit: 5, running: 0 };
+  const limits = { ...defaultRequestLimits, inFlightWaits: 4, assuredWaits: 2 };
+  const [greedy, modest] = [[], []] as [IncomingRequest[], IncomingRequest[]];
+  const first = new Requests(limits, (request) => greedy.push(request), shared);
+  const second = new Requests(limits, (request) => modest.push(request), shared);
+  for (const id of ["1", "2", "3", "4", "5"]) first.add(message(id, "zb.readLog"));
+  for (const id of ["1", "2", "3", "4"]) second.add(message(id, "zb.readLog"));
+  assert.deepEqual([greedy.length, modest.length], [4, 2]);
+  second.finish(modest[0]!);
+  assert.deepEqual([greedy.length, modest.length], [4, 3]);
+  first.cancel("5", reason);
+  for (const one of greedy) first.finish(one);
+  assert.equal(modest.length, 3);
+  second.finish(modest[1]!);
+  assert.deepEqual([modest.length, shared.running], [4, 2]);
+});
+
 test("an id is taken while its request runs or waits, and free again after", () => {
   const { requests, started } = bookkeeping({ inFlight: 1 });
   assert.ok(requests.add(message("1")));

@@ -3,7 +3,8 @@
  *
  * Three pools, each with a bound of its own: ordinary requests, requests that only wait for something (following a log), and
  * notifications. So a cancel gets through however busy the connection is. What waits is bounded too, in number and in bytes:
- * beyond that nothing more should be read.
+ * beyond that nothing more should be read. Waiting costs nothing until what is waited for happens, and then all wake at once: so
+ * connections share a bound of that.
  */
 import type { RequestMessage } from "./message.ts";
 import { waitingMethods } from "./protocol.ts";
@@ -13,6 +14,8 @@ export interface RequestLimits {
   readonly inFlight: number;
   /** Requests of {@link waitingMethods} that run at once; they do not count as in flight. */
   readonly inFlightWaits: number;
+  /** So many of them also when others take all of {@link SharedWaits}. */
+  readonly assuredWaits: number;
   /** Requests and notifications that wait for their turn. */
   readonly queued: number;
   /** Bytes of all messages that run or wait. */
@@ -22,9 +25,16 @@ export interface RequestLimits {
 export const defaultRequestLimits: RequestLimits = {
   inFlight: 256,
   inFlightWaits: 1024,
+  assuredWaits: 16,
   queued: 1024,
   heldBytes: 4 * 1024 * 1024,
 };
+
+/** What connections have of requests that wait for something, and may have, together. */
+export interface SharedWaits {
+  readonly limit: number;
+  running: number;
+}
 
 /** A request that runs or waits. */
 export class IncomingRequest {
@@ -53,6 +63,9 @@ export class IncomingRequest {
 
 interface Pool {
   readonly limit: number;
+  /** That many may run whatever others do. */
+  readonly assured: number;
+  readonly shared: SharedWaits;
   readonly queue: IncomingRequest[];
   running: number;
 }
@@ -71,12 +84,17 @@ export class Requests {
   #changeWaiters: (() => void)[] = [];
 
   /** `start` is called with each request when its turn has come. */
-  constructor(limits: RequestLimits, start: (request: IncomingRequest) => void) {
+  constructor(
+    limits: RequestLimits,
+    start: (request: IncomingRequest) => void,
+    shared: SharedWaits = unshared(),
+  ) {
     this.#limits = limits;
     this.#start = start;
-    this.#ordinary = { limit: limits.inFlight, queue: [], running: 0 };
-    this.#waits = { limit: limits.inFlightWaits, queue: [], running: 0 };
-    this.#notifications = { limit: limits.inFlight, queue: [], running: 0 };
+    const { inFlight, inFlightWaits, assuredWaits } = limits;
+    this.#ordinary = newPool(inFlight, inFlight, unshared());
+    this.#waits = newPool(inFlightWaits, Math.min(inFlightWaits, assuredWaits), shared);
+    this.#notifications = newPool(inFlight, inFlight, unshared());
   }
 
   /** Takes a request; starts it now or when its turn comes. False when its id is in use. */
@@ -88,7 +106,7 @@ export class Requests {
     // Null identifies nothing: any number of requests may have it, none of them can be cancelled.
     if (idText !== undefined && idText !== "null") this.#byID.set(idText, request);
     this.#heldBytes += message.size;
-    if (pool.running < pool.limit) {
+    if (mayRun(pool)) {
       this.#run(request);
     } else {
       pool.queue.push(request);
@@ -103,8 +121,11 @@ export class Requests {
     this.#forget(request);
     const { pool } = request;
     pool.running--;
-    const next = pool.queue.shift();
-    if (next !== undefined) {
+    pool.shared.running--;
+    // When others have left room, too, more than one may have its turn.
+    while (mayRun(pool)) {
+      const next = pool.queue.shift();
+      if (next === undefined) break;
       this.#queued--;
       this.#run(next);
     }
@@ -168,6 +189,7 @@ export class Requests {
 
   #run(request: IncomingRequest): void {
     request.pool.running++;
+    request.pool.shared.running++;
     this.#running.add(request);
     if (this.#abandoned !== undefined) request.abort(this.#abandoned);
     this.#start(request);
@@ -189,4 +211,16 @@ export class Requests {
     this.#changeWaiters = [];
     for (const resolve of waiters) resolve();
   }
+}
+
+function newPool(limit: number, assured: number, shared: SharedWaits): Pool {
+  return { limit, assured, shared, queue: [], running: 0 };
+}
+
+function mayRun({ limit, assured, shared, running }: Pool): boolean {
+  return running < assured || (running < limit && shared.running < shared.limit);
+}
+
+function unshared(): SharedWaits {
+  return { limit: Infinity, running: 0 };
 }

@@ -52,6 +52,9 @@ export interface ServerRequest {
 const messageTimeout = 60_000;
 const exportTimeout = 600_000;
 
+/** Requests of all connections that only wait for something: a line of a log wakes all that follow it. */
+const mostWaits = 4096;
+
 /** Bytes of notifications that may wait for a slow reader. */
 const unsentEvents = 256 * 1024;
 
@@ -69,6 +72,7 @@ export class Server implements AsyncDisposable {
   readonly #listeners = new Set<Listener>();
   readonly #peers = new Set<Peer>();
   readonly #guests = new Guests();
+  readonly #waits = { limit: mostWaits, running: 0 };
   #tracing: AsyncDisposable | undefined;
   #draining = false;
   #closing: Promise<void> | undefined;
@@ -155,6 +159,7 @@ export class Server implements AsyncDisposable {
     const connection: Connection = { exporter, importer, notify, caller, builds: new Set() };
     const peer: Peer = new Peer(stream, {
       limits: { messageTimeout, exportTimeout },
+      waits: this.#waits,
       handler: async ({ method, params, id, idText, extra, signal }) =>
         await this.#answer({ method, params, id, idText, extra, signal, connection }),
       receiveExport: async (body) => {
