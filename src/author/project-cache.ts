@@ -1,8 +1,9 @@
 /** Each project's own folder among the things Kiln can make again. */
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 
 /** Kiln's cache folder of this user: below `XDG_CACHE_HOME`, else `~/.cache`. */
 export function defaultCacheDirectory(env: NodeJS.ProcessEnv = process.env): string {
@@ -18,7 +19,7 @@ export function projectCache(cacheDirectory: string, folder: string): string | u
   const name = createHash("sha256").update(folder).digest("hex").slice(0, 32);
   const own = join(cacheDirectory, "projects", name);
   try {
-    mkdirSync(own, { recursive: true, mode: 0o700 });
+    makeFolders(own, 0o700);
     const stats = lstatSync(own);
     const isOurs = stats.uid === process.getuid?.() && (stats.mode & 0o077) === 0;
     return stats.isDirectory() && isOurs ? own : undefined;

@@ -3,8 +3,9 @@
  * run is not read again.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 import { writeWholeFile } from "../files/whole-file.ts";
 import { parseHash, type Hash } from "../format/hash.ts";
 import type { WalkedEntry } from "./walk.ts";
@@ -60,7 +61,7 @@ export class StampCache {
 
   write(root: string, name: string, { stamp, hash }: StampedHash): void {
     try {
-      mkdirSync(this.#folder, { recursive: true });
+      makeFolders(this.#folder);
       writeWholeFile(this.#file(root, name), `${stamp}\n${hash.sri()}\n`);
     } catch {
       // Next time the tree is read again, that is all.

@@ -5,9 +5,10 @@
  * next line begins, as a 64-bit little-endian number. Line 1,000 n (from 0) begins at entry n - 1.
  */
 import { Buffer } from "node:buffer";
-import { closeSync, fchmodSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, fchmodSync, openSync, writeSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { spaceHint } from "../files/file-error.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -114,7 +115,7 @@ export class BuildLog implements LogSink, Disposable {
 
 /** Adds a line to a log nobody writes any more; makes it if it is absent. */
 export function appendToLog(path: string, text: string): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   const descriptor = openSync(path, "a", 0o644);
   try {
     writeWhole(descriptor, Buffer.from(`${text}\n`));
@@ -171,7 +172,7 @@ function createForAppending(path: string): number {
     if (!isAbsent(error)) throw logError(path, error);
   }
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    makeFolders(dirname(path), 0o755);
     return make();
   } catch (error) {
     throw logError(path, error);

@@ -4,8 +4,9 @@
  * How that is done is in `sandbox/`: `support.ts` finds out what works here, `slot.ts` is a place where a sandbox is put together,
  * `layout.ts` and `mounts.ts` say what is in it, `start.ts`, `init.pl`, `init.sh` and `launcher.ts` make and end it.
  */
-import { chownSync, existsSync, mkdirSync, realpathSync } from "node:fs";
+import { chownSync, existsSync, realpathSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { objectNameOf, type StoreDirectory, type StorePath } from "../format/store-path.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
@@ -107,7 +108,7 @@ export class SandboxExecutor implements Executor, AsyncDisposable {
    * @throws KilnError `sandbox.path` when a sandbox path is missing
    */
   static async open(options: SandboxExecutorOptions): Promise<SandboxExecutor> {
-    mkdirSync(options.slotsDirectory, { recursive: true, mode: 0o700 });
+    makeFolders(options.slotsDirectory, 0o700);
     // Mounting follows no links.
     const slotsDirectory = realpathSync(options.slotsDirectory);
     await endSandboxes(slotsDirectory);

@@ -17,6 +17,7 @@ import {
   type BigIntStats,
 } from "node:fs";
 import { dirname, join } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 import { v7 as uuid7 } from "uuid";
 import { errorCode, fileError } from "../files/file-error.ts";
 import type { FreezeOptions } from "../files/freeze.ts";
@@ -221,7 +222,7 @@ function moveTree(from: string, to: string): boolean {
 function makeStoreDirectory(root: string): void {
   const there = lstatSync(root, { throwIfNoEntry: false });
   if (there !== undefined) return;
-  const made = mkdirSync(root, { recursive: true, mode: 0o755 });
+  const made = makeFolders(root, 0o755);
   // mkdir's mode goes through the umask, and may not carry the sticky bit.
   if (made !== undefined) chmodSync(root, 0o1775);
   syncFolderNow(dirname(root));

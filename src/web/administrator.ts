@@ -1,8 +1,9 @@
 /** Who may change something through the page: who has the token, and asks from the page itself. */
 import { randomBytes, timingSafeEqual } from "node:crypto";
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import type { IncomingHttpHeaders } from "node:http";
 import { dirname } from "node:path";
+import { makeFolders } from "../files/make-folders.ts";
 import { errorCode, fileError } from "../files/file-error.ts";
 import { writeWholeFile } from "../files/whole-file.ts";
 import { sha256 } from "../format/hash.ts";
@@ -15,7 +16,7 @@ import { KilnError } from "../util/kiln-error.ts";
  */
 export function readToken(path: string): string {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolders(dirname(path));
     const token = randomBytes(32).toString("base64url");
     writeWholeFile(path, `${token}\n`, { mode: 0o600, exclusive: true });
     return token;

@@ -1,6 +1,7 @@
 /** `kiln init`: a folder where the editor knows what build files can say, without installing anything. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
+import { makeFolders } from "../../files/make-folders.ts";
 import { attempt } from "../../files/file-error.ts";
 import { writeWholeFile } from "../../files/whole-file.ts";
 import { KilnError } from "../../util/kiln-error.ts";
@@ -50,7 +51,7 @@ export async function init(
   const folder = resolve(operands[0] ?? ".");
   const written: string[] = [];
   const write = (name: string, text: string): void => {
-    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    makeFolders(dirname(join(folder, name)));
     attempt("write", join(folder, name), () => writeWholeFile(join(folder, name), text));
     written.push(name);
   };
@@ -96,7 +97,7 @@ function copyFrom(root: string, target: string): string {
   const seen = new Set(pending);
   for (const file of pending) {
     const copy = join(target, relative(root, file));
-    mkdirSync(dirname(copy), { recursive: true });
+    makeFolders(dirname(copy));
     copyFileSync(file, copy);
     for (const [, name = ""] of readFileSync(file, "utf8").matchAll(
       /(?:from |import\()"(\.[^"]+)"/g,

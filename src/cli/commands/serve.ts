@@ -4,6 +4,7 @@ import { chmodSync, chownSync, mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { makeFolders } from "../../files/make-folders.ts";
 import { StoreClient } from "../../rpc/client.ts";
 import type { BuildUser, SandboxMode, ServerOptions } from "../../server/options.ts";
 import { DEFAULT_BUILD_USERS_GROUP } from "../../server/options.ts";
@@ -88,7 +89,7 @@ export async function serve(
   const place = passed ?? (await socketPlace(settings, flags));
   const trustedGroup = await groupNumber("--trusted-group", flags.trustedGroup);
   const options = { ...serverOptions(settings, flags, users), trustedGroup };
-  makeFolders(settings, options, passed === undefined, group);
+  makeServingFolders(settings, options, passed === undefined, group);
   if (!("fd" in place)) await refuseLivingDaemon(place);
 
   // A signal may come while the store is being opened: then the daemon ends as soon as it can.
@@ -217,7 +218,7 @@ async function listenElsewhere(server: Server, flags: ServeFlags): Promise<void>
   ] as const) {
     if (path === undefined || path === "") continue;
     const place = resolve(path);
-    mkdirSync(dirname(place), { recursive: true, mode: 0o755 });
+    makeFolders(dirname(place), 0o755);
     await server.listen({ path: place, mode }, { door });
   }
 }
@@ -258,7 +259,7 @@ function signingKeys({ configuration, signingKey = [] }: ServeFlags & GlobalFlag
 }
 
 /** The store directory (1775, for the build users' group when it is new) and the folders of socket and database (0755). */
-function makeFolders(
+function makeServingFolders(
   settings: Settings,
   options: ServerOptions,
   ownSocket: boolean,
@@ -266,14 +267,14 @@ function makeFolders(
 ): void {
   const store = options.realStoreDirectory ?? settings.realDirectory;
   requireStoreFolder(store);
-  mkdirSync(dirname(store), { recursive: true, mode: 0o755 });
+  makeFolders(dirname(store), 0o755);
   if (statSync(store, { throwIfNoEntry: false }) === undefined) {
     mkdirSync(store);
     if (group !== undefined) chownSync(store, -1, group.gid);
     chmodSync(store, 0o1775);
   }
-  mkdirSync(dirname(options.database), { recursive: true, mode: 0o755 });
-  if (ownSocket) mkdirSync(dirname(settings.socket), { recursive: true, mode: 0o755 });
+  makeFolders(dirname(options.database), 0o755);
+  if (ownSocket) makeFolders(dirname(settings.socket), 0o755);
 }
 
 /** Before the store is touched: whoever runs already is named by its socket. */

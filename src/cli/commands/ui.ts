@@ -1,6 +1,7 @@
 /** `kiln ui`: the web page on a store without a daemon. Meanwhile builds go through this process, so that the page shows them. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { makeFolders } from "../../files/make-folders.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { type Located, locate } from "../connection.ts";
 import { type CommandContext, say } from "../context.ts";
@@ -93,7 +94,7 @@ async function servePage(
       },
     }),
   );
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o755 });
+  makeFolders(dirname(socket), 0o755);
   await server.listen({ path: socket, mode: 0o600 });
   const { url } = page;
   const rest = opened.move();

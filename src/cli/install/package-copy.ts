@@ -4,7 +4,6 @@ import {
   copyFileSync,
   cpSync,
   existsSync,
-  mkdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -12,6 +11,7 @@ import {
 } from "node:fs";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeFolders } from "../../files/make-folders.ts";
 import { z } from "zod";
 import { KilnError } from "../../util/kiln-error.ts";
 
@@ -45,7 +45,7 @@ export async function copyPackage(target: string): Promise<void> {
 /** Makes the copy that is to be at `target`. */
 function fill(draft: string, target: string): void {
   rmSync(draft, { recursive: true, force: true });
-  mkdirSync(join(draft, "bin"), { recursive: true, mode: 0o755 });
+  makeFolders(join(draft, "bin"), 0o755);
   copyFolder(join(packageRoot, "dist"), join(draft, "dist"));
   for (const name of ["package.json", "LICENSE"]) {
     copyFileSync(join(packageRoot, name), join(draft, name));

@@ -5,7 +5,6 @@ import {
   chownSync,
   existsSync,
   lstatSync,
-  mkdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
@@ -13,6 +12,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
+import { makeFolders } from "../../files/make-folders.ts";
 import { writeWholeFile } from "../../files/whole-file.ts";
 import { KilnError } from "../../util/kiln-error.ts";
 import { findGroup } from "../../util/unix-accounts.ts";
@@ -109,7 +109,7 @@ async function makeFolder({
   mode,
   group,
 }: Extract<Step, { type: "folder" }>): Promise<StepOutcome> {
-  const isNew = mkdirSync(path, { recursive: true, mode: 0o755 }) !== undefined;
+  const isNew = makeFolders(path, 0o755) !== undefined;
   if (!isNew) return "already"; // whoever made it decided who may
   if (group !== undefined) {
     const found = await findGroup(group);
@@ -147,7 +147,7 @@ function writeOwn(path: string, content: string, mode: number): StepOutcome {
   const there = contentOf(path);
   if (there === content) return "already";
   if (there !== undefined && !there.includes(mark)) throw taken(path);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   writeWholeFile(path, content, { mode });
   chmodSync(path, mode);
   return "done";
@@ -157,7 +157,7 @@ function link(path: string, target: string): StepOutcome {
   const there = lstatSync(path, { throwIfNoEntry: false });
   if (there?.isSymbolicLink() === true && readlinkSync(path) === target) return "already";
   if (there !== undefined) throw taken(path);
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolders(dirname(path));
   symlinkSync(target, path);
   return "done";
 }

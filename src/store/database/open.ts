@@ -4,17 +4,10 @@
  * Whoever opens it must hold the store lock; then this connection is the only writer. Every failure leaves as a
  * {@link KilnError} of kind `internal`, so that a full disk or a damaged file costs one request and not the process.
  */
-import {
-  chmodSync,
-  closeSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  realpathSync,
-  statSync,
-} from "node:fs";
+import { chmodSync, closeSync, fsyncSync, openSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { makeFolders } from "../../files/make-folders.ts";
 import { databaseError } from "./error.ts";
 import { identify, lost } from "./identity.ts";
 import { JointWrites } from "./joint-writes.ts";
@@ -284,7 +277,7 @@ function makeFolder(folder: string): void {
   if (!isAbsent(folder)) return;
   const parent = dirname(folder);
   makeFolder(parent);
-  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  makeFolders(folder, 0o755);
   const handle = openSync(parent, "r");
   try {
     fsyncSync(handle);
