@@ -28,7 +28,10 @@ export class PerlRunner implements AsyncDisposable {
     { stop, grace, onStarted }: RunnerOptions,
   ): Promise<BuildOutcome> {
     const fault = commandFault(command);
-    if (fault !== undefined) return { type: "notStarted", message: fault };
+    if (fault !== undefined) {
+      onStarted(); // it never will be, and whoever reads the output waits for its end
+      return { type: "notStarted", message: fault };
+    }
     using timers = new DisposableStack();
     const builder = new RunningBuilder(this.#starter, command, output);
     const end = (): void => {
