@@ -1,7 +1,9 @@
+import { onAbort } from "./on-abort.ts";
+
 /** One holder per key, first come first served; waiting can be given up. */
 export class KeyedMutex {
   /** Per held key, those who wait for it, in order. */
-  readonly #waiting = new Map<string, (() => void)[]>();
+  readonly #waiting = new Map<string, LetIn[]>();
 
   /**
    * Waits until nobody holds `key`, then holds it until the result is disposed of (more than once is harmless).
@@ -30,32 +32,35 @@ export class KeyedMutex {
   }
 
   #unlock(key: string): void {
-    const next = this.#waiting.get(key)?.shift();
-    if (next === undefined) this.#waiting.delete(key);
-    else next();
+    if (!letIn(this.#waiting.get(key) ?? [])) this.#waiting.delete(key);
   }
 }
 
-/** Resolves when somebody takes the new last entry of `queue` out and calls it; on abort the entry leaves by itself. */
-export async function waitInLine(
-  queue: (() => void)[],
-  signal: AbortSignal | undefined,
-): Promise<void> {
+/** Lets the first of a line in who still waits; false when there is none. */
+export function letIn(line: LetIn[]): boolean {
+  for (let next = line.shift(); next !== undefined; next = line.shift()) if (next()) return true;
+  return false;
+}
+
+/** Lets somebody in; false when they have left meanwhile. */
+export type LetIn = () => boolean;
+
+/** Resolves when somebody takes the new last entry of `line` out and calls it, or rejects on abort. */
+export async function waitInLine(line: LetIn[], signal: AbortSignal | undefined): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   let isIn = false;
-  const enter = (): void => {
-    isIn = true;
+  let hasLeft = false;
+  line.push(() => {
+    isIn = !hasLeft;
     resolve();
-  };
+    return isIn;
+  });
   const leave = (): void => {
-    if (isIn) return; // it came in just before
-    queue.splice(queue.indexOf(enter), 1);
+    hasLeft = !isIn; // or it came in just before
     resolve();
   };
-  queue.push(enter);
-  signal?.addEventListener("abort", leave, { once: true });
+  using _leaving = signal && onAbort(signal, leave);
   await promise;
-  signal?.removeEventListener("abort", leave);
   if (!isIn) signal?.throwIfAborted();
 }
 

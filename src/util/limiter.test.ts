@@ -76,3 +76,25 @@ for (const max of [0, -1, 1.5, Number.NaN]) {
     assert.throws(() => new Limiter(max), RangeError);
   });
 }
+
+test("many thousands wait, and leave, as quickly as few", async () => {
+  const timeOf = async (count: number): Promise<number> => {
+    const limiter = new Limiter(1);
+    using _first = await limiter.acquire();
+    const { signal, abort } = withAbort();
+    const begin = performance.now();
+    const all = Array.from({ length: count }, () => limiter.acquire(signal));
+    abort();
+    const outcomes = await Promise.allSettled(all);
+    assert.ok(outcomes.every(({ status }) => status === "rejected"));
+    return (performance.now() - begin) / count;
+  };
+  await timeOf(1000);
+  const [few, many] = [await timeOf(1000), await timeOf(40_000)];
+  assert.ok(many < 20 * few, `${many} ms each instead of ${few}`);
+});
+
+function withAbort(): { signal: AbortSignal; abort: () => void } {
+  const controller = new AbortController();
+  return { signal: controller.signal, abort: () => controller.abort(new Error("enough")) };
+}

@@ -40,9 +40,7 @@ export class Limiter {
 
   #place(): Disposable {
     return once(() => {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#held--;
-      else next(); // the place changes hands
+      if (!this.#waiting.letIn()) this.#held--; // or the place changes hands
     });
   }
 }
