@@ -6,6 +6,7 @@ import type { StorePath } from "../format/store-path.ts";
 import type { BuildRow } from "../store/database/builds.ts";
 import type { EquivalenceClass } from "../store/database/realizations.ts";
 import { hasCode, KilnError } from "../util/kiln-error.ts";
+import { Pacer } from "../util/pacer.ts";
 import { BuildLog, logPath } from "./build-log.ts";
 import { Choices } from "./choices.ts";
 import { outputsOf } from "./early-outputs.ts";
@@ -74,6 +75,8 @@ export class Build {
   #row: BuildRow;
   #expected: ReadonlySet<EquivalenceClass> = new Set();
   readonly #skipped: Result[] = [];
+  /** By name, of what the plan builds. */
+  readonly #estimates = new Map<string, number | null>();
   #isSaved = true;
 
   constructor(request: BuildRequest, shop: Workshop) {
@@ -149,7 +152,7 @@ export class Build {
     let failure: KilnError | undefined;
     try {
       const plan = await this.#planner.soundPlan(this.signal);
-      this.#explain(plan);
+      await this.#explain(plan);
       this.#report.planned(plan);
       this.#warmUp(plan);
       await carryOutPlan(this.#settle(plan), {
@@ -326,18 +329,25 @@ export class Build {
   /** An output is not what was assumed. */
   #replan(): Plan {
     const plan = this.#planner.plan();
-    this.#explain(plan);
+    for (const planned of plan.values()) this.#explainOne(planned, plan);
     this.#report.replanned(plan);
     return this.#settle(plan);
   }
 
-  /** Notes why things are built. */
-  #explain(plan: Plan): void {
+  /** Notes why things are built, and how long that usually takes: questions to the database, in which others get their turn. */
+  async #explain(plan: Plan): Promise<void> {
+    const pacer = new Pacer();
     for (const planned of plan.values()) {
-      if (planned.action !== "build") continue;
-      const result = this.result(planned);
-      result.reason ??= this.#planner.reasonFor(planned, plan, this.request.reuse);
+      this.#explainOne(planned, plan);
+      await pacer.pause();
     }
+  }
+
+  #explainOne(planned: PlannedDerivation, plan: Plan): void {
+    if (planned.action !== "build") return;
+    const result = this.result(planned);
+    result.reason ??= this.#planner.reasonFor(planned, plan, this.request.reuse);
+    this.estimate(result.name);
   }
 
   #warmUp(plan: Plan): void {
@@ -394,7 +404,11 @@ export class Build {
 
   /** How long a derivation of this name usually takes, in milliseconds. */
   estimate(name: string): number | null {
-    return median(this.#shop.table.durations(name, 5));
+    const known = this.#estimates.get(name);
+    if (known !== undefined) return known;
+    const estimate = median(this.#shop.table.durations(name, 5));
+    this.#estimates.set(name, estimate);
+    return estimate;
   }
 
   async #end(failure: KilnError | undefined): Promise<void> {

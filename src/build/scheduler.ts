@@ -35,6 +35,9 @@ export async function carryOutPlan(plan: Plan, options: SchedulerOptions): Promi
   await scheduler.run();
 }
 
+/** Milliseconds of beginning derivations after which others get their turn. */
+const sliceLength = 10;
+
 class Scheduler {
   #plan: Plan;
   readonly #options: SchedulerOptions;
@@ -96,8 +99,9 @@ class Scheduler {
     this.#goOn();
   }
 
-  /** Begins, or skips, what waits for nothing; that may set free what waits for it. */
+  /** Begins, or skips, what waits for nothing; that may set free what waits for it. Of very many some are begun a moment later. */
   #goOn(): void {
+    const end = performance.now() + sliceLength;
     for (let next = this.#ready.pop(); next !== undefined; next = this.#ready.pop()) {
       const { drvPath } = next.node;
       if (this.#progress.has(drvPath)) continue;
@@ -109,10 +113,23 @@ class Scheduler {
         this.#running++;
         void this.#carryOut(next);
       }
+      if (this.#ready.length > 0 && performance.now() >= end) {
+        setImmediate(() => this.#goOnLater());
+        return;
+      }
     }
     if (this.#running > 0 || this.#open.size > 0) return;
     if (this.#fault === undefined) this.#finished.resolve();
     else this.#finished.reject(this.#fault.error);
+  }
+
+  #goOnLater(): void {
+    try {
+      this.#goOn();
+    } catch (error) {
+      this.#fault ??= { error };
+      this.#stop();
+    }
   }
 
   async #carryOut(planned: PlannedDerivation): Promise<void> {
