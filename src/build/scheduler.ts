@@ -53,6 +53,8 @@ class Scheduler {
   readonly #finished = Promise.withResolvers<void>();
   #running = 0;
   #isStopped = false;
+  /** Whether it is everybody else's turn. */
+  #isPausing = false;
   /** What ended the work as a whole; told when nothing runs any more. */
   #fault: { readonly error: unknown } | undefined;
 
@@ -101,6 +103,7 @@ class Scheduler {
 
   /** Begins, or skips, what waits for nothing; that may set free what waits for it. Of very many some are begun a moment later. */
   #goOn(): void {
+    if (this.#isPausing) return;
     const end = performance.now() + sliceLength;
     for (let next = this.#ready.pop(); next !== undefined; next = this.#ready.pop()) {
       const { drvPath } = next.node;
@@ -114,6 +117,7 @@ class Scheduler {
         void this.#carryOut(next);
       }
       if (this.#ready.length > 0 && performance.now() >= end) {
+        this.#isPausing = true;
         setImmediate(() => this.#goOnLater());
         return;
       }
@@ -124,6 +128,7 @@ class Scheduler {
   }
 
   #goOnLater(): void {
+    this.#isPausing = false;
     try {
       this.#goOn();
     } catch (error) {
