@@ -54,6 +54,8 @@ export class TreeWriter implements NarSink, Disposable {
   #fd: number | undefined;
   #name = "";
   #mode = 0;
+  /** Modes that files get as they are asked for. */
+  readonly #rightModes = new Set<number>();
   #entries = 0;
   #inode: number | undefined;
 
@@ -132,15 +134,20 @@ export class TreeWriter implements NarSink, Disposable {
       const { owner } = this.#frozen;
       this.#do("freeze", this.#name, () => {
         if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-        const { mode, ino } = fstatSync(fd);
-        // The umask may have taken bits.
-        if ((mode & 0o7777) !== this.#mode) fchmodSync(fd, this.#mode);
+        if (this.#stack.depth === 0 || !this.#rightModes.has(this.#mode)) this.#lookAt(fd);
         futimesSync(fd, 0, 0);
-        if (this.#stack.depth === 0) this.#inode = ino;
       });
     }
     this.#fd = undefined;
     this.#do("write", this.#name, () => closeSync(fd));
+  }
+
+  /** The umask may have taken bits. If not, it will not from the next files with this mode either. */
+  #lookAt(fd: number): void {
+    const { mode, ino } = fstatSync(fd);
+    if ((mode & 0o7777) === this.#mode) this.#rightModes.add(this.#mode);
+    else fchmodSync(fd, this.#mode);
+    if (this.#stack.depth === 0) this.#inode = ino;
   }
 
   symlink(name: string, target: Buffer): void {
