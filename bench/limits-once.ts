@@ -21,8 +21,9 @@ const [folder = "."] = process.argv.slice(2);
 const limits: Limit[] = [
   hashing(),
   ...writing(folder),
-  await receiving(join(folder, "received"), many(512) * 1024 * 1024),
   await sending(join(folder, "large"), many(512) * 1024 * 1024),
+  // In its place, and its memory.
+  await receiving(join(folder, "large"), many(512) * 1024 * 1024),
   database(folder),
   starting(),
   await shells(folder),
@@ -30,7 +31,7 @@ const limits: Limit[] = [
   ...(await leastBuilds(folder)),
   await sandboxes(),
 ];
-for (const name of ["large", "received"]) truncateSync(join(folder, name));
+truncateSync(join(folder, "large"));
 console.log(JSON.stringify(limits));
 
 function seconds(work: () => void): number {
@@ -50,12 +51,16 @@ function hashing(): Limit {
 
 function writing(folder: string): Limit[] {
   const block = randomBytes(1024 * 1024);
-  const file = openSync(join(folder, "large"), "w");
-  const large = seconds(() => {
-    for (let count = 0; count < many(512); count++) writeSync(file, block);
-    fsyncSync(file);
+  // Memory that nobody had for a while may take long to be had: the first time does not count.
+  const [, large = Number.NaN] = [1, 2].map(() => {
+    const file = openSync(join(folder, "large"), "w");
+    const time = seconds(() => {
+      for (let count = 0; count < many(512); count++) writeSync(file, block);
+      fsyncSync(file);
+    });
+    closeSync(file);
+    return time;
   });
-  closeSync(file);
   const small = block.subarray(0, 4096);
   const files = seconds(() => {
     for (let count = 0; count < many(2000); count++) {
