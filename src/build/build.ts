@@ -74,7 +74,6 @@ export class Build {
   readonly #kept = new DisposableStack();
   #row: BuildRow;
   #expected: ReadonlySet<EquivalenceClass> = new Set();
-  readonly #skipped: Result[] = [];
   /** By name, of what the plan builds. */
   readonly #estimates = new Map<string, number | null>();
   #isSaved = true;
@@ -286,18 +285,20 @@ export class Build {
   skip(result: Result): void {
     result.state = "skipped";
     result.endedAt = this.#shop.clock.now();
-    this.#skipped.push(result);
     this.#report.resultFinished(result);
   }
 
-  #saveResults(results: readonly Result[]): void {
+  /** Whether that was possible. */
+  #saveResults(results: readonly Result[]): boolean {
     const { store, table } = this.#shop;
     try {
       store.database.lightly(() => {
         for (const result of results) table.saveResult(this.id, result.toRow());
       });
+      return true;
     } catch (error) {
       this.#notSaved(error);
+      return false;
     }
   }
 
@@ -426,12 +427,15 @@ export class Build {
       }
     }
     const row = { ...this.#row, state, endedAt: clock.now(), failure: fault, expansion };
+    const results = [...this.results.values()];
     const save = (): void => {
-      for (const result of this.#skipped) table.saveResult(this.id, result.toRow());
+      for (const result of results) {
+        if (result.state === "skipped") table.saveResult(this.id, result.toRow());
+      }
       table.saveBuild(row);
     };
     try {
-      const hasBuilt = [...this.results.values()].some((result) => result.state === "built");
+      const hasBuilt = results.some((result) => result.state === "built");
       if (hasBuilt) await store.database.durably(save);
       else store.database.lightly(save);
     } catch (error) {

@@ -16,7 +16,7 @@ test("a directory is on record before it is made, and so are those of the next 6
   const directories = new WorkDirectories({
     parent: "/builds",
     save: (list) =>
-      saved.push(list.map(({ name, buildDirectory = "" }) => `${name} ${buildDirectory}`)),
+      saved.push(list.map(({ name, buildDirectory = "" }) => `${name} ${buildDirectory}`)) > 0,
   });
   const all = results(100);
   directories.expect(all);
@@ -41,8 +41,21 @@ test("a directory is on record before it is made, and so are those of the next 6
 
 test("one that nobody expected is written down by itself", () => {
   const saved: (readonly Result[])[] = [];
-  const directories = new WorkDirectories({ parent: "/builds", save: (list) => saved.push(list) });
+  const directories = new WorkDirectories({
+    parent: "/builds",
+    save: (list) => saved.push(list) > 0,
+  });
   const [one] = results(1);
   directories.of(one!);
   assert.deepEqual(saved, [[one]]);
+});
+
+test("what could not be written down is tried again in its turn", () => {
+  const tried: number[] = [];
+  const save = (list: readonly Result[]): boolean => tried.push(list.length) > 1;
+  const directories = new WorkDirectories({ parent: "/builds", save });
+  const all = results(3);
+  directories.expect(all);
+  for (const result of all) directories.of(result);
+  assert.deepEqual(tried, [3, 1, 1]);
 });

@@ -11,8 +11,8 @@ const most = 64;
 export interface WorkDirectoriesOptions {
   /** The folder of all build directories. */
   readonly parent: string;
-  /** Writes the results down. */
-  readonly save: (results: readonly Result[]) => void;
+  /** Writes the results down; whether that was possible. */
+  readonly save: (results: readonly Result[]) => boolean;
 }
 
 export class WorkDirectories {
@@ -35,7 +35,10 @@ export class WorkDirectories {
   of(result: Result): string {
     if (result.buildDirectory !== undefined) return result.buildDirectory;
     const path = this.#name(result);
-    this.#options.save([result, ...this.#next()]);
+    const next = this.#next();
+    // What is not on record is tried again when its turn has come.
+    if (!this.#options.save([result, ...next]))
+      for (const one of next) one.buildDirectory = undefined;
     return path;
   }
 
