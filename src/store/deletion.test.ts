@@ -3,6 +3,8 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { closureOf, referrersFirst } from "./database/closure.ts";
+import { ObjectTable } from "./database/objects.ts";
+import type { Store } from "./store.ts";
 import {
   importInto,
   namesIn,
@@ -32,6 +34,16 @@ async function chain({
   const alone = sample(directory, "alone", "alone");
   await importInto(store, streamOf(base, middle, top, alone));
   return { base, middle, top, alone };
+}
+
+/** Begins something that waits for the object that `late` refers to; meanwhile `late` is registered. */
+async function whileLateComes<T>(store: Store, late: Sample, begin: () => Promise<T>): Promise<T> {
+  const lock = await store.lock(late.references[0]!);
+  const begun = begin();
+  await new Promise((done) => setTimeout(done, 20));
+  store.database.transaction(() => new ObjectTable(store.database).insert([late], 1));
+  lock[Symbol.dispose]();
+  return await begun;
 }
 
 test("what others refer to is not removed", async () => {
@@ -111,17 +123,13 @@ test("what comes to refer to an object while its removal waits goes with it, or 
   const { store, directory } = context;
   const { alone } = await chain(context);
   const late = sample(directory, "late", "late", [alone.storePath]);
-  const { ObjectTable } = await import("./database/objects.ts");
-  {
-    using _lock = await store.lock(alone.storePath);
-    const refused = assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" });
-    const removing = store.remove([alone.storePath], { recursive: true });
-    await new Promise((done) => setTimeout(done, 20));
-    store.database.transaction(() => new ObjectTable(store.database).insert([late], 1));
-    _lock[Symbol.dispose]();
-    await refused;
-    assert.deepEqual(await removing, [late.storePath, alone.storePath]);
-  }
+  const [, removed] = await whileLateComes(store, late, () =>
+    Promise.all([
+      assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" }),
+      store.remove([alone.storePath], { recursive: true }),
+    ]),
+  );
+  assert.deepEqual(removed, [late.storePath, alone.storePath]);
   assert.equal(store.has(late.storePath), false);
 });
 
@@ -130,15 +138,9 @@ test("what was about to be removed and stays is still there after the next start
   const { store, directory } = context;
   const { alone } = await chain(context);
   const late = sample(directory, "late", "late", [alone.storePath]);
-  const { ObjectTable } = await import("./database/objects.ts");
-  {
-    using _lock = await store.lock(alone.storePath);
-    const refused = assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" });
-    await new Promise((done) => setTimeout(done, 20));
-    store.database.transaction(() => new ObjectTable(store.database).insert([late], 1));
-    _lock[Symbol.dispose]();
-    await refused;
-  }
+  await whileLateComes(store, late, () =>
+    assert.rejects(store.remove([alone.storePath]), { code: "store.hasReferrers" }),
+  );
   assert.deepEqual(intentsOf(context), [alone.storePath]);
   await context.reopen();
   assert.deepEqual(intentsOf(context), []);
@@ -164,7 +166,6 @@ test("closures and removals of 2,000 objects take milliseconds", async () => {
   }
   // The rows alone will do.
   const { database } = store;
-  const { ObjectTable } = await import("./database/objects.ts");
   database.transaction(() => new ObjectTable(database).insert(objects, 1));
   const last = objects.at(-1)!.storePath;
   store.closure([last]);
