@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -83,4 +83,19 @@ test("another starter is had when one was killed", { skip }, async () => {
     });
   });
   assert.deepEqual(lines, ["ended 3 0", "closed 0"]);
+});
+
+test("a process with nothing else to do waits for the starter's end, however late its line ends", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
+  const program = join(folder.path, "ends-before-its-line");
+  writeFileSync(program, "#!/bin/sh\nsleep 0.7 2>&- &\n", { mode: 0o755 });
+  const script = `
+    import { Starter } from ${JSON.stringify(new URL("starter.ts", import.meta.url).href)};
+    const starter = new Starter(${JSON.stringify(program)}, []);
+    starter.warm();
+    await new Promise((done) => setTimeout(done, 350));
+    void starter[Symbol.asyncDispose]().then(() => console.log("it has ended"));
+  `;
+  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script];
+  assert.equal(execFileSync(process.execPath, args, { encoding: "utf8" }), "it has ended\n");
 });

@@ -74,7 +74,9 @@ export class Starter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
+    // Each may be the last that keeps this process waiting: the line ends after its program.
     running.child.ref();
+    running.line.ref();
     const closed = new Promise((resolve) => running.child.once("close", resolve));
     running.line.end();
     await closed;
