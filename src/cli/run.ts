@@ -54,3 +54,8 @@ process.stderr.on("error", () => {});
 process.on("uncaughtException", (error) => {
   process.exit(report(error, process.argv));
 });
+
+// Node ends quietly, and with 0, when there is nothing left to wait for. A command that has not ended by then has not done its work.
+process.once("beforeExit", () => {
+  process.exit(report(new Error("there was nothing left to wait for"), process.argv));
+});
