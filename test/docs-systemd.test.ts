@@ -64,6 +64,7 @@ test(
       newest() { kiln ps -a | sed -n 2p | grep -o 'reused\\|built'; }
       echo "# adopting.md"
       ${adopt}
+      : > /tmp/served
       ${serve} 2>/tmp/served &
       until grep -q "Listening on" /tmp/served; do sleep 0.1; done
       built; newest
