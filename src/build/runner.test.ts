@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFileSync, fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -70,4 +70,38 @@ test("the runner ends a running builder, however stubborn, when its daemon goes 
   assert.deepEqual(await exited, [0, null]);
   const stat = `/proc/${pid}/stat`;
   assert.ok(!existsSync(stat) || /\) Z /.test(readFileSync(stat, "latin1")));
+});
+
+test("a process with nothing else to do waits for the end of the runner while it builds", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-runner-");
+  const { command, output } = order(folder.path, "exec sleep 1000");
+  // A runner that is killed loses its channel some moment before its end is known: too short a moment to be met by a test.
+  const script = `
+    import { Runner } from ${JSON.stringify(new URL("runner.ts", import.meta.url).href)};
+    const said = () => console.log(process.getActiveResourcesInfo().includes("ProcessWrap"));
+    await using runner = new Runner();
+    runner.warm();
+    said();
+    const env = new Map(${JSON.stringify([...command.env])});
+    const command = { ...${JSON.stringify(command)}, env };
+    const [stop, started] = [new AbortController(), Promise.withResolvers()];
+    const options = { stop: stop.signal, grace: 0, onStarted: started.resolve };
+    const outcome = runner.run(command, ${JSON.stringify(output)}, options);
+    await started.promise;
+    said();
+    stop.abort();
+    await outcome;
+    said();
+  `;
+  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script];
+  // The runner opens the FIFO for writing when somebody reads it.
+  const reader = openSync(output, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    assert.equal(
+      execFileSync(process.execPath, args, { encoding: "utf8" }),
+      "false\ntrue\nfalse\n",
+    );
+  } finally {
+    closeSync(reader);
+  }
 });

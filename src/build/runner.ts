@@ -71,8 +71,7 @@ export class Runner implements AsyncDisposable {
     child.on("message", (message: FromRunner) => this.#hear(message));
     child.once("exit", () => this.#lose(child));
     child.once("error", () => this.#lose(child));
-    child.unref();
-    child.channel?.unref();
+    this.#keepAlive(child, false);
     this.#process = child;
   }
 
@@ -92,7 +91,7 @@ export class Runner implements AsyncDisposable {
     const ended = Promise.withResolvers<BuildOutcome>();
     this.#waiting.set(id, { started: onStarted, ended });
     const end = (): void => this.#tell({ type: "stop", id, grace });
-    this.#process?.channel?.ref();
+    this.#keepAlive(this.#process, true);
     try {
       this.#tell({ type: "start", id, command, output });
       if (stop.aborted) end();
@@ -101,7 +100,7 @@ export class Runner implements AsyncDisposable {
     } finally {
       stop.removeEventListener("abort", end);
       this.#waiting.delete(id);
-      if (this.#waiting.size === 0) this.#process?.channel?.unref();
+      if (this.#waiting.size === 0) this.#keepAlive(this.#process, false);
       onStarted();
     }
   }
@@ -115,6 +114,14 @@ export class Runner implements AsyncDisposable {
     const exited = new Promise((resolve) => child.once("exit", resolve));
     if (child.connected) child.disconnect();
     if (child.exitCode === null && child.signalCode === null) await exited;
+  }
+
+  /** Whether it keeps this process from ending. The channel of one that was killed ends before it is known to have ended. */
+  #keepAlive(child: ChildProcess | undefined, wanted: boolean): void {
+    for (const part of [child, child?.channel]) {
+      if (wanted) part?.ref();
+      else part?.unref();
+    }
   }
 
   #tell(message: ToRunner): void {

@@ -85,17 +85,39 @@ test("another starter is had when one was killed", { skip }, async () => {
   assert.deepEqual(lines, ["ended 3 0", "closed 0"]);
 });
 
-test("a process with nothing else to do waits for the starter's end, however late its line ends", async () => {
+/** What a process says that has nothing to do but this with a starter, whose program is the shell script. */
+async function saidWith(program: string, deeds: string): Promise<string> {
   await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
-  const program = join(folder.path, "ends-before-its-line");
-  writeFileSync(program, "#!/bin/sh\nsleep 0.7 2>&- &\n", { mode: 0o755 });
+  const path = join(folder.path, "program");
+  writeFileSync(path, `#!/bin/sh\n${program}\n`, { mode: 0o755 });
   const script = `
     import { Starter } from ${JSON.stringify(new URL("starter.ts", import.meta.url).href)};
-    const starter = new Starter(${JSON.stringify(program)}, []);
+    const starter = new Starter(${JSON.stringify(path)}, []);
+    ${deeds}
+  `;
+  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script];
+  return execFileSync(process.execPath, args, { encoding: "utf8" });
+}
+
+test("a process with nothing else to do waits for the starter's end, however late its line ends", async () => {
+  const deeds = `
     starter.warm();
     await new Promise((done) => setTimeout(done, 350));
     void starter[Symbol.asyncDispose]().then(() => console.log("it has ended"));
   `;
-  const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script];
-  assert.equal(execFileSync(process.execPath, args, { encoding: "utf8" }), "it has ended\n");
+  assert.equal(await saidWith("sleep 0.7 2>&- &", deeds), "it has ended\n");
+});
+
+test("a process with nothing else to do waits for the starter's end, however early its line ends", async () => {
+  const deeds = 'starter.begin("builder", [], (line) => console.log(line));';
+  assert.equal(await saidWith("exec 3>&-; sleep 0.5", deeds), "closed 9\n");
+});
+
+test("a process with nothing else to do waits for the starter's end though its last builder ends meanwhile", async () => {
+  const deeds = `
+    starter.begin("builder", [], (line) => console.log(line));
+    void starter[Symbol.asyncDispose]().then(() => console.log("it has ended"));
+  `;
+  const program = "cat <&3 >/dev/null; echo '1 closed 0' >&3; exec 3>&-; sleep 0.5";
+  assert.equal(await saidWith(program, deeds), "closed 0\nit has ended\n");
 });

@@ -24,12 +24,18 @@ export function canStart(): boolean {
 
 const program = fileURLToPath(new URL("starter.pl", import.meta.url));
 
+interface Running {
+  readonly child: ChildProcess;
+  readonly line: Socket;
+  isEnding: boolean;
+}
+
 export class Starter implements AsyncDisposable {
   readonly #perl: string;
   readonly #kinds: readonly string[];
   readonly #env: Readonly<Record<string, string>>;
   readonly #hearers = new Map<string, Hearer>();
-  #running: { readonly child: ChildProcess; readonly line: Socket } | undefined;
+  #running: Running | undefined;
   #next = 1;
 
   /** `kinds`: perl files with orders. `env` is that of all it starts until they become other programs. */
@@ -47,14 +53,13 @@ export class Starter implements AsyncDisposable {
     const child = spawnClean(this.#perl, words, { LC_ALL: "C", ...this.#env });
     const line = child.stdio[3];
     if (!(line instanceof Socket)) throw new Error("there is no line to the starter");
-    const running = { child, line };
+    const running = { child, line, isEnding: false };
     line.on("error", () => {}); // its end is told by its exit
     readLines(line, (text) => this.#hear(text));
     child.once("error", () => this.#lose(running));
     child.once("close", () => this.#lose(running));
-    child.unref();
-    line.unref();
     this.#running = running;
+    this.#keepAlive();
   }
 
   /** Orders something new of this kind. */
@@ -62,7 +67,7 @@ export class Starter implements AsyncDisposable {
     this.warm();
     const id = String(this.#next++);
     this.#hearers.set(id, hear);
-    this.#running?.line.ref();
+    this.#keepAlive();
     const order: Order = (word, ...rest) => {
       if (this.#hearers.has(id)) this.#running?.line.write(frame([word, id, ...rest]));
     };
@@ -74,9 +79,8 @@ export class Starter implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const running = this.#running;
     if (running === undefined) return;
-    // Each may be the last that keeps this process waiting: the line ends after its program.
-    running.child.ref();
-    running.line.ref();
+    running.isEnding = true;
+    this.#keepAlive();
     const closed = new Promise((resolve) => running.child.once("close", resolve));
     running.line.end();
     await closed;
@@ -92,7 +96,20 @@ export class Starter implements AsyncDisposable {
 
   #forget(id: string): void {
     this.#hearers.delete(id);
-    if (this.#hearers.size === 0) this.#running?.line.unref();
+    this.#keepAlive();
+  }
+
+  /**
+   * Whether it keeps this process from ending: while somebody waits for it. Its program and its line end one after the other, in any
+   * order, and each may be what is left to wait for.
+   */
+  #keepAlive(): void {
+    if (this.#running === undefined) return;
+    const { child, line, isEnding } = this.#running;
+    for (const part of [child, line]) {
+      if (isEnding || this.#hearers.size > 0) part.ref();
+      else part.unref();
+    }
   }
 
   /** It is gone: so is, or soon will be, what it has started. */
