@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { connect as connectSocket } from "node:net";
 import { tmpdir } from "node:os";
@@ -389,6 +390,26 @@ describe("an embedded server", () => {
     const references = [storePath];
     await receiver.receiveNAR({ storePath, references, deriver: "", ca: undefined });
     assert.ok(sizes.length > 0);
+  });
+
+  test("is closed to the end where nothing else is done, though a client in the process stops amid a message", () => {
+    using home = new Home();
+    const options = {
+      directory: home.store,
+      database: join(home.folder, "db.sqlite"),
+      buildDirectory: home.folder,
+      durability: "process",
+      disableSandbox: true,
+    };
+    const script = `
+      import { Server } from ${JSON.stringify(new URL("server.ts", import.meta.url).href)};
+      const server = await Server.open(${JSON.stringify(options)});
+      server.connect().write("Content-Length: 10");
+      await server.close();
+      console.log("it is closed");
+    `;
+    const args = ["--disable-warning=ExperimentalWarning", "--input-type=module", "-e", script];
+    assert.equal(execFileSync(process.execPath, args, { encoding: "utf8" }), "it is closed\n");
   });
 
   test("refuses new builds while it drains, and lets the running one end", async () => {

@@ -19,6 +19,7 @@ import type { HelloMessage } from "../rpc/protocol.ts";
 import { Store } from "../store/store.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { PassingChunks } from "../util/passing-chunks.ts";
+import { Timer } from "../util/timer.ts";
 import { callerAt, denied, embedder, nameOf, type Caller, type Door } from "./access.ts";
 import type { Connection, Exporter } from "./context.ts";
 import { openExecutors } from "./executors.ts";
@@ -299,7 +300,7 @@ export class Server implements AsyncDisposable {
     this.#draining = true;
     await this.builds.idle();
     const left = Promise.all([...this.#peers].map(async (peer) => await peer.closed));
-    if (patience > 0) await Promise.race([left, elapsed(patience)]);
+    if (patience > 0) await atMost(patience, left);
   }
 
   /**
@@ -321,7 +322,7 @@ export class Server implements AsyncDisposable {
     const peers = Promise.all([...this.#peers].map(async (peer) => await peer.close()));
     await this.builds.close();
     await this.#tracing?.[Symbol.asyncDispose]();
-    await Promise.race([peers, elapsed(lastAnswers)]);
+    await atMost(lastAnswers, peers);
     // Who still does not read our answers, will not.
     for (const peer of this.#peers) peer.destroy();
     await peers;
@@ -359,8 +360,11 @@ export class Server implements AsyncDisposable {
 /** Milliseconds that clients have at the end to take their answers. */
 const lastAnswers = 2000;
 
-async function elapsed(milliseconds: number): Promise<void> {
-  await new Promise((done) => setTimeout(done, milliseconds).unref());
+/** Waits, but no longer than so many milliseconds. Those in memory keep no process from ending: the timer has to. */
+async function atMost(milliseconds: number, wait: Promise<unknown>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _timer = new Timer(milliseconds, resolve);
+  await Promise.race([wait, promise]);
 }
 
 /** The builds in a store, as the options want them. */
