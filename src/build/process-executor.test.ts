@@ -123,16 +123,18 @@ async function runWith(
 
 const done: BuildOutcome = { type: "exited", code: 0 };
 
-/** A process that never ends by itself and cannot be asked to; it writes its id to the log. */
-const stubborn = 'trap "" TERM; echo $$; while :; do sleep 0.05 >/dev/null; done';
+/** A process that never ends by itself and cannot be asked to; it writes its id to the log, and makes a file when it has. */
+const stubborn = (mark: string): string =>
+  `trap "" TERM; echo $$; : >${mark}; while :; do sleep 0.05 >/dev/null; done`;
 const everyOne = [
-  `( ${stubborn} ) &`,
+  `( ${stubborn("1")} ) &`,
   // Another session, another parent, no open output, another working directory.
-  `setsid sh -c 'echo $$; exec >/dev/null 2>&1; cd /; ${stubborn}' &`,
+  `setsid sh -c 'echo $$; exec >/dev/null 2>&1; cd /; ${stubborn('"$0"')}' "$PWD/2" &`,
   // As before, and with an empty environment, but in the build directory.
-  `env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn}' >pids &`,
+  `env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn("3")}' >pids &`,
   // As before, elsewhere, but with the log open.
-  `(cd /; env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn}') &`,
+  `here=$PWD; (cd /; env -i /usr/bin/setsid /bin/sh -c 'echo $$; ${stubborn('"$0"')}' "$here/4") &`,
+  "for n in 1 2 3 4; do until [ -e $n ]; do sleep 0.01; done; done; cat pids",
 ].join("\n");
 
 const isAlive = (pid: number): boolean =>
@@ -324,7 +326,7 @@ for (const [starter, perl] of [
 
   describe(`the processes of a build that ${starter} starts`, () => {
     test("are all dead when the builder has ended by itself", async () => {
-      const { outcome, log } = await run(`${everyOne}\nsleep 0.3; cat pids; exit 0`);
+      const { outcome, log } = await run(`${everyOne}\nexit 0`);
       const pids = pidsIn(log);
       assert.deepEqual(outcome, done);
       assert.ok(pids.length >= 4, log);
@@ -334,7 +336,7 @@ for (const [starter, perl] of [
     test("are asked to end when the build is cancelled, and made to after the grace time", async () => {
       const controller = new AbortController();
       let log = "";
-      const running = run(`${everyOne}\nsleep 0.3; cat pids; echo ready; ${stubborn}`, {
+      const running = run(`${everyOne}\necho ready; ${stubborn("5")}`, {
         signal: controller.signal,
         grace: 200,
         onLog: (text) => {
