@@ -51,8 +51,8 @@ function isAlive(pid: number): boolean {
 }
 
 const stubborn = `trap "" TERM HUP PIPE
-  setsid sh -c 'trap "" TERM HUP PIPE; echo $$; while :; do sleep 0.05 </dev/null >/dev/null 2>&1; done' &
-  echo $$; echo half > $out; touch note; echo ready
+  setsid sh -c 'trap "" TERM HUP PIPE; echo $$; : > there; while :; do sleep 0.05 </dev/null >/dev/null 2>&1; done' &
+  echo $$; echo half > $out; touch note; until [ -e there ]; do sleep 0.01; done; echo ready
   while :; do sleep 0.05 </dev/null >/dev/null 2>&1; done`;
 
 test(
