@@ -233,19 +233,21 @@ describe("carrying out a plan", () => {
 test("others get their turn while very many derivations begin", async () => {
   const names = Array.from({ length: 300 }, (_, index) => `d${index}`);
   const plan = planOf(Object.fromEntries(names.map((name) => [name, {}])));
-  let longest = 0;
-  let last = performance.now();
+  // Not the time between two turns: of that others on the machine take a part, too.
+  let most = 0;
+  let begun = 0;
   const turn = (): void => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
+    most = Math.max(most, begun);
+    begun = 0;
   };
   const timer = setInterval(turn, 1);
   const { events } = await run(plan, (name) => {
+    begun++;
     for (const end = performance.now() + 1; performance.now() < end;);
     return made(name);
   });
   turn();
   clearInterval(timer);
   assert.equal(events.filter((event) => event.startsWith("-")).length, names.length);
-  assert.ok(longest < 200, `others waited ${longest} ms`);
+  assert.ok(most < names.length / 2, `others waited while ${most} began`);
 });
