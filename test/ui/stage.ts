@@ -16,8 +16,8 @@ export const needsBrowser: string | false =
 /** `KILN_PAGE_SLOWDOWN=6` runs all pages as on a machine so many times slower: no test of them may depend on how fast one is. */
 const slowdown = Number(process.env["KILN_PAGE_SLOWDOWN"] ?? "1");
 
-/** What is to be seen within a second; a page that is made slower is given as much more. */
-export const second = { timeout: 1000 * slowdown } as const;
+/** What is to be seen as it happens: before a page that has heard of nothing would look again. A page that is made slower is given more. */
+export const soon = { timeout: 10_000 * slowdown } as const;
 
 export interface LookOptions {
   readonly width?: number;
@@ -79,6 +79,14 @@ export class Stage extends WebStage {
   /** Fails when the browser complained about anything. */
   checkComplaints(): void {
     assert.deepEqual(this.complaints.splice(0), []);
+  }
+}
+
+/** Waits until the window's title is one of these: it is set after what else is shown. */
+export async function titled(page: Page, pattern: RegExp): Promise<void> {
+  const deadline = performance.now() + soon.timeout;
+  for (let title = ""; !pattern.test(title); title = await page.title()) {
+    assert.ok(performance.now() < deadline, `the title is "${title}", wanted ${String(pattern)}`);
   }
 }
 
