@@ -122,10 +122,14 @@ export class Bench implements AsyncDisposable {
     return (await this.call({ type: "object", name, content })) as string;
   }
 
-  call(call: BenchCall): Promise<unknown> {
+  async call(call: BenchCall): Promise<unknown> {
+    // Nothing would ever answer.
+    if (this.process.exitCode !== null || this.process.signalCode !== null) {
+      throw new Error(`the bench has ended: ${this.#errors}`);
+    }
     const id = ++this.#calls;
     this.process.stdin?.write(`${JSON.stringify({ id, call })}\n`);
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       this.#answers.set(id, resolve);
       this.process.once("exit", () => reject(new Error(`the bench ended: ${this.#errors}`)));
     });
