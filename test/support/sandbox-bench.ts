@@ -38,6 +38,7 @@ import {
   storePathFor,
 } from "../../src/format/store-path.ts";
 import { closeInheritedDescriptors } from "../../src/util/inherited-descriptors.ts";
+import { errorCode } from "../../src/files/file-error.ts";
 import { KilnError } from "../../src/util/kiln-error.ts";
 import { isStarter } from "./starter-of.ts";
 
@@ -357,6 +358,16 @@ function isThere(path: string): boolean {
   return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }
 
+/** Names in a folder; none where another build that ends meanwhile takes it away. */
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return [];
+    throw error;
+  }
+}
+
 /** What builds left in the private folders: mountpoints and what belongs to a slot do not count. */
 function leftovers(): string[] {
   const slots = join(slotsDirectory, "slots");
@@ -366,11 +377,9 @@ function leftovers(): string[] {
     ...readdirSync(join(folder, "builds")),
     ...readdirSync(join(slotsDirectory, "trash")),
     ...inSlots.flatMap((slot) => [
-      ...readdirSync(join(slots, slot, "tmp")),
-      ...readdirSync(join(slots, slot, "store")).filter(
-        (name) => !isThere(join(realDirectory, name)),
-      ),
-      ...readdirSync(join(slots, slot)).filter((name) => name === "left"),
+      ...namesIn(join(slots, slot, "tmp")),
+      ...namesIn(join(slots, slot, "store")).filter((name) => !isThere(join(realDirectory, name))),
+      ...namesIn(join(slots, slot)).filter((name) => name === "left"),
     ]),
   ];
 }
