@@ -36,15 +36,15 @@ export interface Claim {
 }
 
 /**
- * The content address of the tree at `tree`. What `survey` does not tell (hashes of other kinds, self references) is read from
- * disk.
+ * The content address of a tree. What `survey` does not tell (hashes of other kinds, self references) is read from disk: `onDisk`
+ * says where the tree is.
  *
  * @throws KilnError `ca.references`, `ca.fileType`, `ca.mismatch` or `path.mismatch` when the claim is not true
  */
 export function checkClaim(
   claim: Claim,
   survey: Survey,
-  tree: string,
+  onDisk: () => string,
   buffers?: MachoBufferCreator,
 ): ContentAddress | Promise<ContentAddress> {
   const { storePath, ca } = claim;
@@ -63,16 +63,16 @@ export function checkClaim(
     const { method } = ca;
     const { hash: known } = survey.file;
     if (known?.type === ca.hash.type) return agree({ method, hash: known });
-    return hashFile(ca.hash.type, tree).then((hash) => agree({ method, hash }));
+    return hashFile(ca.hash.type, onDisk()).then((hash) => agree({ method, hash }));
   }
   const method = "recursive";
   if (ca !== undefined && !isSourceAddress(ca)) {
     const known = survey.otherHash;
     if (known?.type === ca.hash.type) return agree({ method, hash: known });
-    return hashNar(ca.hash.type, tree).then((hash) => agree({ method, hash }));
+    return hashNar(ca.hash.type, onDisk()).then((hash) => agree({ method, hash }));
   }
   if (!references.self) return agree({ method, hash: survey.sourceHash });
-  return selfReferentialAddress(storePath, tree, buffers).then(agree);
+  return selfReferentialAddress(storePath, onDisk(), buffers).then(agree);
 }
 
 function checkPath(storePath: StorePath, ca: ContentAddress, references: References): void {

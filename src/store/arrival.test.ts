@@ -36,7 +36,7 @@ for (const step of [4093, 65_536, blockSize - 8, 3 * blockSize, Infinity]) {
     await using context = await parts();
     const nar = narOf(tree);
     const place = join(context.folder, "tree");
-    const arrival = new Arrival(place, context);
+    const arrival = new Arrival(context, () => ({ tree: place }));
     for (let at = 0; at < nar.length; at += step) {
       await arrival.congestion;
       const chunk = nar.subarray(at, at + step);
@@ -57,7 +57,7 @@ for (const step of [4093, 65_536, blockSize - 8, 3 * blockSize, Infinity]) {
 test("what follows an object in its last chunk is not taken", async () => {
   await using context = await parts();
   const nar = narOf(randomFillSync(Buffer.alloc(100_000)));
-  const arrival = new Arrival(join(context.folder, "file"), context);
+  const arrival = new Arrival(context, () => ({ tree: join(context.folder, "file") }));
   const stream = Buffer.concat([nar, Buffer.from("more")]);
   const taken = [stream.subarray(0, 50_000), stream.subarray(50_000)].map((chunk) =>
     arrival.write(chunk),
@@ -71,7 +71,7 @@ test("what cannot be written is read to its end and dropped, also within a file"
   await using context = await parts();
   const nar = narOf({ entries: { a: randomFillSync(Buffer.alloc(3 * blockSize)), b: "small" } });
   const place = join(context.folder, "tree");
-  const arrival = new Arrival(place, context);
+  const arrival = new Arrival(context, () => ({ tree: place }));
   let taken = 0;
   for (let at = 0; at < nar.length; at += 60_000) {
     taken += arrival.write(nar.subarray(at, at + 60_000));

@@ -1,4 +1,4 @@
-/** An object on its way in: the bytes of its NAR become a tree in a private folder and are hashed, in one pass. */
+/** An object on its way in: the bytes of its NAR are hashed and become a tree in a private folder, or a small file in memory, in one pass. */
 import { Buffer } from "node:buffer";
 import { dirname } from "node:path";
 import { requireSpace } from "../files/free-bytes.ts";
@@ -8,6 +8,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import type { Survey } from "./address.ts";
 import type { DigestThread } from "./digest-thread.ts";
 import { NarDigest, type NarHashes } from "./nar-digest.ts";
+import type { SmallFile, SmallFiles } from "./small-files.ts";
 import type { Syncer } from "./syncer.ts";
 
 /** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
@@ -23,19 +24,24 @@ const mostUnsynced = 128 * 1024 * 1024;
 export interface ArrivalParts {
   readonly syncer: Syncer;
   readonly digests: DigestThread;
+  /** Without it everything goes to disk. */
+  readonly smallFiles?: SmallFiles;
 }
 
-export interface ArrivalOptions extends TreeWriterOptions {
-  /** With it nothing is written from the start. */
-  readonly failure?: KilnError;
+/** Where a tree will be. */
+export interface Landing extends TreeWriterOptions {
+  /** Nothing may be there. */
+  readonly tree: string;
 }
 
 /** Ends with {@link Arrival.survey} or {@link Arrival.abandon}. */
 export class Arrival implements NarSink {
-  /** Where the tree is, as far as it goes. */
-  readonly tree: string;
   readonly #reader = new NarReader(this);
-  readonly #writer: TreeWriter | undefined;
+  readonly #land: () => Landing;
+  #tree: string | undefined;
+  #writer: TreeWriter | undefined;
+  readonly #smallFiles: SmallFiles | undefined;
+  #small: SmallFile | undefined;
   readonly #syncer: Syncer;
   readonly #digest: NarDigest;
   #file: { executable: boolean; offset: number; size: number } | undefined;
@@ -49,22 +55,22 @@ export class Arrival implements NarSink {
   #syncing: Promise<void> | undefined;
   #failure: KilnError | undefined;
 
-  /** Nothing may be at `tree`. */
-  constructor(
-    tree: string,
-    { syncer, digests }: ArrivalParts,
-    { failure, ...options }: ArrivalOptions = {},
-  ) {
-    this.tree = tree;
+  /** `land` is called when the tree begins, unless it stays in memory. */
+  constructor({ syncer, digests, smallFiles }: ArrivalParts, land: () => Landing) {
+    this.#land = land;
     this.#syncer = syncer;
     this.#digest = new NarDigest(digests);
-    this.#failure = failure;
-    if (failure !== undefined) return;
-    try {
-      this.#writer = new TreeWriter(tree, options);
-    } catch (error) {
-      this.#failure = KilnError.from(error);
-    }
+    this.#smallFiles = smallFiles;
+  }
+
+  /** Where the tree is, as far as it goes; undefined as long as nothing is on disk. */
+  get tree(): string | undefined {
+    return this.#tree;
+  }
+
+  /** The object, if it is a small file and not on disk. Whoever takes it disposes of it. */
+  get small(): SmallFile | undefined {
+    return this.#small;
   }
 
   /** Why the tree cannot be written. The rest of the NAR is read and dropped all the same. */
@@ -157,6 +163,25 @@ export class Arrival implements NarSink {
     };
   }
 
+  /**
+   * Where the whole tree is on disk; it is brought there now if it is not.
+   *
+   * @throws KilnError `file.…`, `disk.…`
+   */
+  toDisk(): string {
+    const small = this.#small;
+    if (small !== undefined) {
+      const writer = this.#open();
+      writer.file("", small.executable);
+      writer.data(small.bytes);
+      writer.endFile();
+      writer.close();
+      this.#dropSmall();
+    }
+    if (this.#tree === undefined) throw new Error("nothing has arrived");
+    return this.#tree;
+  }
+
   /** Gives the descriptors back. */
   close(): void {
     this.#writer?.close();
@@ -165,6 +190,7 @@ export class Arrival implements NarSink {
   /** Gives everything back: the rest will not come. */
   abandon(): void {
     this.close();
+    this.#dropSmall();
     this.#digest.drop();
   }
 
@@ -181,10 +207,13 @@ export class Arrival implements NarSink {
   }
 
   file(name: string, executable: boolean, size: number, offset: number): void {
-    if (this.#depth === 0) this.#file = { executable, offset, size };
+    if (this.#depth === 0) {
+      this.#file = { executable, offset, size };
+      this.#small = this.#smallFiles?.take(size, executable);
+    }
     this.#digest.expect(size);
-    this.#do((writer) => {
-      requireSpace(dirname(this.tree), size);
+    this.#do((writer, tree) => {
+      requireSpace(dirname(tree), size);
       writer.file(name, executable);
     });
     this.#enter(name);
@@ -192,6 +221,10 @@ export class Arrival implements NarSink {
   }
 
   data(chunk: Buffer): void {
+    if (this.#small !== undefined) {
+      this.#small.add(chunk);
+      return;
+    }
     this.#do((writer) => writer.data(chunk));
     this.#unsynced += chunk.length;
     if (this.#unsynced >= syncStep && this.#syncing === undefined) this.#sync();
@@ -219,19 +252,33 @@ export class Arrival implements NarSink {
     });
   }
 
-  #do(write: (writer: TreeWriter) => void): void {
-    if (this.#failure !== undefined || this.#writer === undefined) return;
+  /** Has something of the tree written, unless it stays in memory or there is no use. */
+  #do(write: (writer: TreeWriter, tree: string) => void): void {
+    if (this.#failure !== undefined || this.#small !== undefined) return;
     try {
-      write(this.#writer);
+      const writer = this.#writer ?? this.#open();
+      write(writer, this.#tree ?? "");
     } catch (error) {
       this.#failure = KilnError.from(error);
-      this.#writer.close();
+      this.#writer?.close();
     }
+  }
+
+  #open(): TreeWriter {
+    const { tree, ...options } = this.#land();
+    this.#tree = tree;
+    this.#writer = new TreeWriter(tree, options);
+    return this.#writer;
+  }
+
+  #dropSmall(): void {
+    this.#small?.[Symbol.dispose]();
+    this.#small = undefined;
   }
 
   #sync(): void {
     this.#unsynced = 0;
-    const file = [this.tree, ...this.#names.slice(1)].join("/");
+    const file = [this.#tree, ...this.#names.slice(1)].join("/");
     this.#syncing = this.#syncer
       .contents(file)
       // It will fail again, and be heard, when the whole tree is synced.

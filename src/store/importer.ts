@@ -22,7 +22,7 @@ import { sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { checkClaim, type Claim } from "./address.ts";
-import { Arrival } from "./arrival.ts";
+import { Arrival, type Landing } from "./arrival.ts";
 import { Batch, type Received } from "./import-batch.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
@@ -118,7 +118,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 
   write(chunk: Buffer): number {
-    this.#arrival ??= this.#begin();
+    this.#arrival ??= new Arrival(this.#parts, () => this.#land());
     return this.#arrival.write(chunk);
   }
 
@@ -154,40 +154,39 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     this.#held[Symbol.dispose]();
   }
 
-  #begin(): Arrival {
-    const { files } = this.#parts;
-    try {
-      this.#folder ??= makeFolder(files.tmp);
-      const { path, directory, frozen } = this.#folder;
-      const tree = `${path}/${this.#count++}`;
-      return new Arrival(tree, this.#parts, { parent: directory, frozen });
-    } catch (error) {
-      return new Arrival(join(files.tmp, "none"), this.#parts, { failure: KilnError.from(error) });
-    }
+  #land(): Landing {
+    this.#folder ??= makeFolder(this.#parts.files.tmp);
+    const { path, directory, frozen } = this.#folder;
+    return { tree: `${path}/${this.#count++}`, parent: directory, frozen };
   }
 
   /** Forgets an object that did not arrive completely. */
   #drop(): void {
     if (this.#arrival === undefined) return;
-    this.#arrival.abandon();
-    this.#parts.files.discard(this.#arrival.tree);
+    this.#abandon(this.#arrival);
     this.#arrival = undefined;
+  }
+
+  #abandon(arrival: Arrival): void {
+    arrival.abandon();
+    if (arrival.tree !== undefined) this.#parts.files.discard(arrival.tree);
   }
 
   async #judge(arrival: Arrival, trailer: ExportTrailer): Promise<Received> {
     const { storePath } = trailer;
-    const { tree, entries, inode } = arrival;
     try {
       const method = trailer.ca?.method;
       const survey = await arrival.survey(method === "text" || method === "flat");
-      const { directory, buffers } = this.#parts;
+      const { directory, buffers, files } = this.#parts;
       const claim = claimIn(directory, trailer);
-      const ca = await checkClaim(claim, survey, tree, buffers);
+      const ca = await checkClaim(claim, survey, () => arrival.toDisk(), buffers);
       const { narHash, narSize } = survey;
       const info = { ...claim, narHash, narSize, ca };
-      return { storePath, candidate: { tree, entries, inode, info } };
+      const { small, entries } = arrival;
+      const tree = small === undefined ? arrival.toDisk() : files.pathOf(info.storePath);
+      return { storePath, candidate: { tree, small, entries, inode: arrival.inode, info } };
     } catch (error) {
-      this.#parts.files.discard(tree);
+      this.#abandon(arrival);
       return { storePath, error: KilnError.from(error) };
     }
   }
@@ -226,6 +225,8 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     } catch (error) {
       const outcome = { status: "rejected", error: KilnError.from(error) } as const;
       for (const candidate of candidates) outcomes.set(candidate, outcome);
+    } finally {
+      for (const { small } of candidates) small?.[Symbol.dispose]();
     }
     for (const item of items) {
       const outcome = "error" in item ? item : outcomes.get(item.candidate);

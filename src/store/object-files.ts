@@ -21,6 +21,7 @@ import { makeFolders } from "../files/make-folders.ts";
 import { v7 as uuid7 } from "uuid";
 import { errorCode, fileError } from "../files/file-error.ts";
 import type { FreezeOptions } from "../files/freeze.ts";
+import type { FileInMemory, FrozenFiles } from "../files/frozen-files.ts";
 import { objectNameOf, type StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Removals } from "./removals.ts";
@@ -108,6 +109,23 @@ export class ObjectFiles {
       this.moveOut(path);
       return moveTree(tree, this.pathOf(path));
     }
+  }
+
+  /** Writes a file as the object of that name, with the same regard for what has it already. `files` writes in the store directory. */
+  create(file: FileInMemory, path: StorePath, files: FrozenFiles): void {
+    const place = this.pathOf(path);
+    try {
+      files.write(place, file);
+    } catch (error) {
+      if (errorCode(error) !== "EEXIST") throw error;
+      this.moveOut(path);
+      files.write(place, file);
+    }
+  }
+
+  /** A name in `.kiln/` that nothing has. */
+  temporary(): string {
+    return join(this.tmp, uuid7());
   }
 
   /** Takes what has the object's name out of the store directory. It is removed in the background. */

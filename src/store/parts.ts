@@ -12,6 +12,7 @@ import type { Log, ObjectFiles } from "./object-files.ts";
 import type { ReadingThread } from "./reading-thread.ts";
 import type { TemporaryRoots } from "./roots.ts";
 import type { RootTable } from "./database/root-table.ts";
+import type { SmallFiles } from "./small-files.ts";
 import type { Syncer } from "./syncer.ts";
 import type { Usage } from "./usage.ts";
 import type { VerificationPool } from "./verification-pool.ts";
@@ -30,6 +31,8 @@ export interface StoreParts {
   readonly hashing: VerificationPool;
   /** Hashes large objects while they are received, or looked at before they are published. */
   readonly digests: DigestThread;
+  /** Memory for small objects while they are received. */
+  readonly smallFiles: SmallFiles;
   /** Reads large objects while they are sent. */
   readonly reading: ReadingThread;
   readonly reserve: Reserve;

@@ -4,6 +4,8 @@
  *     sync the trees ────────────────────────────────────┬─> commit rows, drop intents
  *     commit intents ─> rename into place ─> sync the directory ─┘
  *
+ * Small files that are still in memory are written in their place, once that is announced, and then synced.
+ *
  * What takes the place of an object is synced before it does: else the object would be lost with it.
  *
  * Whatever moment the machine dies at: before the last commit there is no object, and the intents say which names to undo;
@@ -11,13 +13,17 @@
  */
 import { lstatSync } from "node:fs";
 import { fileError } from "../files/file-error.ts";
+import { FrozenFiles } from "../files/frozen-files.ts";
 import type { ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { Pacer } from "../util/pacer.ts";
 import { missingReference, notContentAddressed } from "./database/objects.ts";
 import type { Intent, Served } from "./database/intents.ts";
 import { isIntact } from "./integrity.ts";
+import { ownerOfObjects } from "./object-files.ts";
 import type { Origin, StoreParts } from "./parts.ts";
+import type { SmallFile } from "./small-files.ts";
 import type { WrittenTree } from "./syncer.ts";
 
 /** A tree that is about to become an object: checked against `info` and frozen. */
@@ -25,6 +31,8 @@ export interface Candidate extends WrittenTree {
   readonly info: ObjectInfo;
   /** The tree's inode number, when it is known. */
   readonly inode?: number | undefined;
+  /** The object, when it is not on disk yet; `tree` is its place in the store directory. Whoever made the candidate disposes of it. */
+  readonly small?: SmallFile | undefined;
 }
 
 export type Placed =
@@ -151,9 +159,7 @@ async function admit(
 async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  how: Omit<Moving, "moved"> &
-    Pick<PlaceOptions, "alongside" | "onPlaced"> &
-    Pick<Company, "registered">,
+  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside" | "onPlaced">,
 ): Promise<readonly Candidate[]> {
   const { outcomes, together, alongside, onPlaced, registered } = how;
   if (accepted.length === 0) {
@@ -164,16 +170,19 @@ async function placeAccepted(
   const isReplacing = accepted.some(({ info }) => registered.has(info.storePath));
   const moved: Candidate[] = [];
   try {
-    const synced = parts.syncer.together(accepted);
+    const written = accepted.filter(({ small }) => small === undefined);
+    const isAllWritten = written.length === accepted.length;
+    const synced = isAllWritten ? parts.syncer.together(written) : Promise.resolve(false);
     await recordIntents(parts, accepted);
-    if (isReplacing && !(await synced)) await parts.syncer.each(accepted);
-    await moveIn(parts, accepted, { moved, outcomes, together });
+    if (isReplacing && !(await synced)) await parts.syncer.each(written);
+    await moveIn(parts, accepted, { moved, outcomes, together, registered });
     onPlaced?.();
     const served = parts.intents.served();
-    await Promise.all([
-      synced.then((done) => (done || isReplacing ? undefined : syncInPlace(parts, moved))),
-      parts.syncer.names(),
-    ]);
+    const syncRest = async (): Promise<void> => {
+      if (isAllWritten && (isReplacing || (await synced))) return;
+      await syncInPlace(parts, moved);
+    };
+    await Promise.all([syncRest(), parts.syncer.names()]);
     await commit(parts, { accepted, moved, registered, served, alongside });
     return moved;
   } catch (thrown) {
@@ -188,18 +197,24 @@ async function placeAccepted(
 }
 
 async function syncInPlace(parts: StoreParts, moved: readonly Candidate[]): Promise<void> {
-  await parts.syncer.each(
+  await parts.syncer.trees(
     moved.map(({ info, entries }) => ({ tree: parts.files.pathOf(info.storePath), entries })),
   );
 }
 
 async function recordIntents(parts: StoreParts, accepted: readonly Candidate[]): Promise<void> {
-  const intents: Intent[] = accepted.map(({ tree, info, inode }) => ({
-    path: info.storePath,
-    // A larger number was rounded.
-    inode: Number.isSafeInteger(inode) ? BigInt(inode ?? 0) : lstatSync(tree, { bigint: true }).ino,
+  const intents: Intent[] = accepted.map((candidate) => ({
+    path: candidate.info.storePath,
+    inode: inodeOf(candidate),
   }));
   await parts.database.jointly(() => parts.intents.record(intents));
+}
+
+function inodeOf({ tree, small, inode }: Candidate): bigint | undefined {
+  if (small !== undefined) return undefined;
+  // A larger number was rounded.
+  if (Number.isSafeInteger(inode)) return BigInt(inode ?? 0);
+  return lstatSync(tree, { bigint: true }).ino;
 }
 
 interface Moving {
@@ -207,22 +222,28 @@ interface Moving {
   readonly moved: Candidate[];
   readonly outcomes: Outcomes;
   readonly together: boolean;
+  readonly registered: ReadonlySet<StorePath>;
 }
 
 /** Moves the trees into place. One that cannot be moved takes those with it that refer to it, or all. */
 async function moveIn(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  { moved, outcomes, together }: Moving,
+  { moved, outcomes, together, registered }: Moving,
 ): Promise<void> {
   const failed = new Set<StorePath>();
+  const files = new FrozenFiles(ownerOfObjects());
+  const pacer = new Pacer();
   for (const candidate of accepted) {
-    const { tree, info } = candidate;
+    const { tree, small, info } = candidate;
     const { storePath } = info;
     try {
       const absent = info.references.find((reference) => failed.has(reference));
       if (absent !== undefined) throw missingReference(storePath, absent);
-      if (tree !== parts.files.pathOf(storePath)) {
+      if (small !== undefined) {
+        if (registered.has(storePath)) await repair(parts, small, storePath);
+        else parts.files.create(small, storePath, files);
+      } else if (tree !== parts.files.pathOf(storePath)) {
         const isTouched = parts.files.moveIn(tree, storePath);
         if (isTouched) await parts.syncer.folder(parts.files.pathOf(storePath));
       }
@@ -233,6 +254,20 @@ async function moveIn(
       failed.add(storePath);
       outcomes.set(candidate, rejected(error));
     }
+    if (pacer.due) await pacer.pause();
+  }
+}
+
+/** Has a small file take the place of a damaged object. */
+async function repair(parts: StoreParts, small: SmallFile, path: StorePath): Promise<void> {
+  const tree = parts.files.temporary();
+  try {
+    new FrozenFiles(ownerOfObjects()).write(tree, small);
+    await parts.syncer.each([{ tree, entries: 1 }]);
+    parts.files.moveIn(tree, path);
+  } catch (error) {
+    parts.files.discard(tree);
+    throw error;
   }
 }
 

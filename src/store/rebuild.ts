@@ -196,7 +196,7 @@ async function findAddress(
     }
   }
   try {
-    return await checkClaim(claim, survey, tree);
+    return await checkClaim(claim, survey, () => tree);
   } catch (error) {
     if (!hasCode(error, "path.mismatch") && !hasCode(error, "ca.references")) throw error;
   }

@@ -51,6 +51,7 @@ import { addRoot, keptLinks, removeRoot, type NewRoot } from "./lasting-roots.ts
 import { TemporaryRoots } from "./roots.ts";
 import { Usage } from "./usage.ts";
 import { Limiter } from "../util/limiter.ts";
+import { SmallFiles } from "./small-files.ts";
 import { Syncer } from "./syncer.ts";
 import { VerificationPool } from "./verification-pool.ts";
 
@@ -137,6 +138,7 @@ export class Store implements AsyncDisposable {
         syncer: new Syncer(root, durability),
         hashing: new VerificationPool(),
         digests: new DigestThread(),
+        smallFiles: new SmallFiles(),
         reading: new ReadingThread(),
         reserve: new Reserve(`${resolve(options.database)}-reserve`),
         roots: new TemporaryRoots(),

@@ -43,7 +43,7 @@ export async function verifyTree(
       { path: storePath },
     );
   }
-  const ca = await checkClaim(record, survey, tree, buffers);
+  const ca = await checkClaim(record, survey, () => tree, buffers);
   return { storePath, narHash: survey.narHash, narSize, references, ca };
 }
 

@@ -54,7 +54,7 @@ vectorTests("export", {
     await using folder = await temporaryDirectory(tmpdir(), "kiln-vector-");
     const tree = join(folder.path, "tree");
     const syncer = new Syncer(folder.path, "process");
-    const arrival = new Arrival(tree, { syncer, digests: new DigestThread() });
+    const arrival = new Arrival({ syncer, digests: new DigestThread() }, () => ({ tree }));
     const nar = Buffer.from(object.nar, "base64");
     const taken = arrival.write(nar);
     arrival.close();
@@ -66,7 +66,9 @@ vectorTests("export", {
       references: object.references.map(parseStorePath),
       ca: addressOf(object),
     };
-    return { ca: printContentAddress(await checkClaim(claim, await arrival.survey(true), tree)) };
+    return {
+      ca: printContentAddress(await checkClaim(claim, await arrival.survey(true), () => tree)),
+    };
   },
 });
 
