@@ -176,7 +176,8 @@ export class Arrival implements NarSink {
       writer.data(small.bytes);
       writer.endFile();
       writer.close();
-      this.#dropSmall();
+      small[Symbol.dispose]();
+      this.#small = undefined;
     }
     if (this.#tree === undefined) throw new Error("nothing has arrived");
     return this.#tree;
@@ -187,10 +188,9 @@ export class Arrival implements NarSink {
     this.#writer?.close();
   }
 
-  /** Gives everything back: the rest will not come. */
+  /** Gives descriptors and the memory of the hash back: the rest will not come. */
   abandon(): void {
     this.close();
-    this.#dropSmall();
     this.#digest.drop();
   }
 
@@ -269,11 +269,6 @@ export class Arrival implements NarSink {
     this.#tree = tree;
     this.#writer = new TreeWriter(tree, options);
     return this.#writer;
-  }
-
-  #dropSmall(): void {
-    this.#small?.[Symbol.dispose]();
-    this.#small = undefined;
   }
 
   #sync(): void {

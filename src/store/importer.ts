@@ -163,13 +163,14 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   /** Forgets an object that did not arrive completely. */
   #drop(): void {
     if (this.#arrival === undefined) return;
-    this.#abandon(this.#arrival);
+    this.#arrival.abandon();
+    this.#discard(this.#arrival);
     this.#arrival = undefined;
   }
 
-  #abandon(arrival: Arrival): void {
-    arrival.abandon();
-    if (arrival.tree !== undefined) this.#parts.files.discard(arrival.tree);
+  #discard({ small, tree }: Arrival): void {
+    small?.[Symbol.dispose]();
+    if (tree !== undefined) this.#parts.files.discard(tree);
   }
 
   async #judge(arrival: Arrival, trailer: ExportTrailer): Promise<Received> {
@@ -186,7 +187,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
       const tree = small === undefined ? arrival.toDisk() : files.pathOf(info.storePath);
       return { storePath, candidate: { tree, small, entries, inode: arrival.inode, info } };
     } catch (error) {
-      this.#abandon(arrival);
+      this.#discard(arrival);
       return { storePath, error: KilnError.from(error) };
     }
   }

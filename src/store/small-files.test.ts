@@ -1,0 +1,116 @@
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { ByteReader } from "../util/byte-reader.ts";
+import { SmallFiles } from "./small-files.ts";
+import {
+  chunksOf,
+  exported,
+  importInto,
+  outcomes,
+  sample,
+  streamOf,
+  testStore,
+  type Sample,
+} from "./store.test.support.ts";
+
+test("there is room for small files only, as long as there is any, and it is given back once", () => {
+  const memory = new SmallFiles(3000);
+  assert.equal(memory.take(16 * 1024 + 1, false), undefined);
+  const first = memory.take(2000, true);
+  assert.ok(first);
+  assert.equal(memory.take(2000, false), undefined);
+  first.add(Buffer.alloc(1500, "a"));
+  first.add(Buffer.alloc(500, "b"));
+  assert.equal(first.bytes.toString(), "a".repeat(1500) + "b".repeat(500));
+  first[Symbol.dispose]();
+  first[Symbol.dispose]();
+  const next = memory.take(2000, false);
+  assert.ok(next);
+  assert.equal(memory.take(2000, false), undefined);
+});
+
+test("whatever becomes of small files, the memory they had is free for the next", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  /** A store has memory for some two thousand of them. */
+  const file = (name: string): Sample => sample(directory, "small", name.padEnd(16_384, "."));
+  /** Whether what is imported went by way of the disk. */
+  const landings = (): string[] =>
+    readdirSync(store.temporaryDirectory).filter((name) => name.startsWith("import-"));
+  await using importer = store.importer();
+  const send = async (...objects: readonly (Sample | Buffer)[]): Promise<string[]> => {
+    await importer.read(new ByteReader(chunksOf(streamOf(...objects))));
+    return outcomes(importer.reports.splice(0));
+  };
+  const wrong = exported(file("wrong"), { storePath: file("other").storePath });
+  const cut = wrong.subarray(0, 1000);
+  const [rounds, each] = [6, 400];
+  for (let round = 0; round < rounds; round++) {
+    const good = Array.from({ length: each }, (_, index) => file(`${round} ${index}`));
+    const rejected = await send(...good.map(() => wrong));
+    assert.deepEqual(rejected, Array(each).fill("rejected path.mismatch"));
+    for (let index = 0; index < each; index++) {
+      await assert.rejects(importer.read(new ByteReader(chunksOf(cut))));
+    }
+    for (const status of ["imported", "present"]) {
+      assert.deepEqual(await send(...good), Array(each).fill(status));
+    }
+  }
+  assert.deepEqual(landings(), []);
+  await send(sample(directory, "tree", { entries: {} }));
+  assert.equal(landings().length, 1);
+});
+
+test("a small file is frozen, and whose it should be, in a store directory with a group and a umask of their own", async (t) => {
+  await using context = await testStore();
+  const { store, directory, real } = context;
+  const isRoot = process.geteuid?.() === 0;
+  if (isRoot) chownSync(real, 0, 12_345);
+  chmodSync(real, 0o3775);
+  const before = process.umask(0o077);
+  t.after(() => process.umask(before));
+  const objects = ["plain", { executable: "program" }, "another", { executable: "other" }].map(
+    (tree, index) => sample(directory, `file-${index}`, tree),
+  );
+  assert.deepEqual(
+    outcomes(await importInto(store, streamOf(...objects))),
+    Array(4).fill("imported"),
+  );
+  for (const [index, { storePath }] of objects.entries()) {
+    const { mode, gid, mtimeMs } = statSync(store.realPath(storePath));
+    assert.equal(mode & 0o7777, index % 2 === 0 ? 0o444 : 0o555);
+    assert.equal(mtimeMs, 0);
+    if (isRoot) assert.equal(gid, 0);
+  }
+});
+
+test("a small file takes the place of a damaged object, and of what is no object", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const object = sample(directory, "a", "genuine");
+  const place = store.realPath(object.storePath);
+  mkdirSync(join(place, "foreign"), { recursive: true });
+  for (const damage of ["not registered", "altered", "gone", "of another kind"]) {
+    // Change times have the resolution of the kernel's tick.
+    await new Promise((done) => setTimeout(done, 10));
+    if (damage !== "not registered") rmSync(place, { recursive: true });
+    if (damage === "altered") writeFileSync(place, "altered");
+    if (damage === "of another kind") mkdirSync(place);
+    assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"], damage);
+    assert.equal(readFileSync(place, "latin1"), "genuine", damage);
+    assert.equal(statSync(place).mode & 0o7777, 0o444);
+  }
+  assert.deepEqual(readdirSync(store.temporaryDirectory), []);
+});
