@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { ObjectInfo } from "../../format/object-info.ts";
+import type { StorePath } from "../../format/store-path.ts";
 import { sample, testStore } from "../store.test.support.ts";
 import { closureOf, isDetached, referenceGraph } from "./closure.ts";
 import { closureAmount } from "./inventory.ts";
@@ -72,3 +73,50 @@ async function queriesOf(
   database.transaction(() => objects.delete(paths));
   return asked;
 }
+
+test("what is reached is all there is, with all its references, whatever shape they have", async () => {
+  await using context = await testStore();
+  const { database } = context.store;
+  const objects = new ObjectTable(database);
+  let state = 7;
+  const random = (bound: number): number => (state = (state * 48_271) % 2_147_483_647) % bound;
+  for (const [shape, count, reach, most] of [
+    ["a chain", 1500, 1, 1],
+    ["a net", 1500, 40, 4],
+    ["few levels", 1200, 1200, 2],
+    ["what many have in common", 900, 900, 12],
+  ] as const) {
+    const infos: ObjectInfo[] = [];
+    for (let index = 0; index < count; index++) {
+      const near = infos.slice(-reach);
+      const some = Array.from({ length: 1 + random(most) }, () => near[random(near.length)]);
+      const references = some.flatMap((info) => (info === undefined ? [] : [info.storePath]));
+      const { nar: _, ...info } = sample(
+        context.directory,
+        `${shape}-${index}`.replaceAll(" ", "-"),
+        "",
+        references,
+      );
+      infos.push(info);
+    }
+    database.transaction(() => objects.insert(infos, 1));
+    const down = new Map(infos.map(({ storePath, references }) => [storePath, references]));
+    const up = new Map<StorePath, StorePath[]>(infos.map(({ storePath }) => [storePath, []]));
+    for (const { storePath, references } of infos) {
+      for (const reference of references) up.get(reference)?.push(storePath);
+    }
+    for (const [direction, edges] of [
+      ["referents", down],
+      ["referrers", up],
+    ] as const) {
+      const roots = Array.from({ length: 3 }, () => infos[random(count)]!.storePath);
+      const graph = await referenceGraph(database, roots, direction);
+      const expected = new Set(roots);
+      for (const path of expected) for (const other of edges.get(path) ?? []) expected.add(other);
+      assert.deepEqual([...graph.keys()].toSorted(), [...expected].toSorted(), shape);
+      for (const [path, found] of graph) {
+        assert.deepEqual(found.toSorted(), edges.get(path)?.toSorted(), shape);
+      }
+    }
+  }
+});

@@ -6,19 +6,46 @@ import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import { compareBytes } from "../../util/byte-string.ts";
 import { Pacer } from "../../util/pacer.ts";
 import { notInStore } from "./objects.ts";
-import type { StoreDatabase } from "./open.ts";
-import { textIn } from "./row.ts";
+import type { Row, StoreDatabase } from "./open.ts";
+import { optionalTextIn, textIn } from "./row.ts";
 
 /** Objects that are looked at at once. */
 const pageSize = 100;
 
-const steps: Readonly<Record<Direction, string>> = {
-  referents: `select referrers.path as source, referents.path as target
-    from json_each(?) join objects as referrers on referrers.path = value
-    join object_references on referrer = referrers.id join objects as referents on referents.id = referent`,
-  referrers: `select referents.path as source, referrers.path as target
-    from json_each(?) join objects as referents on referents.path = value
-    join object_references on referent = referents.id join objects as referrers on referrers.id = referrer`,
+/** Where fewer than this are known to come, as along a chain, so many are looked at at once as they lead to, at most. */
+const few = 16;
+const mostAhead = 400;
+
+/** Rows after which the next look goes less far, so that others get their turn. */
+const manyRows = 2000;
+
+interface Steps {
+  /** One step from each of some objects. */
+  readonly near: string;
+  /** One step from each of some objects, and of those that they lead to, up to a number of objects; no target where there is none. */
+  readonly far: string;
+}
+
+function stepsFrom(here: "referrer" | "referent", there: "referrer" | "referent"): Steps {
+  return {
+    near: `select source.path as source, target.path as target
+      from json_each(?) join objects as source on source.path = value
+      join object_references on ${here} = source.id join objects as target on target.id = ${there}`,
+    far: `with recursive reached (id) as (
+        select objects.id from json_each(?) join objects on objects.path = value
+        union select ${there} from reached join object_references on ${here} = reached.id
+        limit ?
+      )
+      select source.path as source, target.path as target
+      from reached cross join objects as source on source.id = reached.id
+      left join object_references on ${here} = reached.id
+      left join objects as target on target.id = ${there}`,
+  };
+}
+
+const steps: Readonly<Record<Direction, Steps>> = {
+  referents: stepsFrom("referrer", "referent"),
+  referrers: stepsFrom("referent", "referrer"),
 };
 
 /** Which way to go along references. */
@@ -60,25 +87,50 @@ export async function referenceGraph(
   direction: Direction = "referents",
 ): Promise<ReferenceGraph> {
   requireAll(database, paths);
-  const step = database.prepare(steps[direction]);
-  const graph = new Map<StorePath, StorePath[]>(paths.map((path) => [path, []]));
-  const reached = [...graph.keys()];
+  const near = database.prepare(steps[direction].near);
+  const far = database.prepare(steps[direction].far);
+  const graph = new Map<StorePath, StorePath[]>();
+  /** Those that were reached and not looked at. By path: what has an id now may be another object a moment later. */
+  const open = new Set(paths);
   const pacer = new Pacer();
-  for (let at = 0; at < reached.length;) {
-    // By path: what has an id now may be another object a moment later.
-    const some = reached.slice(at, at + pageSize);
-    at += some.length;
-    for (const row of step.all(JSON.stringify(some))) {
-      const from = parseStorePath(textIn(row, "source"));
-      const to = parseStorePath(textIn(row, "target"));
-      graph.get(from)?.push(to);
-      if (graph.has(to)) continue;
-      graph.set(to, []);
-      reached.push(to);
+  let ahead = few;
+  while (open.size > 0) {
+    const some = [...open.values().take(pageSize)];
+    const list = JSON.stringify(some);
+    const isFar = some.length < few;
+    const rows = isFar ? far.all(list, some.length + ahead) : near.all(list);
+    const found = edgesIn(rows);
+    let known = 0;
+    for (const [path, targets] of found) {
+      open.delete(path);
+      if (graph.has(path)) known++;
+      else graph.set(path, targets);
     }
+    for (const path of some) {
+      // It leads nowhere; or it is gone by now.
+      if (open.delete(path)) graph.set(path, []);
+    }
+    for (const targets of found.values()) {
+      for (const target of targets) if (!graph.has(target)) open.add(target);
+    }
+    // Where ways meet again, what was looked at already is looked at once more.
+    const isNew = known * 8 <= found.size && rows.length < manyRows;
+    if (isFar) ahead = isNew ? Math.min(mostAhead, ahead * 2 + 1) : ahead >> 2;
     await pacer.pause();
   }
   return graph;
+}
+
+function edgesIn(rows: readonly Row[]): Map<StorePath, StorePath[]> {
+  const found = new Map<StorePath, StorePath[]>();
+  for (const row of rows) {
+    const source = parseStorePath(textIn(row, "source"));
+    let targets = found.get(source);
+    if (targets === undefined) found.set(source, (targets = []));
+    const target = optionalTextIn(row, "target");
+    if (target !== undefined) targets.push(parseStorePath(target));
+  }
+  return found;
 }
 
 /** Whether `paths` are registered, all of them, and nothing else refers to them. */
