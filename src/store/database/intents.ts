@@ -5,7 +5,7 @@ import { optionalTextIn, textIn } from "./row.ts";
 
 export interface Intent {
   readonly path: StorePath;
-  /** Inode number of what Kiln puts there; undefined when anything found there is Kiln's (it is made there, by a builder or by Kiln). */
+  /** Inode number of what Kiln puts there; undefined when anything found there is Kiln's (it is made there). */
   readonly inode: bigint | undefined;
 }
 
