@@ -252,7 +252,9 @@ class Job {
     await using _places = this.#removedAtTheEnd(places);
     const directory = new BuildDirectory(this.#build.workDirectories.of(this.#result), held.user);
     await using _directory = this.#removedAtTheEnd(directory);
-    const outputs = places.forOutputs(this.#outputPaths());
+    const paths = this.#outputPaths();
+    const outputs = places.forOutputs(paths);
+    store.announce([...paths.values()]);
     // Another builder runs while this one's outputs are read and brought to disk.
     using turn = new Turn(this.#shop.registrations, held.place);
     const task = {

@@ -3,8 +3,11 @@
  *
  * A name is on disk as an intent before its builder begins. That is a wait, and a chain of builders would wait at each link: so whoever
  * waits has those announced, too, that are expected to be claimed next.
+ *
+ * What is made there gets another digest, and keeps its name. So such an intent foretells that, too, and the next builder need not
+ * wait for another one either.
  */
-import type { StorePath } from "../format/store-path.ts";
+import { nameOf, type StorePath } from "../format/store-path.ts";
 import { once } from "../util/keyed-mutex.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import type { StoreParts } from "./parts.ts";
@@ -19,6 +22,7 @@ const mostAhead = 64;
 
 interface Announced {
   readonly onDisk: Promise<void>;
+  isOnDisk: boolean;
   isClaimed: boolean;
 }
 
@@ -72,6 +76,19 @@ export class Claims {
     return { paths, [Symbol.asyncDispose]: () => this.#release(paths) };
   }
 
+  /** Announces names that are going to be claimed, or foretell others. Nobody need wait for it. */
+  announce(paths: readonly StorePath[]): void {
+    const { files } = this.#parts;
+    const isFree = (path: StorePath): boolean => this.#expected.has(path) && !files.has(path);
+    if (paths.every((path) => this.#announced.has(path) || isFree(path))) this.#announce(paths);
+  }
+
+  /** Whether it is on disk by now, and stays there for a while, that what is made at `path` becomes `object`. */
+  foretells(path: StorePath, object: StorePath): boolean {
+    const isAnnounced = this.#announced.get(path)?.isOnDisk === true;
+    return isAnnounced && this.#expected.has(path) && nameOf(path) === nameOf(object);
+  }
+
   #announce(paths: readonly StorePath[]): Announced[] {
     const fresh = paths.filter((path) => !this.#announced.has(path));
     if (fresh.length > 0) {
@@ -79,7 +96,7 @@ export class Claims {
       const onDisk = this.#record(names);
       for (const path of names) {
         this.#ahead.delete(path);
-        this.#announced.set(path, { onDisk, isClaimed: false });
+        this.#announced.set(path, { onDisk, isOnDisk: false, isClaimed: false });
       }
     }
     return paths.flatMap((path) => this.#announced.get(path) ?? []);
@@ -100,15 +117,24 @@ export class Claims {
   #record(names: readonly StorePath[]): Promise<void> {
     const { database, intents } = this.#parts;
     const recorded = database.jointly(() =>
-      intents.record(names.map((path) => ({ path, inode: undefined }))),
+      intents.record(names.map((path) => ({ path, inode: undefined, foretells: true }))),
     );
-    recorded.catch(() => {
-      // Those who wait are told; who only expects a name announces it again.
-      for (const path of names) {
-        if (this.#announced.get(path)?.onDisk === recorded) this.#announced.delete(path);
-      }
-    });
+    void this.#settle(names, recorded);
     return recorded;
+  }
+
+  async #settle(names: readonly StorePath[], recorded: Promise<void>): Promise<void> {
+    const isOnDisk = await recorded.then(
+      () => true,
+      () => false,
+    );
+    for (const path of names) {
+      const announced = this.#announced.get(path);
+      if (announced?.onDisk !== recorded) continue;
+      if (isOnDisk) announced.isOnDisk = true;
+      // Those who wait are told; who only expects a name announces it again.
+      else this.#announced.delete(path);
+    }
   }
 
   async #release(paths: readonly StorePath[]): Promise<void> {

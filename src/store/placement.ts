@@ -4,7 +4,8 @@
  *     sync the trees ────────────────────────────────────┬─> commit rows, drop intents
  *     commit intents ─> rename into place ─> sync the directory ─┘
  *
- * Small files that are still in memory are written in their place, once that is announced, and then synced.
+ * Small files that are still in memory are written in their place, once that is announced, and then synced. What builders made needs no
+ * intents when those of the names that it was made under foretell it: then it is in place without a wait.
  *
  * What takes the place of an object is synced before it does: else the object would be lost with it.
  *
@@ -49,6 +50,8 @@ export interface PlaceOptions {
   readonly alongside?: (() => void) | undefined;
   /** Called when all of them are in place, before their names are on disk. They may have to go again. */
   readonly onPlaced?: (() => void) | undefined;
+  /** Whether intents are on disk that foretell all of them, and stay there until they are objects: then they need none of their own. */
+  readonly isForetold?: (() => boolean) | undefined;
 }
 
 /**
@@ -61,7 +64,7 @@ export async function place(
   parts: StoreParts,
   batch: readonly Candidate[],
   origin: Origin,
-  { together = false, alongside, onPlaced }: PlaceOptions = {},
+  { together = false, alongside, onPlaced, isForetold }: PlaceOptions = {},
 ): Promise<Placed[]> {
   const outcomes: Outcomes = new Map();
   using kept = new DisposableStack();
@@ -75,7 +78,7 @@ export async function place(
     else outcomes.set(candidate, refusal);
   }
   if (together) refuseRest(batch, accepted, outcomes);
-  const how = { outcomes, together, alongside, onPlaced, registered };
+  const how = { outcomes, together, alongside, onPlaced, isForetold, registered };
   const added = new Set(await placeAccepted(parts, [...accepted.values()], how));
   for (const candidate of batch) {
     if (added.has(candidate)) tell(parts, candidate.info, origin);
@@ -159,9 +162,9 @@ async function admit(
 async function placeAccepted(
   parts: StoreParts,
   accepted: readonly Candidate[],
-  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside" | "onPlaced">,
+  how: Omit<Moving, "moved"> & Pick<PlaceOptions, "alongside" | "onPlaced" | "isForetold">,
 ): Promise<readonly Candidate[]> {
-  const { outcomes, together, alongside, onPlaced, registered } = how;
+  const { outcomes, together, alongside, onPlaced, isForetold, registered } = how;
   if (accepted.length === 0) {
     const isRejected = [...outcomes.values()].some(({ status }) => status === "rejected");
     if (alongside !== undefined && !isRejected) await parts.database.durably(alongside);
@@ -173,7 +176,7 @@ async function placeAccepted(
     const written = accepted.filter(({ small }) => small === undefined);
     const isAllWritten = written.length === accepted.length;
     const synced = isAllWritten ? parts.syncer.together(written) : Promise.resolve(false);
-    await recordIntents(parts, accepted);
+    if (isForetold?.() !== true) await recordIntents(parts, accepted);
     if (isReplacing && !(await synced)) await parts.syncer.each(written);
     await moveIn(parts, accepted, { moved, outcomes, together, registered });
     onPlaced?.();
@@ -304,13 +307,23 @@ async function commit(
   parts.intents.forget(served);
 }
 
-/** Takes a name out of the store directory again. If that fails, its intent stays, and the next start does it. */
+/** Takes a name out of the store directory again. If that fails, its intent tells the next start to do it. */
 function withdraw(parts: StoreParts, path: StorePath): void {
   try {
     // What repaired a registered object may stay.
     if (!parts.objects.has(path)) parts.files.moveOut(path);
   } catch (error) {
     parts.log("warn", `cannot take back ${path}: ${KilnError.from(error).message}`);
+    keepIntent(parts, path);
+  }
+}
+
+/** What foretold it may not last. */
+function keepIntent(parts: StoreParts, path: StorePath): void {
+  try {
+    parts.database.lightly(() => parts.intents.record([{ path, inode: undefined }]));
+  } catch (error) {
+    parts.log("warn", `${path} stays: ${KilnError.from(error).message}`);
   }
 }
 

@@ -1,7 +1,17 @@
-/** Undoing, when a store is opened, what the process before this one had begun. The work grows with that, not with the store. */
-import type { StorePath } from "../format/store-path.ts";
+/**
+ * Undoing, when a store is opened, what the process before this one had begun. The work grows with that, not with the store; but when it
+ * was building, the names in the store directory are looked through.
+ */
+import { readdirSync } from "node:fs";
+import {
+  digestLength,
+  nameOf,
+  type StoreDirectory,
+  type StorePath,
+  storePathFor,
+} from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
-import type { Intent } from "./database/intents.ts";
+import type { Intent, OpenIntent } from "./database/intents.ts";
 import type { StoreParts } from "./parts.ts";
 
 /**
@@ -10,7 +20,12 @@ import type { StoreParts } from "./parts.ts";
  */
 export async function recover(parts: StoreParts): Promise<void> {
   try {
-    const undone = parts.intents.open().filter((intent) => undo(parts, intent));
+    const open = parts.intents.open();
+    const isSwept = undoForetold(
+      parts,
+      open.filter(({ foretells }) => foretells),
+    );
+    const undone = open.filter((intent) => undo(parts, intent) && (isSwept || !intent.foretells));
     if (undone.length > 0) {
       await parts.syncer.names();
       await parts.database.durably(() => parts.intents.clear(undone.map(({ path }) => path)));
@@ -18,6 +33,39 @@ export async function recover(parts: StoreParts): Promise<void> {
     parts.files.discardLeftovers();
   } catch (error) {
     parts.log("warn", `unfinished work of the last run stays: ${KilnError.from(error).message}`);
+  }
+}
+
+/** Change times are those of the kernel's last tick. */
+const tick = 1000;
+
+/** Takes away what builds made under names that were foretold, and did not register. Whether all of it is away. */
+function undoForetold(parts: StoreParts, intents: readonly OpenIntent[]): boolean {
+  if (intents.length === 0) return true;
+  const since = new Map<string, number>();
+  for (const { path, createdAt } of intents) {
+    const name = nameOf(path);
+    since.set(name, Math.min(createdAt, since.get(name) ?? Infinity));
+  }
+  let isDone = true;
+  for (const entry of readdirSync(parts.files.root)) {
+    const begun = since.get(entry.slice(digestLength + 1));
+    if (begun === undefined) continue;
+    const path = pathOf(parts.directory, entry);
+    if (path === undefined || parts.objects.has(path)) continue;
+    const found = parts.files.find(path);
+    if (found === undefined || Number(found.ctimeMs) < begun - tick) continue;
+    if (!withdraw(parts, path)) isDone = false;
+  }
+  return isDone;
+}
+
+/** Undefined for what is named otherwise than objects are. */
+function pathOf(directory: StoreDirectory, name: string): StorePath | undefined {
+  try {
+    return storePathFor(directory, name);
+  } catch {
+    return undefined;
   }
 }
 

@@ -12,7 +12,7 @@ import {
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseContentAddress } from "../format/content-address.ts";
-import { parseStoreDirectory } from "../format/store-path.ts";
+import { objectNameOf, parseStoreDirectory, type StorePath } from "../format/store-path.ts";
 import {
   importInto,
   namesIn,
@@ -277,13 +277,50 @@ test("after a crash what lies at an expected name is cleared, too", async () => 
   assert.deepEqual(namesIn(context.real), []);
 });
 
+test("after a crash what was made under a foretold name is cleared, and what else has that name is not", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const at = sample(directory, "foretold", "where it is made").storePath;
+  const [older, object, unfinished, other] = [
+    outputOf(context, "foretold", "older"),
+    outputOf(context, "foretold", "object"),
+    outputOf(context, "foretold", "unfinished"),
+    outputOf(context, "foretold-not", "other"),
+  ];
+  const place = ({ storePath }: { readonly storePath: StorePath }): void =>
+    writeFileSync(store.realPath(storePath), "somebody's");
+  place(older);
+  // A name is Kiln's if it changed a second before that was announced, or later.
+  await new Promise((done) => setTimeout(done, 1100));
+  {
+    using _expected = store.expect([at]);
+    store.announce([at]);
+    await using _claimed = await store.claim([at]);
+    const publication = { tree: built(context, "made", "object"), info: object };
+    const intents = (): unknown[] => store.database.prepare("select path from intents").all();
+    const onPlaced = (): void => assert.equal(intents().length, 1, "it has no intent of its own");
+    assert.deepEqual(await store.publishAll([publication], { madeAt: [at], onPlaced }), ["added"]);
+  }
+  store.expect([at]);
+  await store.claim([at]);
+  place(unfinished);
+  place(other);
+  writeFileSync(join(context.real, `not-an-object-${at.slice(-8)}`), "");
+  await context.reopen();
+  const left = [older, object, other].map(({ storePath }) => objectNameOf(storePath));
+  assert.deepEqual(namesIn(context.real), [...left, `not-an-object-${at.slice(-8)}`].toSorted());
+  assert.equal(context.store.database.prepare("select count(*) as n from intents").get()?.["n"], 0);
+});
+
 test("an intent is carried out on Kiln's own file only, never on one that came there otherwise", async () => {
   await using context = await testStore();
   const { store } = context;
   const mine = sample(context.directory, "mine", "mine");
   const foreign = sample(context.directory, "foreign", "foreign");
   for (const { storePath } of [mine, foreign]) writeFileSync(store.realPath(storePath), "x");
-  const insert = store.database.prepare("insert into intents values (?, ?, 0)");
+  const insert = store.database.prepare(
+    "insert into intents (path, inode, created_at) values (?, ?, 0)",
+  );
   insert.run(
     mine.storePath,
     String(lstatSync(store.realPath(mine.storePath), { bigint: true }).ino),

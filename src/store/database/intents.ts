@@ -1,12 +1,21 @@
 /** Names that Kiln is putting into, or taking out of, the store directory. Writing is part of a transaction of the caller's. */
 import { parseStorePath, type StorePath } from "../../format/store-path.ts";
 import type { StoreDatabase } from "./open.ts";
-import { optionalTextIn, textIn } from "./row.ts";
+import { integerIn, optionalTextIn, textIn } from "./row.ts";
 
 export interface Intent {
   readonly path: StorePath;
   /** Inode number of what Kiln puts there; undefined when anything found there is Kiln's (it is made there). */
   readonly inode: bigint | undefined;
+  /** Whether it also stands for all objects of this name, whatever their digest, that a build makes; default false. */
+  readonly foretells?: boolean;
+}
+
+/** An intent that is found when a store is opened. */
+export interface OpenIntent extends Intent {
+  readonly foretells: boolean;
+  /** Milliseconds since the Unix epoch. */
+  readonly createdAt: number;
 }
 
 /** Intents that have served their purpose, each as it did last. */
@@ -23,11 +32,15 @@ export class IntentTable {
   /** Records intents; one for the same path is replaced. */
   record(intents: readonly Intent[]): void {
     for (const { path } of intents) this.#served.delete(path);
-    const rows = intents.map(({ path, inode }) => [path, inode?.toString() ?? null]);
+    const rows = intents.map(({ path, inode, foretells = false }) => [
+      path,
+      inode?.toString() ?? null,
+      Number(foretells),
+    ]);
     this.#database
       .prepare(
-        `insert or replace into intents (path, inode, created_at)
-         select value ->> 0, value ->> 1, ? from json_each(?)`,
+        `insert or replace into intents (path, inode, foretells, created_at)
+         select value ->> 0, value ->> 1, value ->> 2, ? from json_each(?)`,
       )
       .run(Date.now(), JSON.stringify(rows));
   }
@@ -70,13 +83,15 @@ export class IntentTable {
   }
 
   /** All that are recorded. */
-  open(): Intent[] {
-    const rows = this.#database.prepare("select path, inode from intents order by path").all();
+  open(): OpenIntent[] {
+    const rows = this.#database.prepare("select * from intents order by path").all();
     return rows.map((row) => {
       const inode = optionalTextIn(row, "inode");
       return {
         path: parseStorePath(textIn(row, "path")),
         inode: inode === undefined ? undefined : BigInt(inode),
+        foretells: integerIn(row, "foretells") === 1,
+        createdAt: integerIn(row, "created_at"),
       };
     });
   }

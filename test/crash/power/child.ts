@@ -40,6 +40,12 @@ const made = ["one", "two"].map((name) => ({
   temporary: sample(directory, `temporary-${name}`, name).storePath,
   object: sample(directory, `built-${name}`, { entries: { data: name } }),
 }));
+/** What builders make under names that foretell what it becomes. */
+const foretold = ["three", "four", "five"].map((name) => ({
+  name,
+  temporary: sample(directory, `foretold-${name}`, name).storePath,
+  object: sample(directory, `foretold-${name}`, { entries: { data: name } }),
+}));
 /** So many that they share one sync of the file system. */
 const many = Array.from({ length: 40 }, (_, i) => sample(directory, `one-${i}`, `of many: ${i}`));
 
@@ -92,6 +98,23 @@ async function main(folder: string): Promise<void> {
         fs.renameSync(store.realPath(temporary), tree);
       }
       await store.publish(tree, object);
+      added(object);
+    }
+  }
+  {
+    using _expected = store.expect(foretold.map(({ temporary }) => temporary));
+    for (const [index, { name, temporary, object }] of foretold.entries()) {
+      const tree = join(store.temporaryDirectory, name);
+      {
+        // Without a claim, a builder makes it somewhere else.
+        await using _claim = index % 2 === 0 ? await store.claim([temporary]) : undefined;
+        store.announce([temporary]);
+        const place = index % 2 === 0 ? store.realPath(temporary) : join(folder, "elsewhere");
+        fs.mkdirSync(place);
+        fs.writeFileSync(join(place, "data"), name);
+        fs.renameSync(place, tree);
+      }
+      await store.publishAll([{ tree, info: object }], { madeAt: [temporary] });
       added(object);
     }
   }
