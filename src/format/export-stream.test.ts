@@ -3,7 +3,8 @@ import { Buffer } from "node:buffer";
 import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { KilnError } from "../util/kiln-error.ts";
-import { parseContentAddress } from "./content-address.ts";
+import { stringToBytes } from "../util/byte-string.ts";
+import { parseContentAddress, printContentAddress } from "./content-address.ts";
 import {
   exportEnd,
   exportObjectHeader,
@@ -98,6 +99,25 @@ describe("the export stream", () => {
       { nar, trailer },
       { nar, trailer: { ...trailer, storePath: "second", ca: undefined } },
     ]);
+  });
+
+  test("a trailer is the frames of its parts, whatever bytes they stand for, and with many references", async () => {
+    const references = Array.from({ length: 90_000 }, (_, index) => `/r${100_000 + index}`);
+    const strange = { ...trailer, storePath: "/a\udcff\u{1F600}b", deriver: "\udc80", references };
+    const frames = [
+      Buffer.from("NIXE\0\0\0\0"),
+      encodeString(stringToBytes(strange.storePath)),
+      encodeInteger(references.length),
+      ...references.map((reference) => encodeString(reference)),
+      encodeString(Buffer.of(0x80)),
+      encodeInteger(1),
+      encodeString(printContentAddress(trailer.ca!)),
+    ];
+    assert.ok(exportTrailer(strange).equals(Buffer.concat(frames)));
+    const { objects } = await read(
+      Buffer.concat([exportObjectHeader(), nar, exportTrailer(strange), exportEnd()]),
+    );
+    assert.deepEqual(objects[0]?.trailer, strange);
   });
 
   test("chunks may end anywhere", async () => {

@@ -9,14 +9,14 @@
  * closing 0 is touched.
  */
 import { Buffer } from "node:buffer";
-import { bytesToString, sortedSet, stringToBytes } from "../util/byte-string.ts";
+import { bytesToString, sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import {
   parseContentAddress,
   printContentAddress,
   type ContentAddress,
 } from "./content-address.ts";
-import { encodeInteger, encodeString, paddingAfter, wordSize } from "./nar/tokens.ts";
+import { encodeInteger, encodeSequence, paddingAfter, wordSize } from "./nar/tokens.ts";
 
 /** What follows the NAR of an object. */
 export interface ExportTrailer {
@@ -68,15 +68,14 @@ export function exportObjectHeader(): Buffer {
 /** What stands after the NAR of an object. */
 export function exportTrailer(trailer: ExportTrailer): Buffer {
   const references = sortedSet(trailer.references);
-  return Buffer.concat([
-    encodeInteger(trailerStart),
-    encodeString(stringToBytes(trailer.storePath)),
-    encodeInteger(references.length),
-    ...references.map((reference) => encodeString(stringToBytes(reference))),
-    encodeString(stringToBytes(trailer.deriver)),
-    ...(trailer.ca === undefined
-      ? [encodeInteger(0)]
-      : [encodeInteger(1), encodeString(printContentAddress(trailer.ca))]),
+  const address = trailer.ca === undefined ? [0] : [1, printContentAddress(trailer.ca)];
+  return encodeSequence([
+    trailerStart,
+    trailer.storePath,
+    references.length,
+    ...references,
+    trailer.deriver,
+    ...address,
   ]);
 }
 

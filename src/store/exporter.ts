@@ -7,7 +7,6 @@ import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { dumpNar } from "../files/dump.ts";
 import { exportEnd, exportObjectHeader, exportTrailer } from "../format/export-stream.ts";
-import { Hash } from "../format/hash.ts";
 import { toExportTrailer, type ObjectInfo } from "../format/object-info.ts";
 import type { StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
@@ -24,6 +23,8 @@ export interface ExportOptions {
 
 /** Objects of this size, in bytes, and larger ones are read and hashed in a thread. */
 const largeObject = 4 * 1024 * 1024;
+
+const objectHeader = exportObjectHeader();
 
 /** Objects that are looked up at once. */
 const pageSize = 200;
@@ -73,7 +74,7 @@ export class ExportPlan {
 
   *#pieces(reuse: boolean): Generator<Piece, void, void> {
     for (const info of this.#infos) {
-      yield exportObjectHeader();
+      yield objectHeader;
       if (info.narSize >= largeObject && this.#parts.reading.isFree)
         yield this.#largeNar(info, reuse);
       else yield* this.#nar(info);
@@ -100,7 +101,7 @@ export class ExportPlan {
       throw isFaultOfObject(error) ? this.#damaged(info, error) : error;
     }
     if (size !== info.narSize) throw this.#damaged(info);
-    if (!Hash.of("sha256", hash.digest()).equals(info.narHash)) throw this.#damaged(info);
+    if (hash.digest("hex") !== info.narHash.rawBase16()) throw this.#damaged(info);
   }
 
   async *#largeNar(info: ObjectInfo, reuse: boolean): AsyncGenerator<Buffer, void, void> {

@@ -7,6 +7,7 @@
  * A *frame* is such a string whole: length, bytes and padding.
  */
 import { Buffer } from "node:buffer";
+import { stringToBytes } from "../../util/byte-string.ts";
 
 /** Bytes in the length of a frame, and the multiple its size is padded to. */
 export const wordSize = 8;
@@ -35,6 +36,32 @@ export function encodeString(bytes: Uint8Array | string): Buffer {
 /** The frames of several strings, one after the other. */
 export function encodeStrings(...strings: readonly string[]): Buffer {
   return Buffer.concat(strings.map((text) => encodeString(text)));
+}
+
+/** Integers, and the frames of strings whose bytes byte-string.ts tells, one after the other in one piece of memory. */
+export function encodeSequence(parts: readonly (number | string)[]): Buffer {
+  const bodies = parts.map((part) =>
+    typeof part === "string" && !part.isWellFormed() ? stringToBytes(part) : part,
+  );
+  let size = 0;
+  for (const body of bodies) size += wordSize + paddedSize(body);
+  const bytes = Buffer.alloc(size);
+  let at = 0;
+  for (const body of bodies) {
+    const length = typeof body === "number" ? body : Buffer.byteLength(body);
+    bytes.writeUIntLE(length, at, 6);
+    at += wordSize;
+    if (typeof body === "string") bytes.write(body, at);
+    else if (typeof body !== "number") bytes.set(body, at);
+    at += paddedSize(body);
+  }
+  return bytes;
+}
+
+function paddedSize(body: number | string | Buffer): number {
+  if (typeof body === "number") return 0;
+  const length = Buffer.byteLength(body);
+  return length + paddingAfter(length);
 }
 
 /** The longest of the format's own words is `nix-archive-1`; nothing longer than this can be one. */
