@@ -1,7 +1,7 @@
 /**
  * Builds with nothing around them but what is promised of one: a directory of its own and a FIFO for its words; a builder that is started,
- * and looked after when it has ended, by the program beside the daemon; its output hashed, announced, moved and brought to disk with its
- * name; and what it is written down. No plan, no events, no files of logs, no security of any kind, and nobody who asks how it goes.
+ * and looked after when it has ended, by the program beside the daemon; its name announced with the others, its output hashed, moved and
+ * brought to disk with its name; and what it is written down. No plan, no events, no files of logs, no security of any kind, and nobody who asks how it goes.
  */
 import { createHash } from "node:crypto";
 import {
@@ -37,13 +37,17 @@ export async function leastBuilds(folder: string): Promise<Limit[]> {
   await using builds = new LeastBuilds(perl, folder);
   await builds.build("warm");
   let begin = performance.now();
-  await Promise.all(Array.from({ length: wide }, (_, index) => builds.build(`wide-${index}`)));
+  const names = Array.from({ length: wide }, (_, index) => `wide-${index}`);
+  await builds.announce(names);
+  await Promise.all(names.map((name) => builds.build(name)));
   const perSecond = (wide * 1000) / (performance.now() - begin);
   begin = performance.now();
   const ends: Promise<void>[] = [];
-  for (let index = 0; index < long; index++) {
+  const links = Array.from({ length: long }, (_, index) => `link-${index}`);
+  await builds.announce(links);
+  for (const link of links) {
     const placed = Promise.withResolvers<void>();
-    ends.push(builds.build(`link-${index}`, placed.resolve));
+    ends.push(builds.build(link, placed.resolve));
     await placed.promise;
   }
   await Promise.all(ends);
@@ -75,20 +79,28 @@ class LeastBuilds implements AsyncDisposable {
     this.#nameSync = new SharedRun(() => sync(this.#names));
   }
 
+  /** Has it on disk that something of these names is about to appear. */
+  async announce(names: readonly string[]): Promise<void> {
+    await this.#database.announce(names.map((name) => this.#madeAt(name)));
+  }
+
   /** `onPlaced` is called when another builder may use it. */
   async build(name: string, onPlaced?: () => void): Promise<void> {
-    const [made, kept] = [join(this.#store, `${name}-made`), join(this.#store, name)];
+    const [made, kept] = [this.#madeAt(name), join(this.#store, name)];
     using place = await this.#places.acquire();
     await this.#run(name, made);
     place[Symbol.dispose]();
     const hash = createHash("sha256").update(readFileSync(made)).digest();
-    await this.#database.announce(kept);
     renameSync(made, kept);
     onPlaced?.();
     const file = openSync(kept, "r");
     await Promise.all([sync(file), this.#nameSync.run()]);
     closeSync(file);
-    await this.#database.record(kept, hash);
+    await this.#database.record({ made, kept, hash });
+  }
+
+  #madeAt(name: string): string {
+    return join(this.#store, `${name}-made`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

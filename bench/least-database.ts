@@ -8,7 +8,7 @@ const sync = promisify(fsync);
 const schema = new URL("../src/store/database/schema/", import.meta.url);
 
 const statements = {
-  announce: "insert into intents (path, inode, created_at) values (?, '1', 1)",
+  announce: "insert into intents (path, foretells, created_at) values (?, 1, 1)",
   clear: "delete from intents where path = ?",
   object: `insert into objects (path, nar_hash, nar_size, ca, registered_at, verified_at)
     values (?, ?, 120, 'text', 1, 1)`,
@@ -41,18 +41,21 @@ export class LeastDatabase implements Disposable {
     this.#sync = new SharedRun(() => sync(this.#log));
   }
 
-  /** That a name is about to appear; resolves when that is on disk. */
-  async announce(path: string): Promise<void> {
-    await this.#durably(() => this.#run("announce", path));
+  /** That names are about to appear; resolves when that is on disk. */
+  async announce(paths: readonly string[]): Promise<void> {
+    await this.#durably(() => {
+      for (const path of paths) this.#run("announce", path);
+    });
   }
 
   /** What came out, and that its name is there; resolves when that is on disk. */
-  async record(path: string, hash: Uint8Array): Promise<void> {
+  async record(build: { made: string; kept: string; hash: Uint8Array }): Promise<void> {
+    const { made, kept, hash } = build;
     await this.#durably(() => {
-      this.#run("object", path, hash);
-      this.#run("clear", path);
-      this.#run("output", this.#id("result", path, path), path);
-      this.#run("realization", this.#id("class", hash), path, hash);
+      this.#run("object", kept, hash);
+      this.#run("clear", made);
+      this.#run("output", this.#id("result", kept, kept), kept);
+      this.#run("realization", this.#id("class", hash), kept, hash);
     });
   }
 
