@@ -171,11 +171,10 @@ export class Arrival implements NarSink {
   toDisk(): string {
     const small = this.#small;
     if (small !== undefined) {
-      const writer = this.#open();
+      using writer = this.#open();
       writer.file("", small.executable);
       writer.data(small.bytes);
       writer.endFile();
-      writer.close();
       small[Symbol.dispose]();
       this.#small = undefined;
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import {
+import fs, {
   chmodSync,
   chownSync,
   mkdirSync,
@@ -10,14 +10,17 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 import { ByteReader } from "../util/byte-reader.ts";
 import { SmallFiles } from "./small-files.ts";
 import {
   chunksOf,
   exported,
+  flatSample,
   importInto,
+  namesIn,
   outcomes,
   sample,
   streamOf,
@@ -113,4 +116,47 @@ test("a small file takes the place of a damaged object, and of what is no object
     assert.equal(statSync(place).mode & 0o7777, 0o444);
   }
   assert.deepEqual(readdirSync(store.temporaryDirectory), []);
+});
+
+/** Lets `fs[name]` do its work where `isMeant`, and then fail as on a full disk. */
+function failing<K extends "writeSync" | "closeSync">(
+  t: TestContext,
+  name: K,
+  isMeant: (fd: number, bytes?: unknown) => boolean,
+): Disposable {
+  const original: (...args: never[]) => unknown = fs[name];
+  const mocked = t.mock.method(fs, name, function (...args: never[]): unknown {
+    const result = Reflect.apply(original, fs, args);
+    if (!isMeant(...(args as unknown as [number, unknown]))) return result;
+    const error = new Error(`EDQUOT: disk quota exceeded, ${name}`);
+    throw Object.assign(error, { code: "EDQUOT", errno: -122 });
+  });
+  syncBuiltinESMExports();
+  return {
+    [Symbol.dispose]: () => {
+      mocked.mock.restore();
+      syncBuiltinESMExports();
+    },
+  };
+}
+
+function isContents(bytes: unknown): boolean {
+  return Buffer.isBuffer(bytes) && bytes.toString() === "contents";
+}
+
+test("a small file that the disk does not take after all leaves no descriptor", async (t) => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  // What is not hashed while it is received is read from disk.
+  const object = flatSample(directory, "a", "contents", "sha1");
+  await importInto(store, streamOf(sample(directory, "first", "first")));
+  const before = readdirSync("/proc/self/fd").length;
+  {
+    using _full = failing(t, "writeSync", (_fd, bytes) => isContents(bytes));
+    for (let time = 0; time < 3; time++) {
+      assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["rejected disk.full"]);
+    }
+  }
+  assert.equal(readdirSync("/proc/self/fd").length, before);
+  assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
 });
