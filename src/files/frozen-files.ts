@@ -40,15 +40,18 @@ export class FrozenFiles {
     const mode = executable ? 0o555 : 0o444;
     const fd = openSync(path, createFlags, mode);
     try {
-      for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
-      if (!this.#rightModes.has(mode)) this.#putRight(fd, mode);
-      futimesSync(fd, 0, 0);
+      try {
+        for (let at = 0; at < bytes.length;) at += writeSync(fd, bytes, at);
+        if (!this.#rightModes.has(mode)) this.#putRight(fd, mode);
+        futimesSync(fd, 0, 0);
+      } finally {
+        // Some file systems only find now that there is no room.
+        closeSync(fd);
+      }
     } catch (error) {
-      closeSync(fd);
       unlinkSync(path);
       throw error;
     }
-    closeSync(fd);
   }
 
   #putRight(fd: number, mode: number): void {

@@ -119,9 +119,9 @@ test("a small file takes the place of a damaged object, and of what is no object
 });
 
 /** Lets `fs[name]` do its work where `isMeant`, and then fail as on a full disk. */
-function failing<K extends "writeSync" | "closeSync">(
+function failing(
   t: TestContext,
-  name: K,
+  name: "writeSync" | "closeSync",
   isMeant: (fd: number, bytes?: unknown) => boolean,
 ): Disposable {
   const original: (...args: never[]) => unknown = fs[name];
@@ -160,3 +160,22 @@ test("a small file that the disk does not take after all leaves no descriptor", 
   assert.equal(readdirSync("/proc/self/fd").length, before);
   assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
 });
+
+for (const name of ["writeSync", "closeSync"] as const) {
+  test(`nothing stays in the place of a small file when ${name} fails`, async (t) => {
+    await using context = await testStore();
+    const { store, directory } = context;
+    const object = sample(directory, "a", "contents");
+    {
+      let meant: number | undefined;
+      using _seen = failing(t, "writeSync", (fd, bytes) => {
+        if (isContents(bytes)) meant = fd;
+        return name === "writeSync" && fd === meant;
+      });
+      using _full = failing(t, "closeSync", (fd) => name === "closeSync" && fd === meant);
+      assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["rejected disk.full"]);
+    }
+    assert.deepEqual(namesIn(context.real), []);
+    assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
+  });
+}
