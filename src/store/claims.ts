@@ -5,7 +5,7 @@
  * waits has those announced, too, that are expected to be claimed next.
  *
  * What is made there gets another digest, and keeps its name. So such an intent foretells that, too, and the next builder need not
- * wait for another one either.
+ * wait for another one either. It does so for a while only: after a crash, what came much later is not taken for a builder's.
  */
 import { nameOf, type StorePath } from "../format/store-path.ts";
 import { once } from "../util/keyed-mutex.ts";
@@ -20,9 +20,13 @@ export interface Claimed extends AsyncDisposable {
 /** The most names that are announced ahead at once. */
 const mostAhead = 64;
 
+/** Milliseconds for which an intent foretells what is made: where a build takes longer, one more wait for the disk is a small part. */
+export const foretoldFor: number = 10 * 60_000;
+
 interface Announced {
   readonly onDisk: Promise<void>;
-  isOnDisk: boolean;
+  /** By the clock that intents and files get their times from. */
+  onDiskSince: number | undefined;
   isClaimed: boolean;
 }
 
@@ -85,8 +89,11 @@ export class Claims {
 
   /** Whether it is on disk by now, and stays there for a while, that what is made at `path` becomes `object`. */
   foretells(path: StorePath, object: StorePath): boolean {
-    const isAnnounced = this.#announced.get(path)?.isOnDisk === true;
-    return isAnnounced && this.#expected.has(path) && nameOf(path) === nameOf(object);
+    const since = this.#announced.get(path)?.onDiskSince;
+    if (since === undefined || !this.#expected.has(path)) return false;
+    const age = Date.now() - since;
+    // Where the clock was set back, the time of a file would not tell that it came after its intent.
+    return age >= 0 && age < foretoldFor && nameOf(path) === nameOf(object);
   }
 
   #announce(paths: readonly StorePath[]): Announced[] {
@@ -96,7 +103,7 @@ export class Claims {
       const onDisk = this.#record(names);
       for (const path of names) {
         this.#ahead.delete(path);
-        this.#announced.set(path, { onDisk, isOnDisk: false, isClaimed: false });
+        this.#announced.set(path, { onDisk, onDiskSince: undefined, isClaimed: false });
       }
     }
     return paths.flatMap((path) => this.#announced.get(path) ?? []);
@@ -131,7 +138,7 @@ export class Claims {
     for (const path of names) {
       const announced = this.#announced.get(path);
       if (announced?.onDisk !== recorded) continue;
-      if (isOnDisk) announced.isOnDisk = true;
+      if (isOnDisk) announced.onDiskSince = Date.now();
       // Those who wait are told; who only expects a name announces it again.
       else this.#announced.delete(path);
     }

@@ -11,6 +11,7 @@ import {
   storePathFor,
 } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { foretoldFor } from "./claims.ts";
 import type { Intent, OpenIntent } from "./database/intents.ts";
 import type { StoreParts } from "./parts.ts";
 
@@ -39,22 +40,31 @@ export async function recover(parts: StoreParts): Promise<void> {
 /** Change times are those of the kernel's last tick. */
 const tick = 1000;
 
+/** For an intent to come to the disk, and for what it foretells to get from there to its place. */
+const delay = 60_000;
+
 /** Takes away what builds made under names that were foretold, and did not register. Whether all of it is away. */
 function undoForetold(parts: StoreParts, intents: readonly OpenIntent[]): boolean {
   if (intents.length === 0) return true;
-  const since = new Map<string, number>();
+  const times = new Map<string, { from: number; to: number }>();
   for (const { path, createdAt } of intents) {
     const name = nameOf(path);
-    since.set(name, Math.min(createdAt, since.get(name) ?? Infinity));
+    const { from, to } = times.get(name) ?? { from: Infinity, to: -Infinity };
+    times.set(name, {
+      from: Math.min(from, createdAt - tick),
+      to: Math.max(to, createdAt + foretoldFor + delay),
+    });
   }
   let isDone = true;
   for (const entry of readdirSync(parts.files.root)) {
-    const begun = since.get(entry.slice(digestLength + 1));
-    if (begun === undefined) continue;
+    const time = times.get(entry.slice(digestLength + 1));
+    if (time === undefined) continue;
     const path = pathOf(parts.directory, entry);
     if (path === undefined || parts.objects.has(path)) continue;
     const found = parts.files.find(path);
-    if (found === undefined || Number(found.ctimeMs) < begun - tick) continue;
+    if (found === undefined) continue;
+    const changedAt = Number(found.ctimeMs);
+    if (changedAt < time.from || changedAt > time.to) continue;
     if (!withdraw(parts, path)) isDone = false;
   }
   return isDone;

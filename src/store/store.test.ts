@@ -312,6 +312,46 @@ test("after a crash what was made under a foretold name is cleared, and what els
   assert.equal(context.store.database.prepare("select count(*) as n from intents").get()?.["n"], 0);
 });
 
+test("an intent foretells what is made in the next ten minutes: what comes later may be somebody's", async ({
+  mock,
+}) => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const at = sample(directory, "late", "where it is made").storePath;
+  const start = Date.now();
+  const intents = (): unknown[] => store.database.prepare("select path from intents").all();
+  using _expected = store.expect([at]);
+  store.announce([at]);
+  await using _claimed = await store.claim([at]);
+  // The last one is a clock that was set back.
+  for (const [minutes, count] of [
+    [9, 1],
+    [11, 2],
+    [-1, 2],
+  ] as const) {
+    mock.method(Date, "now", () => start + minutes * 60_000);
+    const info = outputOf(context, "late", `${minutes}`);
+    const publication = { tree: built(context, "made", `${minutes}`), info };
+    const onPlaced = (): void => assert.equal(intents().length, count, `after ${minutes} minutes`);
+    assert.deepEqual(await store.publishAll([publication], { madeAt: [at], onPlaced }), ["added"]);
+    mock.restoreAll();
+  }
+});
+
+test("what got a foretold name long after that was foretold stays after a crash", async () => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const at = sample(directory, "foretold", "where it is made").storePath;
+  const foreign = outputOf(context, "foretold", "of an hour later");
+  store.expect([at]);
+  await store.claim([at]);
+  store.database.sql.exec("update intents set created_at = created_at - 3600000");
+  writeFileSync(store.realPath(foreign.storePath), "somebody's");
+  await context.reopen();
+  assert.deepEqual(namesIn(context.real), [objectNameOf(foreign.storePath)]);
+  assert.equal(context.store.database.prepare("select count(*) as n from intents").get()?.["n"], 0);
+});
+
 test("an intent is carried out on Kiln's own file only, never on one that came there otherwise", async () => {
   await using context = await testStore();
   const { store } = context;
