@@ -178,13 +178,16 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     try {
       const method = trailer.ca?.method;
       const survey = await arrival.survey(method === "text" || method === "flat");
-      const { directory, buffers, files } = this.#parts;
+      const { directory, buffers, files, objects } = this.#parts;
       const claim = claimIn(directory, trailer);
       const ca = await checkClaim(claim, survey, () => arrival.toDisk(), buffers);
       const { narHash, narSize } = survey;
       const info = { ...claim, narHash, narSize, ca };
+      const path = claim.storePath;
+      // Else what is nobody's there would be Kiln's by the intent, which has no inode to tell them apart.
+      const isFree = objects.has(path) || !files.has(path);
+      const tree = isFree && arrival.small !== undefined ? files.pathOf(path) : arrival.toDisk();
       const { small, entries } = arrival;
-      const tree = small === undefined ? arrival.toDisk() : files.pathOf(info.storePath);
       return { storePath, candidate: { tree, small, entries, inode: arrival.inode, info } };
     } catch (error) {
       this.#discard(arrival);

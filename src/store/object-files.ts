@@ -111,15 +111,18 @@ export class ObjectFiles {
     }
   }
 
-  /** Writes a file as the object of that name, with the same regard for what has it already. `files` writes in the store directory. */
-  create(file: FileInMemory, path: StorePath, files: FrozenFiles): void {
-    const place = this.pathOf(path);
+  /**
+   * Writes a file as the object of that name, unless something has it already. `files` writes in the store directory.
+   *
+   * @returns whether it was written
+   */
+  create(file: FileInMemory, path: StorePath, files: FrozenFiles): boolean {
     try {
-      files.write(place, file);
+      files.write(this.pathOf(path), file);
+      return true;
     } catch (error) {
-      if (errorCode(error) !== "EEXIST") throw error;
-      this.moveOut(path);
-      files.write(place, file);
+      if (errorCode(error) === "EEXIST") return false;
+      throw error;
     }
   }
 

@@ -244,8 +244,8 @@ async function moveIn(
       const absent = info.references.find((reference) => failed.has(reference));
       if (absent !== undefined) throw missingReference(storePath, absent);
       if (small !== undefined) {
-        if (registered.has(storePath)) await repair(parts, small, storePath);
-        else parts.files.create(small, storePath, files);
+        const isNew = !registered.has(storePath) && parts.files.create(small, storePath, files);
+        if (!isNew) await replace(parts, small, storePath);
       } else if (tree !== parts.files.pathOf(storePath)) {
         const isTouched = parts.files.moveIn(tree, storePath);
         if (isTouched) await parts.syncer.folder(parts.files.pathOf(storePath));
@@ -261,8 +261,8 @@ async function moveIn(
   }
 }
 
-/** Has a small file take the place of a damaged object. */
-async function repair(parts: StoreParts, small: SmallFile, path: StorePath): Promise<void> {
+/** Has a small file, whole and on disk, take the place of what has its name: a damaged object, or nothing of Kiln's. */
+async function replace(parts: StoreParts, small: SmallFile, path: StorePath): Promise<void> {
   const tree = parts.files.temporary();
   try {
     new FrozenFiles(ownerOfObjects()).write(tree, small);

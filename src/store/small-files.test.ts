@@ -179,3 +179,49 @@ for (const name of ["writeSync", "closeSync"] as const) {
     assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
   });
 }
+
+test("what has the name of a small file and is no object stays until the file is there, whole", async (t) => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const object = sample(directory, "a", "contents");
+  const place = store.realPath(object.storePath);
+  writeFileSync(place, "somebody's");
+  {
+    using _full = failing(t, "writeSync", (_fd, bytes) => isContents(bytes));
+    assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["rejected disk.full"]);
+  }
+  assert.equal(readFileSync(place, "latin1"), "somebody's");
+  // A crash before it is in place must not take away what is somebody's.
+  const intents = (): unknown[] => store.database.prepare("select inode from intents").all();
+  const seen: unknown[] = [];
+  const { renameSync } = fs;
+  const renaming = t.mock.method(fs, "renameSync", (from: string, to: string) => {
+    if (to === place) seen.push(...intents());
+    renameSync(from, to);
+  });
+  syncBuiltinESMExports();
+  assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
+  renaming.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(seen.length, 1);
+  assert.notDeepEqual(seen, [{ __proto__: null, inode: null }]);
+  assert.equal(readFileSync(place, "latin1"), "contents");
+});
+
+test("a small file takes the place of what came there after it was received", async (t) => {
+  await using context = await testStore();
+  const { store, directory } = context;
+  const object = sample(directory, "a", "contents");
+  const place = store.realPath(object.storePath);
+  const { openSync } = fs;
+  const opening = t.mock.method(fs, "openSync", (path: string, ...how: [string, number?]) => {
+    if (path === place && !namesIn(context.real).length) mkdirSync(place);
+    return openSync(path, ...how);
+  });
+  syncBuiltinESMExports();
+  assert.deepEqual(outcomes(await importInto(store, streamOf(object))), ["imported"]);
+  opening.mock.restore();
+  syncBuiltinESMExports();
+  assert.equal(readFileSync(place, "latin1"), "contents");
+  assert.deepEqual(readdirSync(store.temporaryDirectory), []);
+});
