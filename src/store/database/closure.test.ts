@@ -120,3 +120,43 @@ test("what is reached is all there is, with all its references, whatever shape t
     }
   }
 });
+
+test("where a chain ends in a thicket, no look at it gives more rows than others can wait for", async () => {
+  await using context = await testStore();
+  const { database } = context.store;
+  const infos: ObjectInfo[] = [];
+  for (let index = 0; index < 1100; index++) {
+    const references = infos.slice(index < 500 ? -80 : -1).map(({ storePath }) => storePath);
+    const { nar: _, ...info } = sample(context.directory, `o-${index}`, "", references);
+    infos.push(info);
+  }
+  database.transaction(() => new ObjectTable(database).insert(infos, 1));
+  const looks: number[] = [];
+  const prepare = database.prepare.bind(database);
+  database.prepare = (sql) => {
+    const statement = prepare(sql);
+    const all = statement.all.bind(statement);
+    const iterate = statement.iterate.bind(statement);
+    statement.all = (...values) => {
+      const rows = all(...values);
+      looks.push(rows.length);
+      return rows;
+    };
+    statement.iterate = function* (...values) {
+      const at = looks.push(0) - 1;
+      let count = 0;
+      for (const row of iterate(...values)) {
+        looks[at] = ++count;
+        yield row;
+      }
+    };
+    return statement;
+  };
+  const graph = await referenceGraph(database, [infos.at(-1)!.storePath]);
+  assert.ok(Math.max(...looks) <= 20_100, `${Math.max(...looks)} rows`);
+  assert.ok(looks.length < 100, `${looks.length} looks`);
+  assert.equal(graph.size, infos.length);
+  for (const { storePath, references } of infos) {
+    assert.deepEqual(graph.get(storePath)?.toSorted(), references);
+  }
+});

@@ -8,6 +8,7 @@ import { Pacer } from "../../util/pacer.ts";
 import { notInStore } from "./objects.ts";
 import type { Row, StoreDatabase } from "./open.ts";
 import { optionalTextIn, textIn } from "./row.ts";
+import type { Statement } from "./statement.ts";
 
 /** Objects that are looked at at once. */
 const pageSize = 100;
@@ -18,6 +19,9 @@ const mostAhead = 400;
 
 /** Rows after which the next look goes less far, so that others get their turn. */
 const manyRows = 2000;
+
+/** Rows after which a look at more than a page ends: it holds up everybody. */
+const mostRows = 20_000;
 
 interface Steps {
   /** One step from each of some objects. */
@@ -98,8 +102,9 @@ export async function referenceGraph(
     const some = [...open.values().take(pageSize)];
     const list = JSON.stringify(some);
     const isFar = some.length < few;
-    const rows = isFar ? far.all(list, some.length + ahead) : near.all(list);
-    const found = edgesIn(rows);
+    const { found, count, isCut } = isFar
+      ? look(far, list, some.length + ahead)
+      : edgesIn(near.all(list));
     let known = 0;
     for (const [path, targets] of found) {
       open.delete(path);
@@ -108,29 +113,49 @@ export async function referenceGraph(
     }
     for (const path of some) {
       // It leads nowhere; or it is gone by now.
-      if (open.delete(path)) graph.set(path, []);
+      if (!isCut && open.delete(path)) graph.set(path, []);
     }
     for (const targets of found.values()) {
       for (const target of targets) if (!graph.has(target)) open.add(target);
     }
     // Where ways meet again, what was looked at already is looked at once more.
-    const isNew = known * 8 <= found.size && rows.length < manyRows;
+    const isNew = known * 8 <= found.size && count < manyRows;
     if (isFar) ahead = isNew ? Math.min(mostAhead, ahead * 2 + 1) : ahead >> 2;
     await pacer.pause();
   }
   return graph;
 }
 
-function edgesIn(rows: readonly Row[]): Map<StorePath, StorePath[]> {
+/** What was found, and whether there is more: then what is missing was not looked at. */
+interface Look {
+  readonly found: ReadonlyMap<StorePath, StorePath[]>;
+  /** How many rows that were. */
+  readonly count: number;
+  readonly isCut: boolean;
+}
+
+function look(far: Statement, list: string, objects: number): Look {
+  // To take rows one by one is slower.
+  if (objects <= pageSize) return edgesIn(far.all(list, objects));
+  return edgesIn(far.iterate(list, objects), mostRows);
+}
+
+/** Those of one source come together. What comes after `most` rows is left out, but for the rest of a source. */
+function edgesIn(rows: Iterable<Row>, most = Infinity): Look {
   const found = new Map<StorePath, StorePath[]>();
+  let count = 0;
   for (const row of rows) {
     const source = parseStorePath(textIn(row, "source"));
     let targets = found.get(source);
-    if (targets === undefined) found.set(source, (targets = []));
+    if (targets === undefined) {
+      if (count >= most) return { found, count, isCut: true };
+      found.set(source, (targets = []));
+    }
     const target = optionalTextIn(row, "target");
     if (target !== undefined) targets.push(parseStorePath(target));
+    count++;
   }
-  return found;
+  return { found, count, isCut: false };
 }
 
 /** Whether `paths` are registered, all of them, and nothing else refers to them. */
