@@ -30,6 +30,8 @@ export function dieAtStep(last: number): void {
     "symlinkSync",
     "unlinkSync",
     "utimesSync",
+    "writeSync",
+    "closeSync",
   ] as const;
   for (const name of names) countCalls(fs, name, count);
   countCalls(fs, "fsync", count);

@@ -5,7 +5,14 @@ import fs from "node:fs";
 import { join } from "node:path";
 import { defaultStoreDirectory, type StorePath } from "../format/store-path.ts";
 import { dieAtStep } from "./crash-steps.test.support.ts";
-import { sample, textSample, importInto, streamOf, type Sample } from "./store.test.support.ts";
+import {
+  flatSample,
+  sample,
+  textSample,
+  importInto,
+  streamOf,
+  type Sample,
+} from "./store.test.support.ts";
 
 /** One line of output. */
 export interface Acknowledged {
@@ -83,6 +90,37 @@ async function main(): Promise<void> {
   }
   await importInto(store, streamOf(text));
   added(text);
+  // What is made under names that foretell it: first in vain.
+  const wide = ["out", "dev"].map((name) => ({
+    name,
+    temporary: sample(directory, `wide-${name}`, `where ${name} is made`).storePath,
+    object: sample(directory, `wide-${name}`, { entries: { data: name } }),
+  }));
+  const madeAt = wide.map(({ temporary }) => temporary);
+  using _expected = store.expect(madeAt);
+  for (const isInVain of [true, false]) {
+    await using _claim = isInVain ? await store.claim(madeAt) : undefined;
+    if (isInVain) for (const path of madeAt) fs.writeFileSync(store.realPath(path), "half");
+    store.announce(madeAt);
+    const list = wide.map(({ name, object }) => {
+      const tree = join(store.temporaryDirectory, `wide-${name}`);
+      fs.mkdirSync(tree);
+      fs.writeFileSync(join(tree, "data"), name);
+      return { tree, info: object };
+    });
+    const alongside = (): void => {
+      if (isInVain) throw new Error("in vain");
+    };
+    const done = store.publishAll(list, { madeAt, alongside });
+    if (isInVain) await done.catch(() => undefined);
+    else await done;
+  }
+  added(...wide.map(({ object }) => object));
+
+  // Small files of which one goes to disk to be hashed.
+  const sha1 = flatSample(directory, "sha1", "sha1 contents", "sha1");
+  await importInto(store, streamOf(sample(directory, "fresh", "fresh"), sha1));
+  added(sha1);
   await store.close();
 }
 
