@@ -185,7 +185,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
       const info = { ...claim, narHash, narSize, ca };
       const path = claim.storePath;
       // Else what is nobody's there would be Kiln's by the intent, which has no inode to tell them apart.
-      const isFree = objects.has(path) || !files.has(path);
+      const isFree = !files.has(path) || objects.has(path);
       const tree = isFree && arrival.small !== undefined ? files.pathOf(path) : arrival.toDisk();
       const { small, entries } = arrival;
       return { storePath, candidate: { tree, small, entries, inode: arrival.inode, info } };
