@@ -17,6 +17,9 @@ const maxEntries = 2_000_000;
 /** A large file begins to go to disk when this many bytes of it wait for that. */
 const syncStep = 16 * 1024 * 1024;
 
+/** The files and folders of a tree begin to go to disk when there are so many, and again after as many. */
+const entriesStep = 512;
+
 /** So many bytes may wait for the disk. */
 const mostUnsynced = 128 * 1024 * 1024;
 
@@ -245,7 +248,8 @@ export class Arrival implements NarSink {
   }
 
   #count(): void {
-    if (++this.#entries <= maxEntries) return;
+    if (++this.#entries % entriesStep === 0) void this.#syncer.everything();
+    if (this.#entries <= maxEntries) return;
     this.#do(() => {
       throw new KilnError("nar.entries", `an object of more than ${maxEntries} files and folders`);
     });
