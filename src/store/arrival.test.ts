@@ -82,3 +82,16 @@ test("what cannot be written is read to its end and dropped, also within a file"
   assert.ok(arrival.failure !== undefined);
   assert.throws(() => arrival.survey(false), arrival.failure);
 });
+
+test("a tree of many files begins to go to disk before its end", async (t) => {
+  await using context = await parts();
+  const begin = t.mock.method(context.syncer, "everything");
+  const entries = Object.fromEntries(Array.from({ length: 600 }, (_, index) => [`${index}`, ""]));
+  const nar = narOf({ entries });
+  const arrival = new Arrival(context, () => ({ tree: join(context.folder, "many") }));
+  arrival.write(nar.subarray(0, nar.length >> 1));
+  assert.equal(begin.mock.callCount(), 1);
+  arrival.write(nar.subarray(nar.length >> 1));
+  assert.equal(begin.mock.callCount(), 2);
+  arrival.close();
+});

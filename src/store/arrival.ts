@@ -18,7 +18,7 @@ const maxEntries = 2_000_000;
 const syncStep = 16 * 1024 * 1024;
 
 /** The files and folders of a tree begin to go to disk when there are so many, and again after as many. */
-const entriesStep = 512;
+const entriesStep = 256;
 
 /** So many bytes may wait for the disk. */
 const mostUnsynced = 128 * 1024 * 1024;
