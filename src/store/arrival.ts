@@ -8,7 +8,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import type { Survey } from "./address.ts";
 import type { DigestThread } from "./digest-thread.ts";
 import { NarDigest, type NarHashes } from "./nar-digest.ts";
-import type { SmallFile, SmallFiles } from "./small-files.ts";
+import type { Shelf, SmallFile } from "./small-files.ts";
 import type { Syncer } from "./syncer.ts";
 
 /** Files, folders and symlinks of an object: whoever reads a tree holds the names of a folder in memory. */
@@ -27,8 +27,8 @@ const mostUnsynced = 128 * 1024 * 1024;
 export interface ArrivalParts {
   readonly syncer: Syncer;
   readonly digests: DigestThread;
-  /** Without it everything goes to disk. */
-  readonly smallFiles?: SmallFiles;
+  /** For small files. Without it everything goes to disk. */
+  readonly shelf?: Shelf;
 }
 
 /** Where a tree will be. */
@@ -43,7 +43,7 @@ export class Arrival implements NarSink {
   readonly #land: () => Landing;
   #tree: string | undefined;
   #writer: TreeWriter | undefined;
-  readonly #smallFiles: SmallFiles | undefined;
+  readonly #shelf: Shelf | undefined;
   #small: SmallFile | undefined;
   readonly #syncer: Syncer;
   readonly #digest: NarDigest;
@@ -59,11 +59,11 @@ export class Arrival implements NarSink {
   #failure: KilnError | undefined;
 
   /** `land` is called when the tree begins, unless it stays in memory. */
-  constructor({ syncer, digests, smallFiles }: ArrivalParts, land: () => Landing) {
+  constructor({ syncer, digests, shelf }: ArrivalParts, land: () => Landing) {
     this.#land = land;
     this.#syncer = syncer;
     this.#digest = new NarDigest(digests);
-    this.#smallFiles = smallFiles;
+    this.#shelf = shelf;
   }
 
   /** Where the tree is, as far as it goes; undefined as long as nothing is on disk. */
@@ -211,7 +211,7 @@ export class Arrival implements NarSink {
   file(name: string, executable: boolean, size: number, offset: number): void {
     if (this.#depth === 0) {
       this.#file = { executable, offset, size };
-      this.#small = this.#smallFiles?.take(size, executable);
+      this.#small = this.#shelf?.take(size, executable);
     }
     this.#digest.expect(size);
     this.#do((writer, tree) => {

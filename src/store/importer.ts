@@ -22,7 +22,7 @@ import { sortedSet } from "../util/byte-string.ts";
 import { KilnError } from "../util/kiln-error.ts";
 import { Pacer } from "../util/pacer.ts";
 import { checkClaim, type Claim } from "./address.ts";
-import { Arrival, type Landing } from "./arrival.ts";
+import { Arrival, type ArrivalParts, type Landing } from "./arrival.ts";
 import { Batch, type Received } from "./import-batch.ts";
 import { ownerOfObjects } from "./object-files.ts";
 import type { StoreParts } from "./parts.ts";
@@ -65,6 +65,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   readonly #options: ImportOptions;
   /** What was sent here: a sender is about to use it. */
   readonly #held: Holding;
+  readonly #arrivalParts: ArrivalParts;
   #folder: ImportFolder | undefined;
   #count = 0;
   #reportSize = 0;
@@ -78,6 +79,8 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   constructor(parts: StoreParts, options: ImportOptions = {}) {
     this.#parts = options.buffers === undefined ? parts : { ...parts, buffers: options.buffers };
     this.#options = options;
+    const { syncer, digests, smallFiles } = parts;
+    this.#arrivalParts = { syncer, digests, shelf: smallFiles.shelf() };
     this.#held = parts.roots.hold();
   }
 
@@ -118,7 +121,7 @@ export class Importer implements ExportReceiver, AsyncDisposable {
   }
 
   write(chunk: Buffer): number {
-    this.#arrival ??= new Arrival(this.#parts, () => this.#land());
+    this.#arrival ??= new Arrival(this.#arrivalParts, () => this.#land());
     return this.#arrival.write(chunk);
   }
 
@@ -178,16 +181,13 @@ export class Importer implements ExportReceiver, AsyncDisposable {
     try {
       const method = trailer.ca?.method;
       const survey = await arrival.survey(method === "text" || method === "flat");
-      const { directory, buffers, files, objects } = this.#parts;
+      const { directory, buffers, files } = this.#parts;
       const claim = claimIn(directory, trailer);
       const ca = await checkClaim(claim, survey, () => arrival.toDisk(), buffers);
       const { narHash, narSize } = survey;
       const info = { ...claim, narHash, narSize, ca };
-      const path = claim.storePath;
-      // Else what is nobody's there would be Kiln's by the intent, which has no inode to tell them apart.
-      const isFree = !files.has(path) || objects.has(path);
-      const tree = isFree && arrival.small !== undefined ? files.pathOf(path) : arrival.toDisk();
       const { small, entries } = arrival;
+      const tree = small === undefined ? arrival.toDisk() : files.pathOf(claim.storePath);
       return { storePath, candidate: { tree, small, entries, inode: arrival.inode, info } };
     } catch (error) {
       this.#discard(arrival);

@@ -321,7 +321,8 @@ function withdraw(parts: StoreParts, path: StorePath): void {
 /** What foretold it may not last. */
 function keepIntent(parts: StoreParts, path: StorePath): void {
   try {
-    parts.database.lightly(() => parts.intents.record([{ path, inode: undefined }]));
+    const inode = parts.files.find(path)?.ino;
+    if (inode !== undefined) parts.database.lightly(() => parts.intents.record([{ path, inode }]));
   } catch (error) {
     parts.log("warn", `${path} stays: ${KilnError.from(error).message}`);
   }

@@ -14,6 +14,9 @@ const most = 32 * 1024 * 1024;
 /** What one costs besides its bytes, about. */
 const overhead = 512;
 
+/** Bytes of a piece of memory for several files: one for each would take longer to have, and to collect. */
+const slabSize = 64 * 1024;
+
 /** The memory that a store has for them. */
 export class SmallFiles {
   #left: number;
@@ -22,12 +25,42 @@ export class SmallFiles {
     this.#left = capacity;
   }
 
+  /** A part for somebody who receives them one after the other. */
+  shelf(): Shelf {
+    return new Shelf((bytes) => this.#take(bytes));
+  }
+
+  /** Says how to give so much back, if it is there. */
+  #take(bytes: number): (() => void) | undefined {
+    if (bytes > this.#left) return undefined;
+    this.#left -= bytes;
+    return () => (this.#left += bytes);
+  }
+}
+
+/** Files of one sender, which share memory with nobody else's: what one of them keeps, it keeps of its own. */
+export class Shelf {
+  readonly #take: (bytes: number) => (() => void) | undefined;
+  #slab = Buffer.alloc(0);
+
+  constructor(take: (bytes: number) => (() => void) | undefined) {
+    this.#take = take;
+  }
+
   /** Room for a file of this size; undefined when it is not small, or there is none. */
   take(size: number, executable: boolean): SmallFile | undefined {
-    const cost = size + overhead;
-    if (size > largest || cost > this.#left) return undefined;
-    this.#left -= cost;
-    return new SmallFile(size, executable, () => (this.#left += cost));
+    if (size > largest) return undefined;
+    const giveBack = this.#take(size + overhead);
+    return giveBack && new SmallFile(this.#memory(size), executable, giveBack);
+  }
+
+  #memory(size: number): Buffer {
+    // Node has memory in common for these.
+    if (size < Buffer.poolSize >>> 1) return Buffer.allocUnsafe(size);
+    if (size > this.#slab.length) this.#slab = Buffer.allocUnsafeSlow(slabSize);
+    const memory = this.#slab.subarray(0, size);
+    this.#slab = this.#slab.subarray(size);
+    return memory;
   }
 }
 
@@ -38,8 +71,8 @@ export class SmallFile implements FileInMemory, Disposable {
   #length = 0;
   #giveBack: (() => void) | undefined;
 
-  constructor(size: number, executable: boolean, giveBack: () => void) {
-    this.bytes = Buffer.allocUnsafe(size);
+  constructor(bytes: Buffer, executable: boolean, giveBack: () => void) {
+    this.bytes = bytes;
     this.executable = executable;
     this.#giveBack = giveBack;
   }

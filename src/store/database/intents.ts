@@ -5,7 +5,7 @@ import { integerIn, optionalTextIn, textIn } from "./row.ts";
 
 export interface Intent {
   readonly path: StorePath;
-  /** Inode number of what Kiln puts there; undefined when anything found there is Kiln's (it is made there). */
+  /** Inode number of what Kiln puts there; undefined when it is made there: then what came after the intent is Kiln's. */
   readonly inode: bigint | undefined;
   /** Whether it also stands for all objects of this name, whatever their digest, that a build makes; default false. */
   readonly foretells?: boolean;
