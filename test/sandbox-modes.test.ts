@@ -145,7 +145,7 @@ describe("a build that takes too much", () => {
     test(`(${name}) is ended, its log says why, and nothing of it is kept`, async () => {
       const derivation = session.derivation("greedy", script, { env: { name } });
       const { result, log } = await session.build(derivation);
-      assert.equal(result.failure?.code, code);
+      assert.equal(result.failure?.code, code, JSON.stringify(result.failure));
       assert.equal(result.failure.kind, "builder");
       assert.ok(log.endsWith(`*** Build failed: ${words}\n`), log);
       assert.deepEqual(

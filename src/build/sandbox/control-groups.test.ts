@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { temporaryDirectory } from "../../util/temp.ts";
 import { hasCode } from "../../util/kiln-error.ts";
-import { BuildGroup, ownGroups } from "./control-groups.ts";
+import { BuildGroup, ownGroups, sweepGroups } from "./control-groups.ts";
 
 test("of version 1 there is a hierarchy for each set of controllers", () => {
   const mountinfo = [
@@ -84,4 +85,16 @@ test("a build is not run when a limit of it cannot be set", async () => {
   // What is there, and does not take the limit, is.
   mkdirSync(join(folder.path, "one", "memory.swap.max"));
   assert.throws(make, (error) => hasCode(error, "limit.unset") && /swap\.max/.test(error.message));
+});
+
+test("what builds of the dead left is removed, and not what another daemon has just made", async () => {
+  await using folder = await temporaryDirectory(tmpdir(), "kiln-groups-");
+  const dead = String(spawnSync("true").pid);
+  const names = [dead, process.pid, process.ppid].map((pid) => `kiln-build-${pid}-0`);
+  for (const name of [...names, `kiln-build-trial-${dead}`, "other"]) {
+    mkdirSync(join(folder.path, name));
+  }
+  sweepGroups({ pids: { version: 2, directory: folder.path } });
+  const left = [`kiln-build-${process.ppid}-0`, "other"];
+  assert.deepEqual(readdirSync(folder.path).toSorted(), left);
 });

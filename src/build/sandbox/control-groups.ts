@@ -3,7 +3,14 @@
  *
  * Which groups this process may make is found out by making one. Without any, `prlimit` limits each process for itself.
  */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join, posix } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { errorCode, fileError } from "../../files/file-error.ts";
@@ -158,9 +165,16 @@ export const groupPrefix = "kiln-build-";
 /** Removes groups of builds that are over. */
 export function sweepGroups(hierarchies: Hierarchies): void {
   for (const hierarchy of Object.values(hierarchies)) {
-    const names = readdirSync(hierarchy.directory).filter((name) => name.startsWith(groupPrefix));
+    const names = readdirSync(hierarchy.directory).filter(isLeft);
     for (const name of names) remove(join(hierarchy.directory, name));
   }
+}
+
+/** Whether nobody is about to use the group: another daemon may just have made it, and have nothing in it yet. */
+function isLeft(name: string): boolean {
+  if (!name.startsWith(groupPrefix)) return false;
+  const [pid = ""] = /\d+/.exec(name.slice(groupPrefix.length)) ?? [];
+  return pid === "" || pid === String(process.pid) || !existsSync(`/proc/${pid}`);
 }
 
 /** A file of a group and what is to be in it. Where `optional`, the kernel may not have it. */
