@@ -41,8 +41,7 @@ export interface Landing extends TreeWriterOptions {
 export class Arrival implements NarSink {
   readonly #reader = new NarReader(this);
   readonly #land: () => Landing;
-  #tree: string | undefined;
-  #writer: TreeWriter | undefined;
+  #landed: { readonly tree: string; readonly writer: TreeWriter } | undefined;
   readonly #shelf: Shelf | undefined;
   #small: SmallFile | undefined;
   readonly #syncer: Syncer;
@@ -68,7 +67,7 @@ export class Arrival implements NarSink {
 
   /** Where the tree is, as far as it goes; undefined as long as nothing is on disk. */
   get tree(): string | undefined {
-    return this.#tree;
+    return this.#landed?.tree;
   }
 
   /** The object, if it is a small file and not on disk. Whoever takes it disposes of it. */
@@ -93,7 +92,7 @@ export class Arrival implements NarSink {
 
   /** The inode number of the tree where it is a single file and was written; undefined when it has to be looked up. */
   get inode(): number | undefined {
-    return this.#writer?.inode;
+    return this.#landed?.writer.inode;
   }
 
   /**
@@ -174,20 +173,20 @@ export class Arrival implements NarSink {
   toDisk(): string {
     const small = this.#small;
     if (small !== undefined) {
-      using writer = this.#open();
+      using writer = this.#begin().writer;
       writer.file("", small.executable);
       writer.data(small.bytes);
       writer.endFile();
       small[Symbol.dispose]();
       this.#small = undefined;
     }
-    if (this.#tree === undefined) throw new Error("nothing has arrived");
-    return this.#tree;
+    if (this.#landed === undefined) throw new Error("nothing has arrived");
+    return this.#landed.tree;
   }
 
   /** Gives the descriptors back. */
   close(): void {
-    this.#writer?.close();
+    this.#landed?.writer.close();
   }
 
   /** Gives descriptors and the memory of the hash back: the rest will not come. */
@@ -259,24 +258,23 @@ export class Arrival implements NarSink {
   #do(write: (writer: TreeWriter, tree: string) => void): void {
     if (this.#failure !== undefined || this.#small !== undefined) return;
     try {
-      const writer = this.#writer ?? this.#open();
-      write(writer, this.#tree ?? "");
+      const { writer, tree } = this.#landed ?? this.#begin();
+      write(writer, tree);
     } catch (error) {
       this.#failure = KilnError.from(error);
-      this.#writer?.close();
+      this.#landed?.writer.close();
     }
   }
 
-  #open(): TreeWriter {
+  #begin(): { readonly tree: string; readonly writer: TreeWriter } {
     const { tree, ...options } = this.#land();
-    this.#tree = tree;
-    this.#writer = new TreeWriter(tree, options);
-    return this.#writer;
+    this.#landed = { tree, writer: new TreeWriter(tree, options) };
+    return this.#landed;
   }
 
   #sync(): void {
     this.#unsynced = 0;
-    const file = [this.#tree, ...this.#names.slice(1)].join("/");
+    const file = [this.#landed?.tree, ...this.#names.slice(1)].join("/");
     this.#syncing = this.#syncer
       .contents(file)
       // It will fail again, and be heard, when the whole tree is synced.
