@@ -12,7 +12,8 @@ import {
 } from "node:fs";
 import type { FreezeOptions } from "./freeze.ts";
 
-const createFlags =
+/** Creates a file to write, and opens nothing that exists. */
+export const createFlags: number =
   constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
 /** A small file that is in memory. */

@@ -3,7 +3,6 @@ import {
   chmodSync,
   chownSync,
   closeSync,
-  constants,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -20,9 +19,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { type Directory, DirectoryStack, openParent } from "./directory.ts";
 import { attempt } from "./file-error.ts";
 import type { FreezeOptions } from "./freeze.ts";
-
-const createFlags =
-  constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+import { createFlags } from "./frozen-files.ts";
 
 /** Longest path that system calls take, without the closing NUL. */
 const maxPath = 4095;
