@@ -254,6 +254,7 @@ class Job {
     await using _directory = this.#removedAtTheEnd(directory);
     const paths = this.#outputPaths();
     const outputs = places.forOutputs(paths);
+    // Whatever the executor: what becomes of them is foretold by the time that its builder has ended.
     store.announce([...paths.values()]);
     // Another builder runs while this one's outputs are read and brought to disk.
     using turn = new Turn(this.#shop.registrations, held.place);

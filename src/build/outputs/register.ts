@@ -105,13 +105,14 @@ async function register(
   const infos = new Map(Array.from(finished, ([name, { info }]) => [name, info]));
   const statuses = await store.publishAll([...finished.values()], {
     alongside: recorder(infos),
-    madeAt: Array.from(finished.keys(), (name) => known(made, name)),
+    madeAt: Array.from(finished.keys(), (name) => logicalPathOf(made, name)),
     onPlaced: () => onPlaced?.(infos),
   });
   return { infos, added: [...infos.values()].filter((_, i) => statuses[i] === "added") };
 }
 
-function known(made: readonly MadeOutput[], name: string): StorePath {
+/** The path that the builder knew the output by. */
+function logicalPathOf(made: readonly MadeOutput[], name: string): StorePath {
   const output = made.find((one) => one.name === name);
   if (output === undefined) throw new Error(`nothing was made as ${name}`);
   return output.logical;

@@ -13,8 +13,10 @@ import type { Statement } from "./statement.ts";
 /** Objects that are looked at at once. */
 const pageSize = 100;
 
-/** Where fewer than this are known to come, as along a chain, so many are looked at at once as they lead to, at most. */
+/** Where fewer than this are known to come, as along a chain, those that they lead to are looked at with them ... */
 const few = 16;
+
+/** ... up to so many. */
 const mostAhead = 400;
 
 /** Rows after which the next look goes less far, so that others get their turn. */

@@ -36,7 +36,7 @@ create index object_references_by_referent on object_references (referent);
 -- "objects" is Kiln's own unfinished work and is removed; a name without an intent is never touched.
 create table intents (
   path text primary key,
-  -- Inode number of what Kiln puts there, as decimal text; null when anything found there is Kiln's (it is made there).
+  -- Inode number of what Kiln puts there, as decimal text; null when it is made there: then what came after the intent is Kiln's.
   inode text,
   created_at integer not null -- milliseconds since the Unix epoch
 ) strict, without rowid;
