@@ -15,6 +15,9 @@ export const blockSize: number = 1024 * 1024;
 /** Blocks that are kept for the next who needs one. */
 const mostSpare = 4;
 
+/** Blocks that may wait for the thread while it starts, which takes as long as to receive about so many. */
+const mostAtStart = 32;
+
 /** Hears what becomes of a digest. */
 type Listener = (answer: DigestAnswer | { readonly failure: KilnError }) => void;
 
@@ -26,10 +29,17 @@ export class DigestThread implements AsyncDisposable {
   #count = 0;
   readonly #listeners = new Map<number, Listener>();
   readonly #spare: Buffer[] = [];
+  /** Blocks that were sent before it has answered for the first time; undefined from then on. */
+  #sentAtStart: number | undefined = 0;
 
   /** Whether it costs nothing to start it. */
   get isRunning(): boolean {
     return this.#worker !== undefined;
+  }
+
+  /** Whether it may be sent more than it can have hashed by now: it is still being started. */
+  get takesAhead(): boolean {
+    return this.#sentAtStart !== undefined && this.#sentAtStart < mostAtStart;
   }
 
   /** Starts it, so that the first digest need not wait for it. */
@@ -62,6 +72,7 @@ export class DigestThread implements AsyncDisposable {
     return (request) => {
       if (!this.#listeners.has(id)) return;
       const memory = request.bytes?.buffer;
+      if (this.#sentAtStart !== undefined) this.#sentAtStart++;
       worker.postMessage({ id, ...request }, memory instanceof ArrayBuffer ? [memory] : []);
       if (request.end === "drop") this.#forget(id, worker);
     };
@@ -73,6 +84,7 @@ export class DigestThread implements AsyncDisposable {
 
   #start(): Worker {
     const worker = startThread("digest-worker", import.meta.url);
+    this.#sentAtStart = 0;
     worker.on("message", (answer: DigestAnswer) => this.#hear(answer, worker));
     let failure = new KilnError("internal", "the thread that hashes has ended");
     worker.on("error", (error) => (failure = KilnError.from(error)));
@@ -86,6 +98,7 @@ export class DigestThread implements AsyncDisposable {
   }
 
   #hear(answer: DigestAnswer, worker: Worker): void {
+    this.#sentAtStart = undefined;
     if (answer.memory !== undefined) this.giveBlock(Buffer.from(answer.memory));
     const tell = this.#listeners.get(answer.id);
     if (answer.whole !== undefined) this.#forget(answer.id, worker);

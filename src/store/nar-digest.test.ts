@@ -66,6 +66,29 @@ test("one thread keeps several digests apart, also where one is dropped", async 
   }
 });
 
+test("a thread that is being started is sent more at first than one that is there, but not without end", async () => {
+  await using thread = new DigestThread();
+  const digest = new NarDigest(thread);
+  digest.expect(2 ** 30);
+  const block = bytes.subarray(0, blockSize);
+  const fill = (most: number): number => {
+    for (let count = 0; count < most; count++) {
+      if (digest.congestion !== undefined) return count;
+      digest.update(block);
+    }
+    return most;
+  };
+  const atStart = fill(1000);
+  assert.ok(atStart > 10 && atStart < 50, `${atStart} blocks at the start`);
+  while (digest.congestion !== undefined) await digest.congestion;
+  const later = fill(1000);
+  assert.ok(later < 10, `${later} blocks later`);
+  assert.equal(
+    (await digest.finish()).narHash.rawBase16(),
+    sha256(...Array.from({ length: atStart + later }, () => block)),
+  );
+});
+
 test("a digest whose thread ends fails, and the next one gets a new thread", async () => {
   await using thread = new DigestThread();
   const digest = new NarDigest(thread);

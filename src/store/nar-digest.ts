@@ -73,8 +73,8 @@ export class NarDigest {
 
   /** What must be waited for before more is given, so that it does not gather in memory. */
   get congestion(): Promise<void> | undefined {
-    const isLate = this.#waiting > mostWaiting && this.#failure === undefined;
-    return isLate ? this.#change() : undefined;
+    const isLate = this.#waiting > mostWaiting && !this.#thread.takesAhead;
+    return isLate && this.#failure === undefined ? this.#change() : undefined;
   }
 
   /**
