@@ -28,13 +28,13 @@ export class Fifo implements Disposable {
   /** Resolves when no writer is left and everything was read. */
   readonly ended: Promise<void>;
   readonly #readEnd: number;
-  readonly #onData: (chunk: Buffer) => void;
   readonly #socket: Socket;
+  #onData: (chunk: Buffer) => void = () => undefined;
   readonly #giveBack: (isClean: boolean) => void;
   #isEnded = false;
   #isWriteEndOpen = true;
 
-  constructor(path: string, onData: (chunk: Buffer) => void, giveBack: (isClean: boolean) => void) {
+  constructor(path: string, giveBack: (isClean: boolean) => void) {
     this.path = path;
     // A builder may have changed that, where it is the same user.
     chmodSync(path, 0o622);
@@ -47,9 +47,9 @@ export class Fifo implements Disposable {
       throw error;
     }
     this.#readEnd = readEnd;
-    this.#onData = onData;
     this.#giveBack = giveBack;
     this.#socket = new Socket({ fd: readEnd, readable: true, writable: false });
+    this.#socket.unref(); // until somebody waits for what comes
     this.ended = new Promise((resolve) => {
       const end = (): void => {
         this.#isEnded = true;
@@ -57,7 +57,12 @@ export class Fifo implements Disposable {
       };
       this.#socket.once("end", end).once("error", end).once("close", end);
     });
-    this.#socket.on("data", onData);
+  }
+
+  /** Begins to read; `onData` gets what is written into it, in order. */
+  read(onData: (chunk: Buffer) => void): void {
+    this.#onData = onData;
+    this.#socket.ref().on("data", onData);
   }
 
   /** Whether everything was read within so many milliseconds: somebody else may have got hold of the write end. */
@@ -114,6 +119,8 @@ export class FifoPool implements AsyncDisposable {
   readonly #parent: string;
   #folder: Promise<string> | undefined;
   #free: string[] = [];
+  /** Is open already for the next builder: a chain of builders would wait for that at each link. */
+  #next: Fifo | undefined;
   #made = 0;
   #making: Promise<void> | undefined;
 
@@ -135,16 +142,10 @@ export class FifoPool implements AsyncDisposable {
    */
   async take(onData: (chunk: Buffer) => void): Promise<Fifo> {
     try {
-      for (;;) {
-        const path = this.#free.pop();
-        if (path === undefined) {
-          await this.#makeMore();
-          continue;
-        }
-        return new Fifo(path, onData, (isClean) => {
-          if (isClean) this.#free.push(path);
-        });
-      }
+      const fifo = this.#takeNext() ?? (await this.#makeOne());
+      fifo.read(onData);
+      if (this.#next === undefined) setImmediate(() => this.#openNext());
+      return fifo;
     } catch (error) {
       throw new KilnError("process.fifo", "cannot make a FIFO for a builder's output", {
         kind: "internal",
@@ -158,9 +159,41 @@ export class FifoPool implements AsyncDisposable {
     if (this.#folder === undefined) return;
     await this.#making?.catch(() => undefined);
     const folder = await this.#folder.catch(() => undefined);
+    this.#free = [];
+    this.#takeNext()?.[Symbol.dispose]();
     if (folder !== undefined) await rm(folder, { recursive: true, force: true });
     this.#folder = undefined;
-    this.#free = [];
+  }
+
+  #takeNext(): Fifo | undefined {
+    const fifo = this.#next;
+    this.#next = undefined;
+    return fifo;
+  }
+
+  async #makeOne(): Promise<Fifo> {
+    for (;;) {
+      const fifo = this.#open();
+      if (fifo !== undefined) return fifo;
+      await this.#makeMore();
+    }
+  }
+
+  #openNext(): void {
+    try {
+      this.#next ??= this.#open();
+    } catch {
+      // Whoever takes one will be told.
+    }
+  }
+
+  /** One of those that are there. */
+  #open(): Fifo | undefined {
+    const path = this.#free.pop();
+    if (path === undefined) return undefined;
+    return new Fifo(path, (isClean) => {
+      if (isClean) this.#free.push(path);
+    });
   }
 
   #makeMore(): Promise<void> {

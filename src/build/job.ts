@@ -99,7 +99,7 @@ class Job {
         this.#build.choices.outputOf(input, output),
       );
       this.#result.drvHash = drvHash;
-      using _locks = await this.#lock(drvHash);
+      using _locks = this.#lockNow(drvHash) ?? (await this.#lock(drvHash));
       if (this.#needsSettledInputs(drvHash)) await this.#settleInputs();
       const reused = this.#planned.isCheck ? undefined : this.#reuse(drvHash);
       return reused ?? (await this.#make(drvHash));
@@ -131,6 +131,12 @@ class Job {
     held.use(await derivationLocks.lock(this.#drvPath, this.#signal));
     held.use(await derivationLocks.lock(drvHash.base16(), this.#signal));
     return held.move();
+  }
+
+  /** As {@link #lock}, if nobody has them: then this one goes on before anybody else does something. */
+  #lockNow(drvHash: Hash): Disposable | undefined {
+    this.#signal.throwIfAborted();
+    return this.#shop.derivationLocks.tryLock([this.#drvPath, drvHash.base16()]);
   }
 
   /** What was made of it before can only be judged when all is known of its inputs. */
@@ -183,7 +189,9 @@ class Job {
   async #make(drvHash: Hash): Promise<Ended> {
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
     const { id, request } = this.#build;
-    using place = await this.#shop.places.acquire(this.#signal, [request.user ?? "", id]);
+    const { places } = this.#shop;
+    using place =
+      places.acquireNow() ?? (await places.acquire(this.#signal, [request.user ?? "", id]));
     const isBuiltin = this.#derivation.system === builtinSystem;
     using held = isBuiltin ? undefined : await this.#shop.users.acquire(this.#signal);
     const fixed = fixedOutput(this.#derivation);
