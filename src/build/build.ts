@@ -151,9 +151,9 @@ export class Build {
     let failure: KilnError | undefined;
     try {
       const plan = await this.#planner.soundPlan(this.signal);
+      this.#warmUp(plan);
       await this.#explain(plan);
       this.#report.planned(plan);
-      this.#warmUp(plan);
       await carryOutPlan(this.#settle(plan), {
         carryOut: (planned, early) => this.#carryOut(planned, early),
         onSkipped: (planned) => this.skip(this.result(planned)),
@@ -362,6 +362,8 @@ export class Build {
         : [],
     );
     this.#kept.use(store.expect(names));
+    // The first ones get on disk while the rest is prepared.
+    store.announce(names.slice(0, 1));
   }
 
   /** Does at once what needs no waiting: everything reused without a doubt. */

@@ -74,13 +74,13 @@ describe("carrying out a plan", () => {
     assert.deepEqual(events, []);
   });
 
-  test("begins everything that waits for nothing, and the rest when its inputs are there", async () => {
+  test("begins everything that waits for nothing, in the order of the plan, and the rest when its inputs are there", async () => {
     const plan = planOf({ a: {}, b: {}, c: { waits: "a b" }, d: { waits: "a" } });
     const { events } = await run(plan, async (name) => {
       if (name === "b") await new Promise(setImmediate);
       return made(name);
     });
-    assert.deepEqual(events, ["+b", "+a", "-a", "+d", "-d", "-b", "+c", "-c"]);
+    assert.deepEqual(events, ["+a", "+b", "-a", "+d", "-d", "-b", "+c", "-c"]);
   });
 
   test("goes on after a failure with what does not depend on it", async () => {
@@ -103,7 +103,7 @@ describe("carrying out a plan", () => {
       },
       { keepGoing: false },
     );
-    assert.deepEqual(events, ["+d", "+a", "!a", "~e", "-d"]);
+    assert.deepEqual(events, ["+a", "+d", "!a", "~e", "-d"]);
   });
 
   test("begins nothing after an abort, and waits for what runs", async () => {

@@ -36,7 +36,7 @@ export async function carryOutPlan(plan: Plan, options: SchedulerOptions): Promi
 }
 
 /** Milliseconds of beginning derivations after which others get their turn. */
-const sliceLength = 10;
+const sliceLength = 2;
 
 class Scheduler {
   #plan: Plan;
@@ -48,7 +48,7 @@ class Scheduler {
   #missing = new Map<StorePath, number>();
   /** Who waits for a derivation. */
   #waiting = new Map<StorePath, StorePath[]>();
-  /** What waits for nothing any more. */
+  /** What waits for nothing any more, the next one last. */
   #ready: PlannedDerivation[] = [];
   readonly #finished = Promise.withResolvers<void>();
   #running = 0;
@@ -98,6 +98,8 @@ class Scheduler {
       }
       if (inputs.length === 0) this.#ready.push(planned);
     }
+    // In the order of the plan: what is prepared ahead is prepared in that order, too.
+    this.#ready.reverse();
     this.#goOn();
   }
 
