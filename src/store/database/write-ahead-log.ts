@@ -10,9 +10,15 @@ import { SharedRun } from "../../util/shared-run.ts";
 import { databaseError } from "./error.ts";
 import type { Connection } from "./open.ts";
 
-/** A checkpoint begins after this many changed rows, each commit counting for a few more. */
+/** A checkpoint is due after this many changed rows, each commit counting for a few more. It begins at the next pause; ... */
 const checkpointAfter = 4000;
 const commitCounts = 4;
+
+/** ... or, where there is none, when so many rows have changed. */
+const checkpointAtOnce = 12_000;
+
+/** Milliseconds without a commit that are a pause. */
+const pause = 200;
 
 /** Plain JavaScript: a worker's file would have another name after the build. */
 const program = `
@@ -43,6 +49,9 @@ export class WriteAheadLog {
   readonly #totalChanges: StatementSync;
   #changes = 0;
   #commits = 0;
+  #lastCommit = 0;
+  /** Waits for a pause. */
+  #waiting: NodeJS.Timeout | undefined;
   #worker: Worker | undefined;
   #checkpoint: Promise<void> | undefined;
 
@@ -74,10 +83,32 @@ export class WriteAheadLog {
   grew(): void {
     if (!this.#inThread) return;
     this.#commits++;
+    this.#lastCommit = performance.now();
     if (this.#checkpoint !== undefined) return;
-    const changes = Number(this.#totalChanges.get()?.["n"]);
-    if (changes - this.#changes + this.#commits * commitCounts < checkpointAfter) return;
-    this.#changes = changes;
+    const growth = this.#rows() - this.#changes + this.#commits * commitCounts;
+    if (growth >= checkpointAtOnce) this.#begin();
+    else if (growth >= checkpointAfter) this.#waiting ??= this.#wait(pause);
+  }
+
+  #wait(milliseconds: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#waiting = undefined;
+      const left = Math.ceil(this.#lastCommit + pause - performance.now());
+      if (left > 0) this.#waiting = this.#wait(left);
+      else this.#begin();
+    }, milliseconds).unref();
+  }
+
+  /** Rows that were changed since the database was opened. */
+  #rows(): number {
+    return Number(this.#totalChanges.get()?.["n"]);
+  }
+
+  #begin(): void {
+    clearTimeout(this.#waiting);
+    this.#waiting = undefined;
+    if (this.#checkpoint !== undefined) return;
+    this.#changes = this.#rows();
     this.#commits = 0;
     this.#checkpoint = this.#runCheckpoint().finally(() => {
       this.#checkpoint = undefined;
@@ -91,6 +122,7 @@ export class WriteAheadLog {
 
   /** Nothing may be running any more. */
   close(): void {
+    clearTimeout(this.#waiting);
     void this.#worker?.terminate();
     this.#worker = undefined;
     this.#isClosed = true; // a sync may be under way
