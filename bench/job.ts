@@ -88,11 +88,12 @@ export async function put(
 /** Realises derivations; throws when the build failed. */
 export async function build(client: StoreClient, drvPaths: readonly StorePath[]): Promise<void> {
   const { buildID } = await client.call("zb.realize", { drvPath: [...drvPaths] });
-  // More and more seldom: the question costs the daemon something, too.
-  for (let pause = 1; ; pause = Math.min(10, pause + 1)) {
+  const begin = performance.now();
+  for (;;) {
     const { status } = await client.call("zb.getBuild", { buildID });
     if (status === "success") return;
     if (status !== "active") throw new Error(`a build ended with ${status}`);
-    await delay(pause);
+    // More and more seldom, since the question costs the daemon something, too; and as exactly for who is fast as for who is slow.
+    await delay(Math.min(10, Math.max(1, (performance.now() - begin) / 20)));
   }
 }
