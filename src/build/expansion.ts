@@ -39,18 +39,30 @@ export function expansionOf(
 }
 
 /** The paths that a builder knows its outputs by. */
-export function outputPaths(drvPath: StorePath, derivation: Derivation): Map<string, StorePath> {
+export function outputPaths(
+  drvPath: StorePath,
+  derivation: Derivation,
+): ReadonlyMap<string, StorePath> {
   const fixed = fixedOutput(derivation);
   if (fixed === undefined) return temporaryPaths(drvPath, derivation);
   return new Map(Array.from(derivation.outputs.keys(), (name) => [name, fixed]));
 }
 
-/** Paths for outputs that have none of their own yet. */
+/** Asked for several times on the way of a derivation to its outputs. */
+const knownTemporaryPaths = new WeakMap<Derivation, ReadonlyMap<string, StorePath>>();
+
+/** Paths for outputs that have none of their own yet, of the derivation that is at `drvPath`. */
 export function temporaryPaths(
   drvPath: StorePath,
-  { outputs }: Derivation,
-): Map<string, StorePath> {
-  return new Map(Array.from(outputs.keys(), (name) => [name, temporaryOutputPath(drvPath, name)]));
+  derivation: Derivation,
+): ReadonlyMap<string, StorePath> {
+  let paths = knownTemporaryPaths.get(derivation);
+  if (paths === undefined) {
+    const names = [...derivation.outputs.keys()];
+    paths = new Map(names.map((name) => [name, temporaryOutputPath(drvPath, name)]));
+    knownTemporaryPaths.set(derivation, paths);
+  }
+  return paths;
 }
 
 /** Everything that stands for a path in a derivation whose inputs are done, and the path. */
