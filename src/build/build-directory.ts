@@ -1,6 +1,7 @@
 /** The directory a builder works in. */
 import { randomUUID } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync, rmdirSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync } from "node:fs";
+import { rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { hold } from "../files/directory.ts";
 import { attempt } from "../files/file-error.ts";
@@ -54,7 +55,7 @@ export class BuildDirectory implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isKept) return;
     try {
-      rmdirSync(this.path); // most builders leave it empty
+      await rmdir(this.path); // most builders leave it empty
     } catch {
       await removeTree(this.path);
     }
