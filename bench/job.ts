@@ -88,12 +88,11 @@ export async function put(
 /** Realises derivations; throws when the build failed. */
 export async function build(client: StoreClient, drvPaths: readonly StorePath[]): Promise<void> {
   const { buildID } = await client.call("zb.realize", { drvPath: [...drvPaths] });
-  const begin = performance.now();
-  for (;;) {
+  // More and more seldom: the question costs the daemon something, too.
+  for (let pause = 1; ; pause = Math.min(10, pause + 1)) {
     const { status } = await client.call("zb.getBuild", { buildID });
     if (status === "success") return;
     if (status !== "active") throw new Error(`a build ended with ${status}`);
-    // More and more seldom, since the question costs the daemon something, too; and as exactly for who is fast as for who is slow.
-    await delay(Math.min(10, Math.max(1, (performance.now() - begin) / 20)));
+    await delay(pause);
   }
 }

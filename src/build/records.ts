@@ -65,10 +65,13 @@ export class BuildRecords {
     const said = this.#said.get(build);
     const isSame = said?.row === row && said.parts.length === parts.length;
     if (isSame && said.parts.every((part, i) => part === parts[i])) return said.message;
-    const messages = new Map(results.map((result, i) => [result, parts[i]]));
+    const begun = results.flatMap(({ startedAt, drvPath }, i) => {
+      const part = parts[i];
+      return part === undefined ? [] : [{ startedAt, drvPath, part }];
+    });
     const message = keepText({
       ...buildMessage(row, [], unsigned),
-      results: results.toSorted(byStart).flatMap((result) => messages.get(result) ?? []),
+      results: begun.toSorted(byStart).map(({ part }) => part),
     });
     this.#said.set(build, { row, parts, message });
     return message;
