@@ -1,7 +1,6 @@
 /** The directory a builder works in. */
 import { randomUUID } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync } from "node:fs";
-import { rmdir } from "node:fs/promises";
+import { chmodSync, chownSync, mkdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { hold } from "../files/directory.ts";
 import { attempt } from "../files/file-error.ts";
@@ -55,7 +54,7 @@ export class BuildDirectory implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#isKept) return;
     try {
-      await rmdir(this.path); // most builders leave it empty
+      rmdirSync(this.path); // most builders leave it empty
     } catch {
       await removeTree(this.path);
     }

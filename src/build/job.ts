@@ -187,6 +187,7 @@ class Job {
   }
 
   async #make(drvHash: Hash): Promise<Ended> {
+    this.#signal.throwIfAborted();
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
     const { id, request } = this.#build;
     const { places } = this.#shop;
