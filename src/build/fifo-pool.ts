@@ -5,7 +5,7 @@
  * a log file could be cut off by the builder. Making one takes a process, so they are made several at a time and used again.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, closeSync, constants, openSync, readSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, openSync, readSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ export class Fifo implements Disposable {
 
   constructor(path: string, giveBack: (isClean: boolean) => void) {
     this.path = path;
-    // A builder may have changed that, where it is the same user.
+    // A builder may have changed that, where it is the same user; one that runs now still may.
     chmodSync(path, 0o622);
     // Without a reader the other end would wait; without a writer reading would end at once.
     const readEnd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -191,9 +191,15 @@ export class FifoPool implements AsyncDisposable {
   #open(): Fifo | undefined {
     const path = this.#free.pop();
     if (path === undefined) return undefined;
-    return new Fifo(path, (isClean) => {
-      if (isClean) this.#free.push(path);
-    });
+    try {
+      return new Fifo(path, (isClean) => {
+        if (isClean) this.#free.push(path);
+      });
+    } catch (error) {
+      // There may be a descriptor for it later; a builder may also have removed it.
+      if (existsSync(path)) this.#free.unshift(path);
+      throw error;
+    }
   }
 
   #makeMore(): Promise<void> {
