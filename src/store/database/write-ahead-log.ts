@@ -3,8 +3,9 @@
  * into the database file (a checkpoint, in a thread of its own). A commit that does both itself can take half a second while
  * the disk is busy with a large object.
  */
+import { statSync } from "node:fs";
 import { open, type FileHandle } from "node:fs/promises";
-import type { StatementSync } from "node:sqlite";
+import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { SharedRun } from "../../util/shared-run.ts";
 import { databaseError } from "./error.ts";
@@ -12,13 +13,22 @@ import type { Connection } from "./open.ts";
 
 /** A checkpoint is due after this many changed rows, each commit counting for a few more. It begins at the next pause; ... */
 const checkpointAfter = 4000;
-const commitCounts = 4;
+const commitCounts = 8;
 
 /** ... or, where there is none, when so many rows have changed. */
 const checkpointAtOnce = 12_000;
 
 /** Milliseconds without a commit that are a pause. */
 const pause = 200;
+
+/**
+ * SQLite begins the log anew only when all of it is in the database, which a checkpoint never gets to if somebody writes all the time. When
+ * the log is larger than so many bytes, the rest is moved while everybody waits.
+ */
+const largeLog = 64 * 1024 * 1024;
+
+/** The file of a log that is begun anew is cut to so many bytes. */
+const keptLog = 32 * 1024 * 1024;
 
 /** Plain JavaScript: a worker's file would have another name after the build. */
 const program = `
@@ -42,6 +52,7 @@ const program = `
 
 export class WriteAheadLog {
   readonly #path: string;
+  readonly #sql: DatabaseSync;
   readonly #syncing: SharedRun;
   #file: FileHandle | undefined;
   #isClosed = false;
@@ -57,6 +68,7 @@ export class WriteAheadLog {
 
   constructor({ path, sql, exclusive }: Connection) {
     this.#path = path;
+    this.#sql = sql;
     this.#syncing = new SharedRun(async () => {
       const file = (this.#file ??= await open(`${path}-wal`, "r"));
       try {
@@ -67,7 +79,9 @@ export class WriteAheadLog {
     });
     this.#inThread = !exclusive;
     this.#totalChanges = sql.prepare("select total_changes() as n");
-    if (this.#inThread) sql.exec("pragma wal_autocheckpoint = 0");
+    if (this.#inThread) {
+      sql.exec(`pragma wal_autocheckpoint = 0; pragma journal_size_limit = ${keptLog}`);
+    }
   }
 
   /** Resolves when all that was committed before the call is on disk. */
@@ -84,7 +98,12 @@ export class WriteAheadLog {
     if (!this.#inThread) return;
     this.#commits++;
     this.#lastCommit = performance.now();
-    if (this.#checkpoint !== undefined) return;
+    this.#look();
+  }
+
+  /** Begins a checkpoint, or waits for a pause to begin it in, if one is due. */
+  #look(): void {
+    if (this.#checkpoint !== undefined || this.#isClosed) return;
     const growth = this.#rows() - this.#changes + this.#commits * commitCounts;
     if (growth >= checkpointAtOnce) this.#begin();
     else if (growth >= checkpointAfter) this.#waiting ??= this.#wait(pause);
@@ -112,12 +131,13 @@ export class WriteAheadLog {
     this.#commits = 0;
     this.#checkpoint = this.#runCheckpoint().finally(() => {
       this.#checkpoint = undefined;
+      this.#look();
     });
   }
 
   /** Resolves when no checkpoint is running. */
   async settled(): Promise<void> {
-    await this.#checkpoint;
+    while (this.#checkpoint !== undefined) await this.#checkpoint;
   }
 
   /** Nothing may be running any more. */
@@ -130,17 +150,17 @@ export class WriteAheadLog {
     this.#file = undefined;
   }
 
-  /** Never rejects. */
+  /** Never rejects: the log grows until the next one. */
   async #runCheckpoint(): Promise<void> {
-    this.#worker ??= this.#startWorker();
-    const worker = this.#worker;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const done = (): void => resolve();
-    worker.once("message", done).once("exit", done);
-    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is a window's
-    worker.postMessage(null);
-    await promise;
-    worker.off("message", done).off("exit", done);
+    try {
+      const worker = (this.#worker ??= this.#startWorker());
+      await answerOf(worker);
+      if (!this.#isClosed && statSync(`${this.#path}-wal`).size > largeLog) {
+        this.#sql.exec("pragma wal_checkpoint(passive)");
+      }
+    } catch {
+      // No thread can be had, or the disk is full.
+    }
   }
 
   #startWorker(): Worker {
@@ -152,4 +172,17 @@ export class WriteAheadLog {
     worker.on("error", forget).on("exit", forget);
     return worker;
   }
+}
+
+/** Has it make a checkpoint. Keeps the process alive meanwhile: whoever closes the database waits for it. */
+async function answerOf(worker: Worker): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const done = (): void => resolve();
+  worker.once("message", done).once("exit", done);
+  worker.ref();
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- that is a window's
+  worker.postMessage(null);
+  await promise;
+  worker.unref();
+  worker.off("message", done).off("exit", done);
 }
