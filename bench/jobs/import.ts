@@ -1,5 +1,6 @@
 /** Objects in. */
 import { execFile } from "node:child_process";
+import { freemem } from "node:os";
 import { promisify } from "node:util";
 import { many } from "../../test/support/brief.ts";
 import { type Figure, fresh, type Job, MB, seconds, send } from "../job.ts";
@@ -78,7 +79,7 @@ export const importTree: Job = {
  */
 async function haveMemory(): Promise<void> {
   const script = "Buffer.alloc(Number(process.argv[1]), 1)";
-  const bytes = many(1024) * 1024 * 1024;
+  const bytes = Math.floor(Math.min(many(1024) * 1024 * 1024, freemem() / 2));
   await promisify(execFile)(process.execPath, ["--eval", script, String(bytes)]);
 }
 

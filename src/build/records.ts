@@ -323,7 +323,7 @@ interface Found {
 
 interface SaidOfBuild {
   readonly row: BuildRow;
-  /** Of each result, in the order in which they were begun. */
+  /** Of each result. */
   readonly parts: readonly (BuildResultMessage | undefined)[];
   readonly message: BuildMessage;
 }

@@ -15,7 +15,7 @@ export const blockSize: number = 1024 * 1024;
 /** Blocks that are kept for the next who needs one. */
 const mostSpare = 4;
 
-/** Blocks that may wait for the thread while it starts, which takes as long as to receive about so many. */
+/** Blocks that may wait for the first answer of the thread: to start it takes as long as to receive about so many. */
 const mostAtStart = 32;
 
 /** Hears what becomes of a digest. */
@@ -37,7 +37,7 @@ export class DigestThread implements AsyncDisposable {
     return this.#worker !== undefined;
   }
 
-  /** Whether it may be sent more than it can have hashed by now: it is still being started. */
+  /** Whether it may be sent more than it can have hashed by now: it has not answered yet, and may still be starting. */
   get takesAhead(): boolean {
     return this.#sentAtStart !== undefined && this.#sentAtStart < mostAtStart;
   }
