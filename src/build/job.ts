@@ -187,7 +187,6 @@ class Job {
   }
 
   async #make(drvHash: Hash): Promise<Ended> {
-    this.#signal.throwIfAborted();
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
     const { id, request } = this.#build;
     const { places } = this.#shop;
@@ -201,6 +200,8 @@ class Job {
     const reused = fixed === undefined || this.#planned.isCheck ? undefined : this.#reuse(drvHash);
     if (reused !== undefined) return reused;
     const executor = await this.#shop.executors.for(this.#derivation);
+    // It may have been cancelled while it waited for one of these, or for a lock or an input before.
+    this.#signal.throwIfAborted();
     this.#build.begin(this.#result, executor, held?.user);
     const placeholders = replacementsFor(
       this.#derivation,

@@ -831,6 +831,34 @@ describe("cancelling", () => {
     assert.deepEqual(states(await second), { again: "built" });
   });
 
+  test("in the moment in which its builder could begin skips it, or ends what was told to have begun", async () => {
+    await using own = await Workbench.open();
+    const outcomes = new Set<string>();
+    // The second one waits for the lock of the first; so many turns after the end of the first it is cancelled.
+    for (let turns = 0; turns < 60; turns++) {
+      const made = await own.shell(`moment-${turns}`, "echo > $out");
+      const heard: string[] = [];
+      const [first, second] = await Promise.all(
+        [1, 2].map(() => own.service.realize({ drvPaths: [made.drvPath], reuse: "none" })),
+      );
+      const cancel = async (): Promise<void> => {
+        for (let turn = 0; turn < turns; turn++) await undefined;
+        heard.push("cancelled");
+        own.service.cancel(second!);
+      };
+      using _subscribed = own.service.subscribe(({ buildID, type }) => {
+        if (buildID === first && type === "result.finished") void cancel();
+        if (buildID === second) heard.push(type);
+      });
+      const done = await own.finished(second!);
+      const isBegunLater = heard.lastIndexOf("result.started") > heard.indexOf("cancelled");
+      assert.ok(!isBegunLater, `${turns}: ${heard.join(" ")}`);
+      outcomes.add(states(done)[`moment-${turns}`]!);
+      await own.finished(first!);
+    }
+    assert.ok(outcomes.has("skipped"), [...outcomes].join(" "));
+  });
+
   test("before anything has begun leaves nothing to show but that", async () => {
     const controller = new AbortController();
     controller.abort();
