@@ -15,8 +15,11 @@ export const blockSize: number = 1024 * 1024;
 /** Blocks that are kept for the next who needs one. */
 const mostSpare = 4;
 
-/** Blocks that may wait for the first answer of the thread: to start it takes as long as to receive about so many. */
-const mostAtStart = 32;
+/**
+ * Blocks that may wait for the first answer of the thread, which takes a while to start. More of them would have V8 look through all memory in
+ * the middle of an import, which takes longer than what they save.
+ */
+const mostAtStart = 12;
 
 /** Hears what becomes of a digest. */
 type Listener = (answer: DigestAnswer | { readonly failure: KilnError }) => void;
