@@ -842,7 +842,7 @@ describe("cancelling", () => {
         [1, 2].map(() => own.service.realize({ drvPaths: [made.drvPath], reuse: "none" })),
       );
       const cancel = async (): Promise<void> => {
-        for (let turn = 0; turn < turns; turn++) await undefined;
+        for (let turn = 0; turn < turns; turn++) await Promise.resolve();
         heard.push("cancelled");
         own.service.cancel(second!);
       };
