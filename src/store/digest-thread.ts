@@ -75,7 +75,7 @@ export class DigestThread implements AsyncDisposable {
     return (request) => {
       if (!this.#listeners.has(id)) return;
       const memory = request.bytes?.buffer;
-      if (this.#sentAtStart !== undefined) this.#sentAtStart++;
+      if (memory !== undefined && this.#sentAtStart !== undefined) this.#sentAtStart++;
       worker.postMessage({ id, ...request }, memory instanceof ArrayBuffer ? [memory] : []);
       if (request.end === "drop") this.#forget(id, worker);
     };
