@@ -199,8 +199,14 @@ export class Build {
     result.executor = executor?.name;
     result.isolation = executor && this.#shop.executors.isolationOf(executor);
     result.buildUser = user && `${user.uid}:${user.gid}`;
-    result.log = new BuildLog(logPath(this.#shop.logDirectory, this.id, result.drvPath));
+    this.logOf(result);
     if (executor !== undefined) this.#report.resultStarted(result);
+  }
+
+  /** The log of a result that has not ended, made when it is first asked for. */
+  logOf(result: Result): BuildLog {
+    result.log ??= new BuildLog(logPath(this.#shop.logDirectory, this.id, result.drvPath));
+    return result.log;
   }
 
   phase(
@@ -285,6 +291,7 @@ export class Build {
   skip(result: Result): void {
     result.state = "skipped";
     result.endedAt = this.#shop.clock.now();
+    result.finishLog();
     this.#report.resultFinished(result);
   }
 

@@ -4,13 +4,27 @@
 # arguments there are, the program's name among them, these, and variables. What is told when there is no builder: `fault` and an error
 # of the kernel, or `failed` and why. Else how it ended, `ended` with an exit status and a signal, when no process is left that can be
 # found, or before that `left` and who is, as often as one asks by the order `look`. `signal` is sent to its process group.
+#
+# The order `next` has a number before all that, and begins when fewer builders than that run: as soon as another one has ended, that is, without the daemon's being
+# asked. `begun` is told then. One that is sent a signal before is `dropped`.
 
 our (%call, %jobs, %orders, @at_end);
+
+# Orders that wait for others to end, each with the number of those that may run.
+my @next;
 
 # Builders that have ended and left something, by the number of their order.
 my %left;
 
-$orders{builder} = sub {
+$orders{next} = sub {
+  my ($id, $most, @words) = @_;
+  push @next, [$most, $id, @words];
+  begin_next();
+};
+
+$orders{builder} = \&begin_builder;
+
+sub begin_builder {
   my ($id, $output, $directory, $uid, $gid, $count, @words) = @_;
   my @arguments = splice @words, 0, $count;
   my ($program, @lists) = ($arguments[0], map { pack "p*", @$_, undef } \@arguments, \@words);
@@ -37,6 +51,7 @@ $orders{builder} = sub {
     chomp $fault;
     tell_daemon($id, $fault =~ /^\d+$/ ? "fault $fault" : "failed $fault");
     tell_daemon($id, "closed 0");
+    begin_next();
     return;
   }
   my %marks = (leader => $pid, since => $since, directory => $directory, uid => $uid);
@@ -46,11 +61,15 @@ $orders{builder} = sub {
     kill KILL => -$pid;
     look($id);
   });
-};
+}
 
 $orders{signal} = sub {
   my ($id, $signal) = @_;
   kill $signal => -$jobs{$id}{pid} if $jobs{$id};
+  my ($waits) = grep { $next[$_][1] == $id } keys @next;
+  return if !defined $waits;
+  splice @next, $waits, 1;
+  tell_lines("$id dropped", "$id closed 0");
 };
 
 $orders{look} = \&look;
@@ -91,8 +110,16 @@ sub look {
     return;
   }
   my $status = delete($left{$id})->{status};
-  tell_daemon($id, "ended " . ($status >> 8) . " " . ($status & 127));
-  tell_daemon($id, "closed 0");
+  begin_next("$id ended " . ($status >> 8) . " " . ($status & 127), "$id closed 0");
+}
+
+# Begins what may begin now, and tells of that, after these lines, before it takes the time.
+sub begin_next {
+  my @lines = @_;
+  my @begun;
+  push @begun, shift @next while @next && keys(%jobs) + keys(%left) + @begun < $next[0][0];
+  tell_lines(@lines, map { "$_->[1] begun" } @begun) if @lines || @begun;
+  begin_builder(@$_[1 .. $#$_]) for @begun;
 }
 
 # Living processes that carry one of the marks.

@@ -50,7 +50,7 @@ export class DerivationReader {
    * @throws KilnError `store.missing`, `store.damaged`, `drv.…`
    */
   async read(path: StorePath): Promise<Derivation> {
-    if (!this.#store.has(path)) (await this.#store.lock(path))[Symbol.dispose]();
+    if (this.#store.info(path) === undefined) (await this.#store.lock(path))[Symbol.dispose]();
     return this.readNow(path);
   }
 

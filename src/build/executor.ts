@@ -6,6 +6,7 @@
  */
 import type { Derivation } from "../format/derivation/derivation.ts";
 import type { StorePath } from "../format/store-path.ts";
+import type { Limiter } from "../util/limiter.ts";
 
 /** Where a builder's words go. `write` keeps the bytes before it returns; the chunk may be used again afterwards. */
 export interface LogSink {
@@ -26,6 +27,12 @@ export interface BuildOutput {
 export interface BuildUser {
   readonly uid: number;
   readonly gid: number;
+}
+
+/** For builders that run, and who asks for one: see {@link Limiter.acquire}. */
+export interface RunningPlaces {
+  readonly limiter: Limiter;
+  readonly names: readonly string[];
 }
 
 export interface BuildTask {
@@ -49,6 +56,10 @@ export interface BuildTask {
   progress(phase: string, done?: number, total?: number, unit?: string): void;
   /** Host paths named by `__buildSystemDeps`, each one allowed by configuration. */
   readonly systemDeps: readonly string[];
+  /** Where executors that {@link Executor.takesPlaces} have a place for the builder from; default: all that come have one. */
+  readonly places?: RunningPlaces;
+  /** Called when the builder begins, by those executors. */
+  readonly onBegin?: () => void;
   /** Called when no process of the builder lives any more; its last words may be still to come. */
   readonly onEnd?: () => void;
   readonly user?: BuildUser;
@@ -73,6 +84,8 @@ export interface Executor {
   readonly name: string;
   /** The build directory as builders see it, where that differs from {@link BuildTask.workDirectory}: `/build`. */
   readonly workDirectoryInside?: string;
+  /** Whether it takes a place for each builder by itself, when that is ready to begin; default: whoever calls it has one. */
+  readonly takesPlaces?: boolean;
   /** Milliseconds that a builder may run, and that its outputs may then be read; for ever by default. */
   readonly wallTime?: number;
   /** Called when a builder is going to be needed soon: a chance to get ready. */

@@ -1,7 +1,7 @@
 /**
  * One derivation of a build, from its inputs to its outputs:
  *
- *     lock ─ reuse? ─ wait for a place ─ check ─ prepare ─ run ─ register ─ record
+ *     lock ─ reuse? ─ check ─ prepare ─ wait for a place ─ run ─ register ─ record
  *
  * Whatever goes wrong ends up in the result; nothing is thrown.
  */
@@ -188,10 +188,9 @@ class Job {
 
   async #make(drvHash: Hash): Promise<Ended> {
     using _work = this.#build.choices.beginWork(this.#classes(drvHash));
-    const { id, request } = this.#build;
-    const { places } = this.#shop;
-    using place =
-      places.acquireNow() ?? (await places.acquire(this.#signal, [request.user ?? "", id]));
+    const { preparations } = this.#shop.lookahead;
+    using preparation =
+      preparations.acquireNow() ?? (await preparations.acquire(this.#signal, this.#names));
     const isBuiltin = this.#derivation.system === builtinSystem;
     using held = isBuiltin ? undefined : await this.#shop.users.acquire(this.#signal);
     const fixed = fixedOutput(this.#derivation);
@@ -202,7 +201,6 @@ class Job {
     const executor = await this.#shop.executors.for(this.#derivation);
     // It may have been cancelled while it waited for one of these, or for a lock or an input before.
     this.#signal.throwIfAborted();
-    this.#build.begin(this.#result, executor, held?.user);
     const placeholders = replacementsFor(
       this.#derivation,
       this.#build.choices,
@@ -212,7 +210,7 @@ class Job {
     const inputs = this.#inputs();
     using _kept = this.#shop.store.protect(inputs);
     const user = held?.user;
-    const infos = await this.#runBuilder(executor, inputs, { user, place, lock, drvHash });
+    const infos = await this.#runBuilder(executor, inputs, { user, preparation, lock, drvHash });
     const outputs = outputsOf(infos);
     if (this.#planned.isCheck) return this.#compare(outputs);
     this.#build.built(this.#result, { drvHash, outputs, endedAt: this.#recordedAt });
@@ -252,7 +250,7 @@ class Job {
     inputs: readonly StorePath[],
     held: {
       readonly user: BuildUser | undefined;
-      readonly place: Disposable;
+      readonly preparation: Disposable;
       readonly lock: Disposable | undefined;
       readonly drvHash: Hash;
     },
@@ -267,15 +265,23 @@ class Job {
     // Whatever the executor: what becomes of them is foretold by the time that its builder has ended.
     store.announce([...paths.values()]);
     // Another builder runs while this one's outputs are read and brought to disk.
-    using turn = new Turn(this.#shop.registrations, held.place);
+    using turn = new Turn(this.#shop.registrations, held.preparation);
+    const onBegin = (): void => this.#begin(executor, held.user);
     const task = {
       ...this.#task(executor, { inputs, outputs, directory, user: held.user }),
-      onEnd: () => turn.takeNow(),
+      places: { limiter: this.#shop.places, names: this.#names },
+      onBegin,
+    };
+    using place = executor.takesPlaces === true ? undefined : await this.#takePlace();
+    if (place !== undefined) onBegin();
+    const onEnd = (): void => {
+      place?.[Symbol.dispose]();
+      turn.takeNow();
     };
     try {
-      this.#result.builderStartedAt = this.#shop.clock.now();
-      const outcome = await executor.run(task, this.#signal);
-      this.#result.builderEndedAt = this.#shop.clock.now();
+      const outcome = await executor.run({ ...task, onEnd }, this.#signal);
+      place?.[Symbol.dispose]();
+      this.#noteEnd();
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
       this.#result.exitCode = 0;
@@ -285,10 +291,35 @@ class Job {
       using time = new ReadingTime(this.#signal, executor.wallTime);
       return await this.#register(outputs, inputs, { ...held, signal: time.signal });
     } catch (error) {
-      this.#result.builderEndedAt ??= this.#shop.clock.now();
+      this.#noteEnd();
       await this.#keepFailed(directory, error);
       throw error;
     }
+  }
+
+  async #takePlace(): Promise<Disposable> {
+    const { places } = this.#shop;
+    return places.acquireNow() ?? (await places.acquire(this.#signal, this.#names));
+  }
+
+  /** Who asks for places. */
+  get #names(): readonly string[] {
+    const { id, request } = this.#build;
+    return [request.user ?? "", id];
+  }
+
+  #begin(executor: Executor, user: BuildUser | undefined): void {
+    this.#build.begin(this.#result, executor, user);
+    this.#result.builderStartedAt = this.#shop.clock.now();
+  }
+
+  /** Its builder has ended, if there was one. */
+  #noteEnd(): void {
+    const { builderStartedAt, builderEndedAt } = this.#result;
+    if (builderStartedAt === undefined || builderEndedAt !== undefined) return;
+    const now = this.#shop.clock.now();
+    this.#result.builderEndedAt = now;
+    this.#shop.lookahead.ended(now - builderStartedAt);
   }
 
   /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */
@@ -321,8 +352,7 @@ class Job {
   ): BuildTask {
     const { inputs, outputs, directory, user } = parts;
     const { store, coresPerBuild } = this.#shop;
-    const log = this.#result.log;
-    if (log === undefined) throw new Error("the log is made first");
+    const log = this.#build.logOf(this.#result);
     const expanded = this.#expanded(outputs);
     return {
       drvPath: this.#drvPath,

@@ -29,6 +29,7 @@ export function limitReached(limit: string, message: string): KilnError {
 export class LimitedExecutor implements Executor, AsyncDisposable {
   readonly name: string;
   readonly workDirectoryInside?: string;
+  readonly takesPlaces?: boolean;
   readonly wallTime?: number;
   readonly #executor: Executor & Partial<AsyncDisposable>;
   readonly #limits: BuildLimits;
@@ -44,6 +45,7 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
     if (executor.workDirectoryInside !== undefined) {
       this.workDirectoryInside = executor.workDirectoryInside;
     }
+    if (executor.takesPlaces !== undefined) this.takesPlaces = executor.takesPlaces;
     if (limits.wallTime !== undefined) this.wallTime = limits.wallTime;
     this.#executor = executor;
     this.#limits = limits;
@@ -56,12 +58,17 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
 
   /** Rejects with `limit.…`, of kind `builder`, when the build runs into one. */
   async run(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
-    if (this.#unheld.length > 0) {
-      task.log.write(Buffer.from(`*** Not limited here: ${this.#unheld.join(", ")}\n`));
-    }
     using watch = new Watch(task.log, this.#limits);
+    const onBegin = (): void => {
+      task.onBegin?.();
+      if (this.#unheld.length > 0) {
+        task.log.write(Buffer.from(`*** Not limited here: ${this.#unheld.join(", ")}\n`));
+      }
+      watch.begin();
+    };
+    if (this.takesPlaces !== true) onBegin();
     const stop = AbortSignal.any([signal, watch.signal]);
-    const outcome = await this.#executor.run({ ...task, log: watch }, stop);
+    const outcome = await this.#executor.run({ ...task, log: watch, onBegin }, stop);
     stop.throwIfAborted();
     if (outcome.type === "exited" && outcome.code === 0) {
       await checkOutputs(task, this.#limits.outputSize ?? Infinity, signal);
@@ -74,19 +81,22 @@ export class LimitedExecutor implements Executor, AsyncDisposable {
   }
 }
 
-/** Stands between a builder and its log. Its signal aborts when a limit is reached. */
+/** Stands between a builder and its log. Its signal aborts when a limit is reached; the time counts from when it begins. */
 class Watch implements LogSink, Disposable {
   readonly #log: LogSink;
   readonly #limits: BuildLimits;
   readonly #abort = new AbortController();
-  readonly #wall: Timer | undefined;
-  readonly #silence: Timer | undefined;
+  #wall: Timer | undefined;
+  #silence: Timer | undefined;
   #written = 0;
 
   constructor(log: LogSink, limits: BuildLimits) {
     this.#log = log;
     this.#limits = limits;
-    const { wallTime, silentTime } = limits;
+  }
+
+  begin(): void {
+    const { wallTime, silentTime } = this.#limits;
     this.#wall = this.#after(
       wallTime,
       "wallTime",

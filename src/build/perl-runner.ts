@@ -2,7 +2,9 @@
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
+import type { Limiter } from "../util/limiter.ts";
 import type { BuildOutcome } from "./executor.ts";
+import { HandedPlaces } from "./handed-places.ts";
 import type { RunnerOptions } from "./runner.ts";
 import { type BuilderCommand, commandFault, faultFor, spawnError } from "./start-builder.ts";
 import { type Order, Starter } from "./starter.ts";
@@ -11,6 +13,8 @@ const orders = fileURLToPath(new URL("builder.pl", import.meta.url));
 
 export class PerlRunner implements AsyncDisposable {
   readonly #starter: Starter;
+  /** Of each limiter that builders had places from: one, most often. */
+  readonly #handed = new Map<Limiter, HandedPlaces>();
 
   /** `perl`: the program. */
   constructor(perl: string) {
@@ -25,15 +29,26 @@ export class PerlRunner implements AsyncDisposable {
   async run(
     command: BuilderCommand,
     output: string,
-    { stop, grace, onStarted }: RunnerOptions,
+    { stop, grace, places, onBegin, onStarted }: RunnerOptions,
   ): Promise<BuildOutcome> {
     const fault = commandFault(command);
     if (fault !== undefined) {
+      onBegin?.();
       onStarted(); // it never will be, and whoever reads the output waits for its end
       return { type: "notStarted", message: fault };
     }
     using timers = new DisposableStack();
-    const builder = new RunningBuilder(this.#starter, command, output);
+    const handed = this.#handedBy(places?.limiter);
+    const hasPlace = (await handed?.join(stop, places?.names ?? [])) ?? true;
+    if (stop.aborted) {
+      handed?.leave();
+      stop.throwIfAborted();
+    }
+    const builder = new RunningBuilder(this.#starter, command, output, {
+      after: hasPlace ? undefined : places?.limiter.max,
+      onBegin: () => onBegin?.(),
+      onClosed: () => handed?.leave(),
+    });
     const end = (): void => {
       builder.signal("TERM");
       const timer = setTimeout(() => builder.signal("KILL"), grace);
@@ -49,9 +64,24 @@ export class PerlRunner implements AsyncDisposable {
     }
   }
 
+  #handedBy(limiter: Limiter | undefined): HandedPlaces | undefined {
+    if (limiter === undefined) return undefined;
+    let handed = this.#handed.get(limiter);
+    if (handed === undefined) this.#handed.set(limiter, (handed = new HandedPlaces(limiter)));
+    return handed;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#starter[Symbol.asyncDispose]();
   }
+}
+
+interface TurnToRun {
+  /** Begins when fewer than so many run; at once when that is undefined. */
+  readonly after: number | undefined;
+  readonly onBegin: () => void;
+  /** Nothing more will be heard of it. */
+  readonly onClosed: () => void;
 }
 
 /** How long to ask whether what a builder has left is gone, in milliseconds. */
@@ -61,18 +91,27 @@ class RunningBuilder {
   readonly ended: PromiseWithResolvers<BuildOutcome> = Promise.withResolvers();
   readonly #builder: string;
   readonly #order: Order;
+  readonly #turn: TurnToRun;
   /** Since when something is left of it. */
   #leftSince: number | undefined;
   #pause = 1;
   #hasEnded = false;
 
-  constructor(starter: Starter, command: BuilderCommand, output: string) {
+  constructor(starter: Starter, command: BuilderCommand, output: string, turn: TurnToRun) {
     const { builder, args, env, workDirectory, user } = command;
     this.#builder = builder;
+    this.#turn = turn;
     const ids = user === undefined ? ["", ""] : [String(user.uid), String(user.gid)];
     const variables = Array.from(env, ([name, value]) => `${name}=${value}`);
     const words = [output, workDirectory, ...ids, String(args.length + 1), builder, ...args];
-    this.#order = starter.begin("builder", [...words, ...variables], (line) => this.#hear(line));
+    words.push(...variables);
+    const hear = (line: string): void => this.#hear(line);
+    if (turn.after === undefined) {
+      this.#order = starter.begin("builder", words, hear);
+      turn.onBegin();
+    } else {
+      this.#order = starter.begin("next", [String(turn.after), ...words], hear);
+    }
   }
 
   signal(name: string): void {
@@ -83,6 +122,12 @@ class RunningBuilder {
     const space = line.indexOf(" ");
     const [word, rest] = space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
     switch (word) {
+      case "begun":
+        this.#turn.onBegin();
+        break;
+      case "dropped":
+        this.#end([0, constants.signals.SIGTERM]);
+        break;
       case "fault":
         this.#refuse(Number(rest));
         break;
@@ -96,6 +141,7 @@ class RunningBuilder {
         this.#end(rest.split(" ").map(Number));
         break;
       case "closed": // after one of the others, or when the starter has ended
+        this.#turn.onClosed();
         if (this.#hasEnded) break;
         this.ended.reject(
           new KilnError("process.runner", "the process that runs builders has ended", {

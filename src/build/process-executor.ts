@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { attempt } from "../files/file-error.ts";
 import type { StoreDirectory, StorePath } from "../format/store-path.ts";
 import { KilnError } from "../util/kiln-error.ts";
+import { once } from "../util/keyed-mutex.ts";
 import type { BuildOutcome, BuildTask, Executor } from "./executor.ts";
 import { type Fifo, FifoPool } from "./fifo-pool.ts";
 import { endProcesses, killHoldersOf } from "./process-tree.ts";
@@ -35,6 +36,7 @@ export interface ProcessExecutorOptions {
 
 export class ProcessExecutor implements Executor, AsyncDisposable {
   readonly name = "process";
+  readonly takesPlaces = true;
   readonly #options: ProcessExecutorOptions;
   readonly #fifos: FifoPool;
   readonly #runner: Runner | PerlRunner;
@@ -80,8 +82,11 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
   async #runProcess(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
     const logFault = new AbortController();
     const stop = AbortSignal.any([signal, logFault.signal]);
+    const begun = once(() => task.onBegin?.());
+    const onBegin = (): void => begun[Symbol.dispose]();
     using fifo = await this.#fifos.take((chunk) => {
       if (logFault.signal.aborted) return;
+      onBegin(); // its first words may be heard before that
       try {
         task.log.write(chunk);
       } catch (error) {
@@ -101,7 +106,7 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
     };
     const onStarted = (): void => fifo.closeWriteEnd();
     const outcome = await this.#runner
-      .run(command, fifo.path, { stop, grace, onStarted })
+      .run(command, fifo.path, { stop, grace, places: task.places, onBegin, onStarted })
       .catch(async (error: unknown) => {
         // Whoever should have ended them may be gone itself.
         await endProcesses({ leader: undefined, directory: task.workDirectory });

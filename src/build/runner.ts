@@ -6,7 +6,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
-import type { BuildOutcome } from "./executor.ts";
+import type { BuildOutcome, RunningPlaces } from "./executor.ts";
 import type { BuilderCommand } from "./start-builder.ts";
 
 export interface StartMessage {
@@ -43,6 +43,10 @@ export interface RunnerOptions {
   /** Ends the builder: first it is asked, and after `grace` milliseconds it is made to. */
   readonly stop: AbortSignal;
   readonly grace: number;
+  /** Where it has its place from; default: it has one. */
+  readonly places?: RunningPlaces | undefined;
+  /** Called when the builder begins: it, or why it did not, is the next that is heard of. */
+  readonly onBegin?: (() => void) | undefined;
   /** Called when the builder has opened `output`, or never will. */
   readonly onStarted: () => void;
 }
@@ -84,8 +88,11 @@ export class Runner implements AsyncDisposable {
   async run(
     command: BuilderCommand,
     output: string,
-    { stop, grace, onStarted }: RunnerOptions,
+    { stop, grace, places, onBegin, onStarted }: RunnerOptions,
   ): Promise<BuildOutcome> {
+    using _place =
+      places?.limiter.acquireNow() ?? (await places?.limiter.acquire(stop, places.names));
+    onBegin?.();
     this.warm();
     const id = this.#next++;
     const ended = Promise.withResolvers<BuildOutcome>();

@@ -25,7 +25,9 @@ sub call {
 
 sub do_call { &call >= 0 or die "$_[0]: $!\n" }
 
-sub tell_daemon { syswrite $daemon, "$_[0] $_[1]\n" }
+sub tell_daemon { tell_lines("$_[0] $_[1]") }
+
+sub tell_lines { syswrite $daemon, join "", map { "$_\n" } @_ }
 
 # What is under way, by number: its first process; `ended`, which can be read when that has ended; `line` to it, if there is one; and
 # what is to be done `after` its end; and at the end of all.

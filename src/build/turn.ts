@@ -1,6 +1,6 @@
 import type { Limiter } from "../util/limiter.ts";
 
-/** A turn to register what a builder has left, in exchange for its place. */
+/** A turn to register what a builder has left, in exchange for its place among those that run or are made ready. */
 export class Turn implements Disposable {
   readonly #turns: Limiter;
   readonly #place: Disposable;

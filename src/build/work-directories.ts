@@ -5,8 +5,8 @@
 import { buildDirectoryName } from "./build-directory.ts";
 import type { Result } from "./result.ts";
 
-/** For so many builders at once. */
-const most = 64;
+/** For so many builders at once: few at first, while nothing runs beside it. */
+const [first, most] = [4, 64];
 
 export interface WorkDirectoriesOptions {
   /** The folder of all build directories. */
@@ -20,6 +20,7 @@ export class WorkDirectories {
   #expected: readonly Result[] = [];
   /** How many of them were looked at. */
   #seen = 0;
+  #atOnce = first;
 
   constructor(options: WorkDirectoriesOptions) {
     this.#options = options;
@@ -44,13 +45,14 @@ export class WorkDirectories {
 
   #next(): Result[] {
     const next: Result[] = [];
-    while (next.length < most - 1) {
+    while (next.length < this.#atOnce - 1) {
       const result = this.#expected[this.#seen++];
       if (result === undefined) break;
       if (result.state !== "waiting" || result.buildDirectory !== undefined) continue;
       this.#name(result);
       next.push(result);
     }
+    this.#atOnce = most;
     return next;
   }
 

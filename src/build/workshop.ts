@@ -12,6 +12,7 @@ import { DerivationReader } from "./derivation-reader.ts";
 import type { BuildEvent } from "./events.ts";
 import type { BuildUser } from "./executor.ts";
 import type { Executors } from "./executors.ts";
+import { Lookahead } from "./lookahead.ts";
 import type { SignatureCheck } from "./snapshot.ts";
 import { hostSystem } from "./system.ts";
 
@@ -37,8 +38,9 @@ export interface Workshop {
   readonly table: BuildTable;
   readonly realizations: RealizationTable;
   readonly executors: Executors;
-  /** Places for builders, in the whole daemon. */
+  /** Places for builders that run, in the whole daemon. */
   readonly places: Limiter;
+  readonly lookahead: Lookahead;
   /** Turns for what builders have left: they come one after the other sooner than that gets to disk. */
   readonly registrations: Limiter;
   readonly users: BuildUsers;
@@ -107,6 +109,7 @@ export function openWorkshop(options: BuildServiceOptions): Workshop {
     realizations: new RealizationTable(store.database),
     executors: options.executors,
     places: new Limiter(options.jobs),
+    lookahead: new Lookahead(options.jobs),
     registrations: new Limiter(4 * options.jobs),
     users: new BuildUsers(options.buildUsers ?? []),
     derivationLocks: new KeyedMutex(),
