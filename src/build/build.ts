@@ -77,6 +77,7 @@ export class Build {
   /** By name, of what the plan builds. */
   readonly #estimates = new Map<string, number | null>();
   #isSaved = true;
+  #hasFailed = false;
 
   constructor(request: BuildRequest, shop: Workshop) {
     this.id = request.id;
@@ -132,6 +133,11 @@ export class Build {
   /** Classes of which its plan makes something. */
   get expected(): ReadonlySet<EquivalenceClass> {
     return this.#expected;
+  }
+
+  /** Whether nothing more is to be begun, after a failure. */
+  get hasStopped(): boolean {
+    return this.#hasFailed && !this.request.keepGoing;
   }
 
   get isEnded(): boolean {
@@ -267,6 +273,7 @@ export class Build {
   }
 
   failed(result: Result, shortfall: Shortfall, end: LogEnd): void {
+    this.#hasFailed = true;
     result.state = shortfall.state;
     result.failure = shortfall.failure;
     result.exitCode = shortfall.exitCode;

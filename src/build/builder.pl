@@ -3,7 +3,7 @@
 # An order to start one has, after its number: a FIFO for its output, the build directory, a user and a group or nothing, how many
 # arguments there are, the program's name among them, these, and variables. What is told when there is no builder: `fault` and an error
 # of the kernel, or `failed` and why. Else how it ended, `ended` with an exit status and a signal, when no process is left that can be
-# found, or before that `left` and who is, as often as one asks by the order `look`. `signal` is sent to its process group.
+# found, or before that `left` and who is, as often as one asks by the order `look`, until `abandon`. `signal` is sent to its process group.
 #
 # The order `next` has a number before all that, and begins when fewer builders than that run: as soon as another one has ended, that is, without the daemon's being
 # asked. `begun` is told then. One that is sent a signal before is `dropped`.
@@ -73,6 +73,12 @@ $orders{signal} = sub {
 };
 
 $orders{look} = \&look;
+
+# Nobody waits any more for what it has left to go.
+$orders{abandon} = sub {
+  my ($id) = @_;
+  begin_next("$id closed 0") if delete $left{$id};
+};
 
 push @at_end, sub {
   $left{$_} = $jobs{$_} for keys %jobs;

@@ -110,7 +110,7 @@ class Job {
         (lost: unknown) => lost,
       );
       const isBegun = this.#result.state !== "waiting";
-      if (!isBegun && this.#signal.aborted) {
+      if (!isBegun && (this.#signal.aborted || this.#build.hasStopped)) {
         this.#build.skip(this.#result);
         return "failed";
       }
@@ -199,8 +199,7 @@ class Job {
     const reused = fixed === undefined || this.#planned.isCheck ? undefined : this.#reuse(drvHash);
     if (reused !== undefined) return reused;
     const executor = await this.#shop.executors.for(this.#derivation);
-    // It may have been cancelled while it waited for one of these, or for a lock or an input before.
-    this.#signal.throwIfAborted();
+    this.#mayBegin();
     const placeholders = replacementsFor(
       this.#derivation,
       this.#build.choices,
@@ -267,19 +266,18 @@ class Job {
     // Another builder runs while this one's outputs are read and brought to disk.
     using turn = new Turn(this.#shop.registrations, held.preparation);
     const onBegin = (): void => this.#begin(executor, held.user);
-    const task = {
-      ...this.#task(executor, { inputs, outputs, directory, user: held.user }),
-      places: { limiter: this.#shop.places, names: this.#names },
-      onBegin,
-    };
+    const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
     using place = executor.takesPlaces === true ? undefined : await this.#takePlace();
+    this.#mayBegin();
     if (place !== undefined) onBegin();
     const onEnd = (): void => {
       place?.[Symbol.dispose]();
       turn.takeNow();
     };
     try {
-      const outcome = await executor.run({ ...task, onEnd }, this.#signal);
+      const running = { limiter: this.#shop.places, names: this.#names };
+      const turns = place === undefined ? { places: running, onBegin } : {};
+      const outcome = await executor.run({ ...task, ...turns, onEnd }, this.#signal);
       place?.[Symbol.dispose]();
       this.#noteEnd();
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
@@ -306,6 +304,12 @@ class Job {
   get #names(): readonly string[] {
     const { id, request } = this.#build;
     return [request.user ?? "", id];
+  }
+
+  /** It may have been cancelled, or something else failed, while it waited. */
+  #mayBegin(): void {
+    this.#signal.throwIfAborted();
+    if (this.#build.hasStopped) throw new Error("nothing more is begun");
   }
 
   #begin(executor: Executor, user: BuildUser | undefined): void {

@@ -57,6 +57,30 @@ test("an executor with limits is the same executor to look at", () => {
   assert.deepEqual([limited.name, limited.workDirectoryInside], ["fake", "/inside"]);
 });
 
+test("the time of a builder whose executor takes a place for it counts from when it has that", async () => {
+  const seen: string[] = [];
+  const limited = new LimitedExecutor(
+    {
+      ...executor(async ({ onBegin }, signal) => {
+        await delay(60);
+        assert.equal(signal.aborted, false);
+        onBegin?.();
+        await aborted(signal);
+      }),
+      takesPlaces: true,
+    },
+    { wallTime: 20 },
+    ["memory"],
+  );
+  assert.equal(limited.takesPlaces, true);
+  const task = taskWith((text) => seen.push(text));
+  const onBegin = (): void => void seen.push("begun");
+  await assert.rejects(limited.run({ ...task, onBegin }, new AbortController().signal), (error) =>
+    hasCode(error, "limit.wallTime"),
+  );
+  assert.deepEqual(seen, ["begun", "*** Not limited here: memory\n"]);
+});
+
 test("a log begins with the limits that nobody enforces", async () => {
   let log = "";
   const inner = executor(async ({ log: sink }) => sink.write(Buffer.from("words\n")));

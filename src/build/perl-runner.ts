@@ -163,6 +163,7 @@ class RunningBuilder {
   #ask(left: string): void {
     this.#leftSince ??= performance.now();
     if (performance.now() - this.#leftSince > patience) {
+      this.#order("abandon");
       const message = `processes ${left.replaceAll(" ", ", ")} cannot be killed`;
       this.ended.reject(new KilnError("process.survived", message, { kind: "internal" }));
       return;

@@ -4,8 +4,9 @@ import {
   chmodSync,
   existsSync,
   lstatSync,
-  readdirSync,
+  mkdirSync,
   readFileSync,
+  readdirSync,
   readlinkSync,
   rmSync,
   statSync,
@@ -662,6 +663,69 @@ describe("many derivations", () => {
       assert.equal(build.status, "success");
     },
   );
+
+  test("never run more at once than there are jobs, however short they are", async () => {
+    await using bench = await Workbench.open({ jobs: 2 });
+    const marks = join(bench.folder, "marks");
+    mkdirSync(marks);
+    const all = await Promise.all(
+      Array.from({ length: 60 }, (_, i) =>
+        bench.shell(
+          `short-${i}`,
+          `: > ${marks}/$$; set -- ${marks}/*; echo $# > $out; rm ${marks}/$$`,
+        ),
+      ),
+    );
+    const done = await bench.realize(all);
+    assert.equal(done.build.status, "success");
+    const counts = done.build.results.flatMap(({ outputs }) =>
+      outputs.map(({ path }) => Number(readFileSync(bench.store.realPath(path!), "utf8"))),
+    );
+    assert.equal(counts.length, 60);
+    assert.ok(Math.max(...counts) <= 2, `at the same time: ${counts.join(" ")}`);
+    assert.deepEqual(bench.leftovers(), []);
+  });
+
+  test("that were only made ready are skipped when the build is cancelled", async () => {
+    await using bench = await Workbench.open({ jobs: 1 });
+    const begun = join(bench.folder, "begun");
+    const short = await bench.shell("short", "echo > $out");
+    const long = `echo x >> ${begun}; sleep 1000`;
+    const all = [
+      short,
+      ...(await Promise.all(Array.from({ length: 6 }, (_, i) => bench.shell(`long-${i}`, long)))),
+    ];
+    const id = await bench.service.realize({ drvPaths: all.map(({ drvPath }) => drvPath) });
+    while (!existsSync(begun) || bench.leftovers().length < 2) await setTimeout(5);
+    await setTimeout(50);
+    bench.service.cancel(id);
+    await bench.service.ended(id);
+    const rows = bench.service.records.results(id);
+    const states = rows.map(({ state }) => state).toSorted();
+    assert.deepEqual(states, ["built", "cancelled", ...Array(5).fill("skipped")]);
+    assert.deepEqual(bench.leftovers(), []);
+    assert.equal(readFileSync(begun, "utf8"), "x\n");
+    // The places were given back.
+    const after = await bench.realize(await bench.shell("after", "echo > $out"));
+    assert.equal(after.build.status, "success");
+    assert.equal(bench.service.jobsUsed, 0);
+  });
+
+  test("that wait for a place are not begun after a failure, where that was asked for", async () => {
+    await using bench = await Workbench.open({ jobs: 1 });
+    const all = [
+      await bench.shell("bad", "exit 1"),
+      ...(await Promise.all(
+        Array.from({ length: 10 }, (_, i) => bench.shell(`good-${i}`, "sleep 0.2; echo > $out")),
+      )),
+    ];
+    const done = await bench.realize(all, { keepGoing: false });
+    const counts = Object.groupBy(Object.values(states(done)), (state) => state);
+    assert.equal(counts["failed"]?.length, 1);
+    // Those that began before, and those that were ready to, run to their ends.
+    assert.ok((counts["skipped"]?.length ?? 0) >= 6, JSON.stringify(states(done)));
+    assert.equal(done.build.status, "fail");
+  });
 
   test("64 of them that sleep 0.2 s end soon with 16 jobs", async () => {
     await using bench = await Workbench.open({ jobs: 16 });

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryDirectory } from "../util/temp.ts";
 import { findProgram } from "./builtins/extract/program.ts";
-import { canStart, Starter } from "./starter.ts";
+import { canStart, type Order, Starter } from "./starter.ts";
 
 const perl = findProgram("perl") ?? "perl";
 const orders = fileURLToPath(new URL("builder.pl", import.meta.url));
@@ -83,6 +83,111 @@ test("another starter is had when one was killed", { skip }, async () => {
     });
   });
   assert.deepEqual(lines, ["ended 3 0", "closed 0"]);
+});
+
+describe("a builder that is to begin when another has ended", { skip }, () => {
+  interface Bench {
+    /** Orders one that begins at once. */
+    begin(name: string, script: string): Order;
+    /** Orders one that begins when fewer than `most` run; `program` is what runs its script. */
+    queue(name: string, script: string, most: number, program?: string): Order;
+    /** What was told of all of them, in order. */
+    readonly told: readonly string[];
+    until(line: string): Promise<void>;
+    /** Lets the builder `name` go on that waits for that with `wait`. */
+    release(name: string): void;
+  }
+
+  const wait = "until [ -e go ]; do sleep 0.01; done";
+
+  async function withStarter(act: (bench: Bench) => Promise<void>): Promise<void> {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-starter-");
+    await using starter = new Starter(perl, [orders]);
+    const told: string[] = [];
+    const begin = (
+      kind: string,
+      name: string,
+      script: string,
+      most: readonly string[],
+      program = "/bin/sh",
+    ): Order => {
+      const own = join(folder.path, name);
+      mkdirSync(own);
+      const hear = (line: string): void => void told.push(`${name} ${line}`);
+      const words = order(own, script).map((word) => (word === "/bin/sh" ? program : word));
+      return starter.begin(kind, [...most, ...words], hear);
+    };
+    await act({
+      begin: (name, script) => begin("builder", name, script, []),
+      queue: (name, script, most, program) => begin("next", name, script, [String(most)], program),
+      told,
+      until: async (line) => {
+        while (!told.includes(line)) await new Promise(setImmediate);
+      },
+      release: (name) => writeFileSync(join(folder.path, name, "go"), ""),
+    });
+  }
+
+  test("begins then, without being ordered again", { timeout: 20_000 }, async () => {
+    await withStarter(async ({ begin, queue, told, until, release }) => {
+      begin("first", wait);
+      queue("second", ":", 1);
+      queue("third", "exit 4", 1);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      assert.deepEqual(told, []);
+      release("first");
+      await until("third closed 0");
+      assert.deepEqual(told, [
+        ...["first ended 0 0", "first closed 0"],
+        ...["second begun", "second ended 0 0", "second closed 0"],
+        ...["third begun", "third ended 4 0", "third closed 0"],
+      ]);
+    });
+  });
+
+  test("begins at once where there is room", { timeout: 20_000 }, async () => {
+    await withStarter(async ({ begin, queue, told, until, release }) => {
+      begin("first", wait);
+      queue("second", ":", 2);
+      await until("second closed 0");
+      assert.deepEqual(told, ["second begun", "second ended 0 0", "second closed 0"]);
+      release("first");
+      await until("first closed 0");
+    });
+  });
+
+  test("does not begin when it was sent a signal before", { timeout: 20_000 }, async () => {
+    await withStarter(async ({ begin, queue, told, until, release }) => {
+      begin("first", wait);
+      const second = queue("second", ":", 1);
+      queue("third", ":", 1);
+      second("signal", "TERM");
+      await until("second closed 0");
+      release("first");
+      await until("third closed 0");
+      assert.deepEqual(told, [
+        ...["second dropped", "second closed 0"],
+        ...["first ended 0 0", "first closed 0"],
+        ...["third begun", "third ended 0 0", "third closed 0"],
+      ]);
+    });
+  });
+
+  test("begins, too, when the one before could not be started", { timeout: 20_000 }, async () => {
+    await withStarter(async ({ begin, queue, told, until, release }) => {
+      const first = begin("first", wait);
+      queue("second", ":", 1, "/nowhere/program");
+      queue("third", ":", 1);
+      first("signal", "KILL");
+      await until("third closed 0");
+      release("first");
+      assert.deepEqual(told, [
+        ...["first ended 0 9", "first closed 0"],
+        ...["second begun", "second fault 2", "second closed 0"],
+        ...["third begun", "third ended 0 0", "third closed 0"],
+      ]);
+    });
+  });
 });
 
 /** What a process says that has nothing to do but this with a starter, whose program is the shell script. */

@@ -11,32 +11,37 @@ function results(count: number): Result[] {
   });
 }
 
-test("a directory is on record before it is made, and so are those of the next 63 builders", () => {
+test("a directory is on record before it is made, and so are those of the next builders: few at first, and then 64 at once", () => {
   const saved: string[][] = [];
   const directories = new WorkDirectories({
     parent: "/builds",
     save: (list) =>
       saved.push(list.map(({ name, buildDirectory = "" }) => `${name} ${buildDirectory}`)) > 0,
   });
-  const all = results(100);
+  const all = results(103);
   directories.expect(all);
   all[1]!.state = "reused";
   const first = directories.of(all[0]!);
   assert.match(first, /^\/builds\/zb-build-r0-[0-9a-f]{12}$/);
   assert.equal(directories.of(all[0]!), first);
   assert.equal(saved.length, 1);
-  assert.equal(saved[0]?.length, 64);
+  assert.equal(saved[0]?.length, 4);
   assert.equal(saved[0]?.[0], `r0 ${first}`);
   assert.ok(
     saved[0].every((line) => !line.startsWith("r1 ")),
     "what has ended needs none",
   );
-  for (const result of all.slice(2, 65))
+  for (const result of all.slice(2, 5))
     assert.ok(saved[0].includes(`${result.name} ${directories.of(result)}`));
   assert.equal(saved.length, 1);
-  directories.of(all[65]!);
-  assert.equal(saved[1]?.length, 35);
-  assert.equal(new Set(saved.flat()).size, 99);
+  directories.of(all[5]!);
+  assert.equal(saved[1]?.length, 64);
+  for (const result of all.slice(6, 69))
+    assert.ok(saved[1].includes(`${result.name} ${directories.of(result)}`));
+  assert.equal(saved.length, 2);
+  directories.of(all[69]!);
+  assert.equal(saved[2]?.length, 34);
+  assert.equal(new Set(saved.flat()).size, 102);
 });
 
 test("one that nobody expected is written down by itself", () => {

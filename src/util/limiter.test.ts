@@ -98,3 +98,26 @@ function withAbort(): { signal: AbortSignal; abort: () => void } {
   const controller = new AbortController();
   return { signal: controller.signal, abort: () => controller.abort(new Error("enough")) };
 }
+
+test("a higher limit lets in who waits, and a lower one lets nobody in until there is room again", async () => {
+  const limiter = new Limiter(1);
+  const first = await limiter.acquire();
+  const rest = [limiter.acquire(), limiter.acquire(), limiter.acquire()];
+  await new Promise(setImmediate);
+  assert.equal(limiter.waiting, 3);
+  limiter.max = 3;
+  const [second, third] = [await rest[0]!, await rest[1]!];
+  await new Promise(setImmediate);
+  assert.deepEqual([limiter.held, limiter.waiting], [3, 1]);
+  limiter.max = 1;
+  assert.equal(limiter.held, 3, "who is in stays");
+  first[Symbol.dispose]();
+  second[Symbol.dispose]();
+  await new Promise(setImmediate);
+  assert.deepEqual([limiter.held, limiter.waiting], [1, 1]);
+  assert.equal(limiter.acquireNow(), undefined);
+  third[Symbol.dispose]();
+  using _last = await rest[2]!;
+  assert.deepEqual([limiter.held, limiter.waiting], [1, 0]);
+  assert.throws(() => (limiter.max = 0), RangeError);
+});
