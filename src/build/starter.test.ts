@@ -88,14 +88,14 @@ test("another starter is had when one was killed", { skip }, async () => {
 describe("a builder that is to begin when another has ended", { skip }, () => {
   interface Bench {
     /** Orders one that begins at once. */
-    begin(name: string, script: string): Order;
+    readonly begin: (name: string, script: string) => Order;
     /** Orders one that begins when fewer than `most` run; `program` is what runs its script. */
-    queue(name: string, script: string, most: number, program?: string): Order;
+    readonly queue: (name: string, script: string, most: number, program?: string) => Order;
     /** What was told of all of them, in order. */
     readonly told: readonly string[];
-    until(line: string): Promise<void>;
+    readonly until: (line: string) => Promise<void>;
     /** Lets the builder `name` go on that waits for that with `wait`. */
-    release(name: string): void;
+    readonly release: (name: string) => void;
   }
 
   const wait = "until [ -e go ]; do sleep 0.01; done";
@@ -138,9 +138,14 @@ describe("a builder that is to begin when another has ended", { skip }, () => {
       release("first");
       await until("third closed 0");
       assert.deepEqual(told, [
-        ...["first ended 0 0", "first closed 0"],
-        ...["second begun", "second ended 0 0", "second closed 0"],
-        ...["third begun", "third ended 4 0", "third closed 0"],
+        "first ended 0 0",
+        "first closed 0",
+        "second begun",
+        "second ended 0 0",
+        "second closed 0",
+        "third begun",
+        "third ended 4 0",
+        "third closed 0",
       ]);
     });
   });
@@ -166,9 +171,13 @@ describe("a builder that is to begin when another has ended", { skip }, () => {
       release("first");
       await until("third closed 0");
       assert.deepEqual(told, [
-        ...["second dropped", "second closed 0"],
-        ...["first ended 0 0", "first closed 0"],
-        ...["third begun", "third ended 0 0", "third closed 0"],
+        "second dropped",
+        "second closed 0",
+        "first ended 0 0",
+        "first closed 0",
+        "third begun",
+        "third ended 0 0",
+        "third closed 0",
       ]);
     });
   });
@@ -182,9 +191,14 @@ describe("a builder that is to begin when another has ended", { skip }, () => {
       await until("third closed 0");
       release("first");
       assert.deepEqual(told, [
-        ...["first ended 0 9", "first closed 0"],
-        ...["second begun", "second fault 2", "second closed 0"],
-        ...["third begun", "third ended 0 0", "third closed 0"],
+        "first ended 0 9",
+        "first closed 0",
+        "second begun",
+        "second fault 2",
+        "second closed 0",
+        "third begun",
+        "third ended 0 0",
+        "third closed 0",
       ]);
     });
   });
