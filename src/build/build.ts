@@ -279,7 +279,8 @@ export class Build {
     result.exitCode = shortfall.exitCode;
     result.signal = shortfall.signal;
     result.endedAt = this.#shop.clock.now();
-    result.finishLog();
+    result.log?.finish();
+    result.log = undefined;
     this.#saveResults([result]);
     this.#report.resultFinished(result, end);
   }

@@ -122,10 +122,12 @@ sub look {
 # Begins what may begin now, and tells of that, after these lines, before it takes the time.
 sub begin_next {
   my @lines = @_;
-  my @begun;
-  push @begun, shift @next while @next && keys(%jobs) + keys(%left) + @begun < $next[0][0];
-  tell_lines(@lines, map { "$_->[1] begun" } @begun) if @lines || @begun;
-  begin_builder(@$_[1 .. $#$_]) for @begun;
+  while (@next && keys(%jobs) + keys(%left) < $next[0][0]) {
+    my (undef, $id, @words) = @{ shift @next };
+    tell_lines(splice(@lines), "$id begun");
+    begin_builder($id, @words);
+  }
+  tell_lines(@lines) if @lines;
 }
 
 # Living processes that carry one of the marks.

@@ -33,6 +33,8 @@ export interface BuildUser {
 export interface RunningPlaces {
   readonly limiter: Limiter;
   readonly names: readonly string[];
+  /** Whether it may be one of those that whoever comes after it, and would have its turn before it, has to wait for. */
+  readonly isShort: boolean;
 }
 
 export interface BuildTask {

@@ -18,6 +18,7 @@ import type { Build } from "./build.ts";
 import { BuildDirectory } from "./build-directory.ts";
 import { logPath } from "./build-log.ts";
 import { logEnd } from "./log-end.ts";
+import { isShort } from "./lookahead.ts";
 import { realizationsOf } from "./choices.ts";
 import { chooseRealizations } from "./choose-realization.ts";
 import { rememberedHash } from "./derivation-hash.ts";
@@ -275,8 +276,12 @@ class Job {
       turn.takeNow();
     };
     try {
-      const running = { limiter: this.#shop.places, names: this.#names };
-      const turns = place === undefined ? { places: running, onBegin } : {};
+      const places = {
+        limiter: this.#shop.places,
+        names: this.#names,
+        isShort: isShort(this.#build.estimate(this.#result.name)),
+      };
+      const turns = place === undefined ? { places, onBegin } : {};
       const outcome = await executor.run({ ...task, ...turns, onEnd }, this.#signal);
       place?.[Symbol.dispose]();
       this.#noteEnd();

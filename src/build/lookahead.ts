@@ -1,7 +1,9 @@
 import { Limiter } from "../util/limiter.ts";
 
-/** Milliseconds that a builder may run for being a short one. */
-const short = 100;
+/** Whether a builder that takes so many milliseconds is a short one: as one of which nothing is known. */
+export function isShort(milliseconds: number | null): boolean {
+  return milliseconds === null || milliseconds < 100;
+}
 
 /** How many are made ready besides those that run, for each of these; and at most. */
 const [ahead, mostAhead] = [2, 8];
@@ -23,7 +25,7 @@ export class Lookahead {
 
   /** A builder has run for so many milliseconds. */
   ended(milliseconds: number): void {
-    const reserve = milliseconds < short ? Math.min(ahead * this.#jobs, mostAhead) : 0;
+    const reserve = isShort(milliseconds) ? Math.min(ahead * this.#jobs, mostAhead) : 0;
     this.preparations.max = this.#jobs + reserve;
   }
 }

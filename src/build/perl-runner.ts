@@ -5,6 +5,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import type { Limiter } from "../util/limiter.ts";
 import type { BuildOutcome } from "./executor.ts";
 import { HandedPlaces } from "./handed-places.ts";
+import { endProcesses } from "./process-tree.ts";
 import type { RunnerOptions } from "./runner.ts";
 import { type BuilderCommand, commandFault, faultFor, spawnError } from "./start-builder.ts";
 import { type Order, Starter } from "./starter.ts";
@@ -38,16 +39,13 @@ export class PerlRunner implements AsyncDisposable {
       return { type: "notStarted", message: fault };
     }
     using timers = new DisposableStack();
-    const handed = this.#handedBy(places?.limiter);
-    const hasPlace = (await handed?.join(stop, places?.names ?? [])) ?? true;
-    if (stop.aborted) {
-      handed?.leave();
-      stop.throwIfAborted();
-    }
+    // Left again at the end of this at the latest: when whoever should have ended the builder is gone, it is ended here before.
+    using seat = places && (await this.#handedBy(places.limiter).join(stop, places));
+    stop.throwIfAborted();
     const builder = new RunningBuilder(this.#starter, command, output, {
-      after: hasPlace ? undefined : places?.limiter.max,
+      after: seat?.hasPlace === false ? places?.limiter.max : undefined,
       onBegin: () => onBegin?.(),
-      onClosed: () => handed?.leave(),
+      onOver: () => seat?.[Symbol.dispose](),
     });
     const end = (): void => {
       builder.signal("TERM");
@@ -58,14 +56,16 @@ export class PerlRunner implements AsyncDisposable {
       if (stop.aborted) end();
       stop.addEventListener("abort", end, { once: true });
       return await builder.ended.promise;
+    } catch (error) {
+      await endProcesses({ leader: undefined, directory: command.workDirectory });
+      throw error;
     } finally {
       stop.removeEventListener("abort", end);
       onStarted(); // before is as good, and would take a message
     }
   }
 
-  #handedBy(limiter: Limiter | undefined): HandedPlaces | undefined {
-    if (limiter === undefined) return undefined;
+  #handedBy(limiter: Limiter): HandedPlaces {
     let handed = this.#handed.get(limiter);
     if (handed === undefined) this.#handed.set(limiter, (handed = new HandedPlaces(limiter)));
     return handed;
@@ -80,8 +80,8 @@ interface TurnToRun {
   /** Begins when fewer than so many run; at once when that is undefined. */
   readonly after: number | undefined;
   readonly onBegin: () => void;
-  /** Nothing more will be heard of it. */
-  readonly onClosed: () => void;
+  /** It has ended, or will never begin. */
+  readonly onOver: () => void;
 }
 
 /** How long to ask whether what a builder has left is gone, in milliseconds. */
@@ -95,7 +95,7 @@ class RunningBuilder {
   /** Since when something is left of it. */
   #leftSince: number | undefined;
   #pause = 1;
-  #hasEnded = false;
+  #isOver = false;
 
   constructor(starter: Starter, command: BuilderCommand, output: string, turn: TurnToRun) {
     const { builder, args, env, workDirectory, user } = command;
@@ -132,6 +132,7 @@ class RunningBuilder {
         this.#refuse(Number(rest));
         break;
       case "failed":
+        this.#finish();
         this.ended.reject(spawnError(this.#builder, rest));
         break;
       case "left":
@@ -141,8 +142,7 @@ class RunningBuilder {
         this.#end(rest.split(" ").map(Number));
         break;
       case "closed": // after one of the others, or when the starter has ended
-        this.#turn.onClosed();
-        if (this.#hasEnded) break;
+        if (this.#isOver) break;
         this.ended.reject(
           new KilnError("process.runner", "the process that runs builders has ended", {
             kind: "internal",
@@ -153,6 +153,7 @@ class RunningBuilder {
   }
 
   #refuse(number: number): void {
+    this.#finish();
     const error = Object.entries(constants.errno).find(([, one]) => one === number)?.[0];
     const message = faultFor(this.#builder, error);
     if (message === undefined) this.ended.reject(spawnError(this.#builder, error ?? `${number}`));
@@ -172,8 +173,13 @@ class RunningBuilder {
     this.#pause = Math.min(this.#pause * 2, 50);
   }
 
+  #finish(): void {
+    this.#isOver = true;
+    this.#turn.onOver();
+  }
+
   #end([code = 0, signal = 0]: readonly number[]): void {
-    this.#hasEnded = true;
+    this.#finish();
     if (signal === 0) this.ended.resolve({ type: "exited", code });
     else this.ended.resolve({ type: "signaled", signal: nameOfSignal(signal) });
   }

@@ -82,7 +82,13 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
   async #runProcess(task: BuildTask, signal: AbortSignal): Promise<BuildOutcome> {
     const logFault = new AbortController();
     const stop = AbortSignal.any([signal, logFault.signal]);
-    const begun = once(() => task.onBegin?.());
+    const begun = once(() => {
+      try {
+        task.onBegin?.();
+      } catch (error) {
+        logFault.abort(error); // which ends it
+      }
+    });
     const onBegin = (): void => begun[Symbol.dispose]();
     using fifo = await this.#fifos.take((chunk) => {
       if (logFault.signal.aborted) return;
@@ -105,13 +111,8 @@ export class ProcessExecutor implements Executor, AsyncDisposable {
       launcher: join(temporaryDirectory, `launcher-${++this.#launchers}`),
     };
     const onStarted = (): void => fifo.closeWriteEnd();
-    const outcome = await this.#runner
-      .run(command, fifo.path, { stop, grace, places: task.places, onBegin, onStarted })
-      .catch(async (error: unknown) => {
-        // Whoever should have ended them may be gone itself.
-        await endProcesses({ leader: undefined, directory: task.workDirectory });
-        throw error;
-      });
+    const options = { stop, grace, places: task.places, onBegin, onStarted };
+    const outcome = await this.#runner.run(command, fifo.path, options);
     task.onEnd?.();
     await drain(fifo, task);
     stop.throwIfAborted();

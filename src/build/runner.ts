@@ -7,6 +7,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { KilnError } from "../util/kiln-error.ts";
 import type { BuildOutcome, RunningPlaces } from "./executor.ts";
+import { endProcesses } from "./process-tree.ts";
 import type { BuilderCommand } from "./start-builder.ts";
 
 export interface StartMessage {
@@ -90,8 +91,10 @@ export class Runner implements AsyncDisposable {
     output: string,
     { stop, grace, places, onBegin, onStarted }: RunnerOptions,
   ): Promise<BuildOutcome> {
+    stop.throwIfAborted();
     using _place =
       places?.limiter.acquireNow() ?? (await places?.limiter.acquire(stop, places.names));
+    stop.throwIfAborted();
     onBegin?.();
     this.warm();
     const id = this.#next++;
@@ -104,6 +107,10 @@ export class Runner implements AsyncDisposable {
       if (stop.aborted) end();
       stop.addEventListener("abort", end, { once: true });
       return await ended.promise;
+    } catch (error) {
+      // Whoever should have ended them may be gone itself.
+      await endProcesses({ leader: undefined, directory: command.workDirectory });
+      throw error;
     } finally {
       stop.removeEventListener("abort", end);
       this.#waiting.delete(id);

@@ -122,7 +122,11 @@ describe("a builder that is to begin when another has ended", { skip }, () => {
       queue: (name, script, most, program) => begin("next", name, script, [String(most)], program),
       told,
       until: async (line) => {
-        while (!told.includes(line)) await new Promise(setImmediate);
+        const end = Date.now() + 15_000;
+        while (!told.includes(line)) {
+          assert.ok(Date.now() < end, `never told: ${line}; but ${told.join(", ")}`);
+          await new Promise(setImmediate);
+        }
       },
       release: (name) => writeFileSync(join(folder.path, name, "go"), ""),
     });
@@ -183,13 +187,12 @@ describe("a builder that is to begin when another has ended", { skip }, () => {
   });
 
   test("begins, too, when the one before could not be started", { timeout: 20_000 }, async () => {
-    await withStarter(async ({ begin, queue, told, until, release }) => {
-      const first = begin("first", wait);
+    await withStarter(async ({ begin, queue, told, until }) => {
+      const first = begin("first", "exec sleep 1000");
       queue("second", ":", 1, "/nowhere/program");
       queue("third", ":", 1);
       first("signal", "KILL");
       await until("third closed 0");
-      release("first");
       assert.deepEqual(told, [
         "first ended 0 9",
         "first closed 0",

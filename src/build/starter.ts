@@ -71,7 +71,12 @@ export class Starter implements AsyncDisposable {
     const order: Order = (word, ...rest) => {
       if (this.#hearers.has(id)) this.#running?.line.write(frame([word, id, ...rest]));
     };
-    order(kind, ...words);
+    try {
+      order(kind, ...words);
+    } catch (error) {
+      this.#forget(id);
+      throw error;
+    }
     return order;
   }
 
