@@ -16,6 +16,7 @@ import { removeTree } from "../files/remove-tree.ts";
 import type { Derivation } from "../format/derivation/derivation.ts";
 import { parseStoreDirectory, parseStorePath, storePathFor } from "../format/store-path.ts";
 import { bytesToString } from "../util/byte-string.ts";
+import { Limiter } from "../util/limiter.ts";
 import { temporaryDirectory } from "../util/temp.ts";
 import { builderEnvironment } from "./environment.ts";
 import type { BuildOutcome, BuildTask } from "./executor.ts";
@@ -39,6 +40,8 @@ interface RunOptions {
   readonly signal?: AbortSignal;
   readonly onLog?: (text: string) => void;
   readonly grace?: number;
+  readonly onBegin?: () => void;
+  readonly places?: Limiter;
   /** Where the executor is told that the store's paths lie; default: where they do. */
   readonly storeDirectory?: string;
 }
@@ -109,6 +112,8 @@ async function runWith(
     }),
     progress: () => {},
     systemDeps: [],
+    ...(options.onBegin && { onBegin: options.onBegin }),
+    ...(options.places && { places: { limiter: options.places, names: [], isShort: true } }),
   };
   const outcome = await executor.run(task, options.signal ?? new AbortController().signal);
   const stats = statSync(output, { throwIfNoEntry: false });
@@ -163,6 +168,42 @@ for (const [starter, perl] of [
         "echo a; echo b >&2; echo c > /dev/stdout; echo d > /dev/stderr; (echo e)",
       );
       assert.equal(log, "a\nb\nc\nd\ne\n");
+    });
+
+    test("has its place when it begins, and gives it back", async () => {
+      const places = new Limiter(1);
+      const held: number[] = [];
+      const onBegin = (): void => void held.push(places.held);
+      const { outcome } = await run("echo > $out", { places, onBegin });
+      assert.deepEqual(outcome, done);
+      assert.deepEqual([...held, places.held], [1, 0]);
+    });
+
+    test("is ended when what is told of its begin fails, and it has no place then", async () => {
+      const places = new Limiter(1);
+      const full = new Error("no room for its log");
+      const onBegin = (): void => {
+        throw full;
+      };
+      const mark = join(tmpdir(), `kiln-begin-${process.pid}-${starter}`);
+      const running = run(`sleep 0.3; : > ${mark}`, { places, onBegin });
+      await assert.rejects(running, full);
+      assert.equal(places.held, 0);
+      await new Promise((resolve) => setTimeout(resolve, 400));
+      assert.equal(existsSync(mark), false);
+    });
+
+    test("that was cancelled while it waited for a place does not begin", async () => {
+      const places = new Limiter(1);
+      using _other = places.acquireNow()!;
+      const abort = new AbortController();
+      const seen: string[] = [];
+      const onBegin = (): void => void seen.push("begun");
+      const running = run("echo > $out", { places, onBegin, signal: abort.signal });
+      while (places.waiting === 0) await new Promise(setImmediate);
+      abort.abort(new Error("enough"));
+      await assert.rejects(running, { message: "enough" });
+      assert.deepEqual([seen, places.waiting], [[], 0]);
     });
 
     test("may write more than a pipe holds", async () => {

@@ -20,7 +20,7 @@ import { KilnError } from "../util/kiln-error.ts";
 import { keepText } from "../rpc/message.ts";
 import type { Build } from "./build.ts";
 import { logPath, maxLogChunk, readLogFile } from "./build-log.ts";
-import type { BuildEvent } from "./events.ts";
+import { type BuildEvent, wireStatus } from "./events.ts";
 import { finalEvents } from "./replay.ts";
 import type { Result } from "./result.ts";
 import { countStates, median } from "./summary.ts";
@@ -79,6 +79,7 @@ export class BuildRecords {
 
   #sayOf(result: Result): BuildResultMessage | undefined {
     const { state, endedAt, logSize, drvHash } = result;
+    if (wireStatus(state) === undefined) return undefined;
     const said = this.#saidOfResults.get(result);
     const isSame = said?.state === state && said.endedAt === endedAt && said.logSize === logSize;
     if (isSame && said.drvHash === drvHash) return said.message;

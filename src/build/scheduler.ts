@@ -35,8 +35,8 @@ export async function carryOutPlan(plan: Plan, options: SchedulerOptions): Promi
   await scheduler.run();
 }
 
-/** Milliseconds of beginning derivations after which others get their turn. At first that is for the builders of those that were begun. */
-const [firstSlice, sliceLength] = [0.3, 2];
+/** Milliseconds of beginning derivations after which others get their turn: what those wait for that were begun may be there. */
+const sliceLength = 0.5;
 
 class Scheduler {
   #plan: Plan;
@@ -53,7 +53,6 @@ class Scheduler {
   readonly #finished = Promise.withResolvers<void>();
   #running = 0;
   #isStopped = false;
-  #slice = firstSlice;
   /** Whether it is everybody else's turn. */
   #isPausing = false;
   /** What ended the work as a whole; told when nothing runs any more. */
@@ -107,7 +106,7 @@ class Scheduler {
   /** Begins, or skips, what waits for nothing; that may set free what waits for it. Of very many some are begun a moment later. */
   #goOn(): void {
     if (this.#isPausing) return;
-    const end = performance.now() + this.#slice;
+    const end = performance.now() + sliceLength;
     for (let next = this.#ready.pop(); next !== undefined; next = this.#ready.pop()) {
       const { drvPath } = next.node;
       if (this.#progress.has(drvPath)) continue;
@@ -121,7 +120,6 @@ class Scheduler {
       }
       if (this.#ready.length > 0 && performance.now() >= end) {
         this.#isPausing = true;
-        this.#slice = sliceLength;
         setImmediate(() => this.#goOnLater());
         return;
       }
