@@ -4,6 +4,7 @@ import type { Derivation } from "../src/format/derivation/derivation.ts";
 import { derivationPath } from "../src/format/derivation/print.ts";
 import type { StorePath } from "../src/format/store-path.ts";
 import type { StoreClient } from "../src/rpc/client.ts";
+import { hasCode } from "../src/util/kiln-error.ts";
 import { exportOf } from "../test/support/derivations.ts";
 import type { Nix } from "./nix.ts";
 import { type Packed, streamOf } from "./objects.ts";
@@ -95,4 +96,10 @@ export async function build(client: StoreClient, drvPaths: readonly StorePath[])
     if (status !== "active") throw new Error(`a build ended with ${status}`);
     await delay(pause);
   }
+}
+
+/** For those who read a log: there is none before the builder has got its place. */
+export function notYet(error: unknown): { text?: string; eof: boolean } {
+  if (!hasCode(error, "log.unknown")) throw error;
+  return { eof: false };
 }

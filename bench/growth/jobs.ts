@@ -5,7 +5,7 @@ import { inputPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
 import type { StorePath } from "../../src/format/store-path.ts";
 import { shell } from "../../test/support/derivations.ts";
-import { build, fresh, put, receive, seconds, send } from "../job.ts";
+import { build, fresh, notYet, put, receive, seconds, send } from "../job.ts";
 import { closure, type Packed, randomObject } from "../objects.ts";
 import type { Bench } from "../peer.ts";
 import { registerObjects } from "../registered.ts";
@@ -169,7 +169,7 @@ export const growing: readonly Growing[] = [
         let length = 0;
         for (;;) {
           const asked = { buildID, drvPath: path!, rangeStart: length };
-          const { text = "", eof } = await client.call("zb.readLog", asked);
+          const { text = "", eof } = await client.call("zb.readLog", asked).catch(notYet);
           length += text.length;
           if (eof) break;
         }

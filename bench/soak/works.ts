@@ -9,9 +9,8 @@ import { inputPlaceholder } from "../../src/format/derivation/placeholders.ts";
 import { derivationPath } from "../../src/format/derivation/print.ts";
 import type { StorePath } from "../../src/format/store-path.ts";
 import type { StoreClient } from "../../src/rpc/client.ts";
-import { hasCode } from "../../src/util/kiln-error.ts";
 import { shell } from "../../test/support/derivations.ts";
-import { build, fresh, put, receive, send } from "../job.ts";
+import { build, fresh, notYet, put, receive, send } from "../job.ts";
 import { closure, randomObject, streamOf } from "../objects.ts";
 import type { Bench } from "../peer.ts";
 
@@ -175,10 +174,4 @@ async function readLog(client: StoreClient, buildID: string, drvPath: StorePath)
     if (eof) return log;
     if (text === "") await delay(10);
   }
-}
-
-/** There is no log before the builder has got its place. */
-function notYet(error: unknown): { text?: string; eof: boolean } {
-  if (!hasCode(error, "log.unknown")) throw error;
-  return { eof: false };
 }

@@ -48,7 +48,9 @@ export class PerlRunner implements AsyncDisposable {
       onOver: () => seat?.[Symbol.dispose](),
     });
     const end = (): void => {
-      builder.signal("TERM");
+      // Those that are to follow it may end for the same reason: they are told first, and do not begin.
+      if (builder.hasBegun) queueMicrotask(() => builder.signal("TERM"));
+      else builder.signal("TERM");
       const timer = setTimeout(() => builder.signal("KILL"), grace);
       timers.defer(() => clearTimeout(timer));
     };
@@ -89,6 +91,7 @@ const patience = 10_000;
 
 class RunningBuilder {
   readonly ended: PromiseWithResolvers<BuildOutcome> = Promise.withResolvers();
+  hasBegun: boolean;
   readonly #builder: string;
   readonly #order: Order;
   readonly #turn: TurnToRun;
@@ -101,6 +104,7 @@ class RunningBuilder {
     const { builder, args, env, workDirectory, user } = command;
     this.#builder = builder;
     this.#turn = turn;
+    this.hasBegun = turn.after === undefined;
     const ids = user === undefined ? ["", ""] : [String(user.uid), String(user.gid)];
     const variables = Array.from(env, ([name, value]) => `${name}=${value}`);
     const words = [output, workDirectory, ...ids, String(args.length + 1), builder, ...args];
@@ -123,6 +127,7 @@ class RunningBuilder {
     const [word, rest] = space < 0 ? [line, ""] : [line.slice(0, space), line.slice(space + 1)];
     switch (word) {
       case "begun":
+        this.hasBegun = true;
         this.#turn.onBegin();
         break;
       case "dropped":

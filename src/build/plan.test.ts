@@ -362,6 +362,7 @@ function draw(sketch: Sketch): Scene {
   const known = new Known();
   const all: Made[] = [];
   const built: Built[][] = [];
+  const contents = new Map<StorePath, string>();
   for (const [index, { inputs, builds }] of sketch.derivations.entries()) {
     const taken = index === 0 ? [] : [...new Set(inputs.map((input) => input % index))];
     const made = derivation(
@@ -384,6 +385,10 @@ function draw(sketch: Sketch): Scene {
       const path = realisation(`d${index}`, build.variant);
       const closure = used.flatMap((one) => one?.closure ?? []);
       const references = build.references.flatMap((at) => closure[at % closure.length] ?? []);
+      // A path is one object, which refers to one thing.
+      const content = [...new Set(references.map((one) => one.path))].toSorted().join(" ");
+      if ((contents.get(path) ?? content) !== content) continue;
+      contents.set(path, content);
       known.add(key, path, references);
       if (!build.isAbsent) known.put(key, path);
       built[index]?.push({ path, key, closure: [{ path, producer: key }, ...closure] });
