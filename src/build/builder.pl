@@ -13,6 +13,8 @@ our (%call, %jobs, %orders, @at_end);
 # Orders that wait for others to end, each with the number of those that may run.
 my @next;
 
+my ($dup3, $setsid, $execve) = map { $call{$_} + 0 } qw(dup3 setsid execve);
+
 # Builders that have ended and left something, by the number of their order.
 my %left;
 
@@ -27,20 +29,29 @@ $orders{builder} = \&begin_builder;
 sub begin_builder {
   my ($id, $output, $directory, $uid, $gid, $count, @words) = @_;
   my @arguments = splice @words, 0, $count;
-  my ($program, @lists) = ($arguments[0], map { pack "p*", @$_, undef } \@arguments, \@words);
+  my ($program, $arguments, $variables) = ($arguments[0], map { pack "p*", @$_, undef } \@arguments, \@words);
   my $since = now();
   my ($pid, $news);
   my $fault = eval {
-    # Without waiting for a reader: the daemon may have died meanwhile, and then none would ever come.
-    sysopen my $both, $output, 04002 or die "$output: $!\n";
-    sysopen my $out, $output, 1 or die "$output: $!\n";
+    # Without waiting for a reader: where there is none the daemon has died. The builder itself may wait until somebody reads.
+    sysopen my $out, $output, 04001 or die "$output: $!\n";
+    fcntl $out, 4, 0 or die "$output: $!\n"; # F_SETFL
     pipe $news, my $trouble or die "pipe: $!\n";
+    my $fd = fileno $out;
     $pid = fork // die "fork: $!\n";
     if (!$pid) {
-      # With as little as can be: each page of memory that is touched is copied. The start of a program closes what is open here, and
-      # has signals mean what they mean.
-      eval { become_program($out, $directory, $uid, $gid, $program, @lists) };
-      syswrite $trouble, $@;
+      # With as little as can be, and as plainly: each page of memory that is touched is copied. The start of a program closes what is
+      # open here, and has signals mean what they mean.
+      my $ours = "output and session";
+      if (syscall($dup3, $fd, 1, 0) == 1 && syscall($dup3, $fd, 2, 0) == 2 && syscall($setsid) > 0) {
+        $ours = "user";
+        if (!chdir $directory) { $ours = "" }
+        elsif ($uid eq "" || become_user($uid, $gid)) {
+          $ours = "";
+          syscall $execve, $program, $arguments, $variables;
+        }
+      }
+      syswrite $trouble, $ours eq "" ? $! + 0 . "\n" : "$ours: $!\n";
       exit 1;
     }
     close $trouble;
@@ -91,19 +102,10 @@ push @at_end, sub {
   }
 };
 
-sub become_program {
-  my ($out, $directory, $uid, $gid, $program, @lists) = @_;
-  open STDOUT, ">&", $out or die "standard output: $!\n";
-  open STDERR, ">&", $out or die "standard error: $!\n";
-  do_call("setsid");
-  chdir $directory or die $! + 0, "\n";
-  if ($uid ne "") {
-    do_call("setgroups", 0, 0);
-    do_call("setresgid", ($gid + 0) x 3);
-    do_call("setresuid", ($uid + 0) x 3);
-  }
-  call("execve", $program, @lists);
-  die $! + 0, "\n";
+# 1, or nothing and the error in `$!`.
+sub become_user {
+  my ($uid, $gid) = map { $_ + 0 } @_;
+  return call("setgroups", 0, 0) >= 0 && call("setresgid", ($gid) x 3) >= 0 && call("setresuid", ($uid) x 3) >= 0;
 }
 
 # Kills what a builder has left.

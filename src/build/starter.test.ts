@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -13,10 +13,11 @@ const perl = findProgram("perl") ?? "perl";
 const orders = fileURLToPath(new URL("builder.pl", import.meta.url));
 const skip = !canStart() && "the starter needs Linux 5.3";
 
-/** Words of an order to run a shell script in `folder`, whose words go into a FIFO that nobody reads. */
+/** Words of an order to run a shell script in `folder`, whose words go into a FIFO that is open and that nobody reads. */
 function order(folder: string, script: string): string[] {
   const output = join(folder, "fifo");
   execFileSync("mkfifo", [output]);
+  openSync(output, constants.O_RDONLY | constants.O_NONBLOCK);
   const program = ["3", "/bin/sh", "-c", script];
   return [output, folder, "", "", ...program, "PATH=/bin:/usr/bin", `ZB_BUILD_TOP=${folder}`];
 }
