@@ -272,8 +272,13 @@ export class Build {
     this.#report.resultFinished(result);
   }
 
-  failed(result: Result, shortfall: Shortfall, end: LogEnd): void {
+  /** Something has failed, or is about to be told of as that. */
+  noteFailure(): void {
     this.#hasFailed = true;
+  }
+
+  failed(result: Result, shortfall: Shortfall, end: LogEnd): void {
+    this.noteFailure();
     result.state = shortfall.state;
     result.failure = shortfall.failure;
     result.exitCode = shortfall.exitCode;

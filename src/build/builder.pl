@@ -111,6 +111,7 @@ sub become_user {
 # Kills what a builder has left.
 sub look {
   my ($id) = @_;
+  return if !$left{$id};
   my @found = find_left($left{$id});
   if (@found) {
     kill KILL => @found;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -42,6 +43,19 @@ describe("FIFOs for the output of builders", () => {
     const isEnded = fifo.endsWithin(60_000);
     assert.equal(read, "last words", "read at once");
     assert.equal(await isEnded, true);
+  });
+
+  test("are removed when somebody may still write to them, and else used again", async () => {
+    await using folder = await temporaryDirectory(tmpdir(), "kiln-fifo-");
+    await using pool = new FifoPool(folder.path);
+    const left = await pool.take(() => {});
+    left[Symbol.dispose]();
+    assert.equal(existsSync(left.path), false);
+    const clean = await pool.take(() => {});
+    clean.closeWriteEnd();
+    assert.equal(await clean.endsWithin(1000), true);
+    clean[Symbol.dispose]();
+    assert.equal(existsSync(clean.path), true);
   });
 
   test("are opened ahead, one at a time, and closed again", async () => {

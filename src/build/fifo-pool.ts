@@ -5,7 +5,7 @@
  * a log file could be cut off by the builder. Making one takes a process, so they are made several at a time and used again.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, closeSync, constants, existsSync, openSync, readSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, openSync, readSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { Socket } from "node:net";
 import { join } from "node:path";
@@ -194,6 +194,7 @@ export class FifoPool implements AsyncDisposable {
     try {
       return new Fifo(path, (isClean) => {
         if (isClean) this.#free.push(path);
+        else rmSync(path, { force: true });
       });
     } catch (error) {
       // There may be a descriptor for it later; a builder may also have removed it.

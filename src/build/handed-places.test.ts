@@ -95,6 +95,25 @@ test("what may take long waits for a place in turn, and those that come after it
   assert.equal(limiter.held, 0);
 });
 
+test("nobody follows while those that were ordered may still run, and nobody knows", async () => {
+  const limiter = new Limiter(1);
+  const handed = new HandedPlaces(limiter);
+  const first = await handed.join(signal, who);
+  const lost = handed.lose();
+  let isIn = false;
+  const second = handed.join(signal, who).then((seat) => {
+    isIn = true;
+    return seat;
+  });
+  await turn();
+  assert.equal(isIn, false);
+  first[Symbol.dispose]();
+  lost[Symbol.dispose]();
+  assert.equal((await second).hasPlace, true);
+  using third = await handed.join(signal, who);
+  assert.equal(third.hasPlace, false);
+});
+
 test("who gives up waiting was not counted", async () => {
   const limiter = new Limiter(1);
   const handed = new HandedPlaces(limiter);

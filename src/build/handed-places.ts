@@ -21,6 +21,8 @@ export class HandedPlaces {
   #ordered = 0;
   /** Those who wait for a place, and need not when nobody else does. */
   readonly #waiting = new Set<AbortController>();
+  /** How many may still run though whoever started them is gone. */
+  #lost = 0;
 
   constructor(places: Limiter) {
     this.#places = places;
@@ -51,12 +53,19 @@ export class HandedPlaces {
     return { hasPlace: place !== undefined, [Symbol.dispose]: () => left[Symbol.dispose]() };
   }
 
+  /** Until the result is disposed of nobody follows: one that was ordered may still run, and whoever begins the next one does not know of it. */
+  lose(): Disposable {
+    this.#lost++;
+    return once(() => this.#lost--);
+  }
+
   #leave(): void {
     this.#ordered--;
     if (this.#ordered < this.#held.length) this.#held.pop()?.[Symbol.dispose]();
   }
 
   #canFollow(): boolean {
+    if (this.#lost > 0) return false;
     return this.#held.length === this.#places.max && this.#places.waiting === this.#waiting.size;
   }
 

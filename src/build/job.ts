@@ -77,6 +77,9 @@ class Job {
   /** Where the build directory was left to look at. */
   #keptAt: string | undefined;
   #recordedAt = 0;
+  /** Who is to run its builder, and as whom, once that is known. */
+  #executor: Executor | undefined;
+  #user: BuildUser | undefined;
 
   constructor(
     planned: PlannedDerivation,
@@ -201,6 +204,8 @@ class Job {
     if (reused !== undefined) return reused;
     const executor = await this.#shop.executors.for(this.#derivation);
     this.#mayBegin();
+    this.#executor = executor;
+    this.#user = held?.user;
     const placeholders = replacementsFor(
       this.#derivation,
       this.#build.choices,
@@ -268,11 +273,14 @@ class Job {
     using turn = new Turn(this.#shop.registrations, held.preparation);
     const onBegin = (): void => this.#begin(executor, held.user);
     const task = this.#task(executor, { inputs, outputs, directory, user: held.user });
-    using place = executor.takesPlaces === true ? undefined : await this.#takePlace();
+    // Where nothing more is to be begun after a failure, a place is free when it is known whether this is one.
+    const isFollowed = this.#build.request.keepGoing;
+    const takesPlaces = executor.takesPlaces === true && isFollowed;
+    using place = takesPlaces ? undefined : await this.#takePlace();
     this.#mayBegin();
     if (place !== undefined) onBegin();
     const onEnd = (): void => {
-      place?.[Symbol.dispose]();
+      if (isFollowed) place?.[Symbol.dispose]();
       turn.takeNow();
     };
     try {
@@ -283,10 +291,10 @@ class Job {
       };
       const turns = place === undefined ? { places, onBegin } : {};
       const outcome = await executor.run({ ...task, ...turns, onEnd }, this.#signal);
-      place?.[Symbol.dispose]();
       this.#noteEnd();
       const shortfall = shortfallOf(outcome, this.#derivation.builder) ?? this.#missing(outputs);
       if (shortfall !== undefined) throw new Refusal(shortfall);
+      place?.[Symbol.dispose]();
       this.#result.exitCode = 0;
       await turn.take(this.#signal);
       this.#build.phase(this.#result, "register");
@@ -295,6 +303,7 @@ class Job {
       return await this.#register(outputs, inputs, { ...held, signal: time.signal });
     } catch (error) {
       this.#noteEnd();
+      this.#build.noteFailure();
       await this.#keepFailed(directory, error);
       throw error;
     }
@@ -328,7 +337,7 @@ class Job {
     if (builderStartedAt === undefined || builderEndedAt !== undefined) return;
     const now = this.#shop.clock.now();
     this.#result.builderEndedAt = now;
-    this.#shop.lookahead.ended(now - builderStartedAt);
+    if (!this.#signal.aborted) this.#shop.lookahead.ended(now - builderStartedAt);
   }
 
   /** The paths that the builder knows its outputs by. The path of a fixed one that is there is taken. */
@@ -473,7 +482,7 @@ class Job {
     const own = [shortfall.logLine];
     if (this.#keptAt !== undefined) own.push(`Build directory available at ${this.#keptAt}`);
     try {
-      if (result.state === "waiting") this.#build.begin(result, undefined, undefined);
+      if (result.state === "waiting") this.#build.begin(result, this.#executor, this.#user);
       for (const line of own) result.log?.line(line);
     } catch (error) {
       this.#shop.log("warn", KilnError.from(error).message);

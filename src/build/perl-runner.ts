@@ -40,7 +40,8 @@ export class PerlRunner implements AsyncDisposable {
     }
     using timers = new DisposableStack();
     // Left again at the end of this at the latest: when whoever should have ended the builder is gone, it is ended here before.
-    using seat = places && (await this.#handedBy(places.limiter).join(stop, places));
+    const handed = places && this.#handedBy(places.limiter);
+    using seat = places && (await handed?.join(stop, places));
     stop.throwIfAborted();
     const builder = new RunningBuilder(this.#starter, command, output, {
       after: seat?.hasPlace === false ? places?.limiter.max : undefined,
@@ -59,6 +60,7 @@ export class PerlRunner implements AsyncDisposable {
       stop.addEventListener("abort", end, { once: true });
       return await builder.ended.promise;
     } catch (error) {
+      using _lost = handed?.lose();
       await endProcesses({ leader: undefined, directory: command.workDirectory });
       throw error;
     } finally {

@@ -274,6 +274,7 @@ function makeServingFolders(
     chmodSync(store, 0o1775);
   }
   makeFolders(dirname(options.database), 0o755);
+  if (options.buildDirectory !== undefined) makeFolders(options.buildDirectory, 0o755);
   if (ownSocket) makeFolders(dirname(settings.socket), 0o755);
 }
 
