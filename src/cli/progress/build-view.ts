@@ -62,9 +62,9 @@ export class BuildView {
 
   /** Takes an event in; gives the whole lines a builder wrote with it. */
   apply(event: BuildEvent): string[] {
+    this.buildID = event.buildID; // of one that only the database knows, there are but the last
     switch (event.type) {
       case "build.started":
-        this.buildID = event.buildID;
         this.startedAt = Date.parse(event.time);
         this.targets = event.targets;
         break;

@@ -181,6 +181,19 @@ const failure = (story: Story): Story =>
     .end(12.4, "pack", "skipped", 0)
     .finish(14.2, "failed");
 
+test("a build of which only the last events are known has its name all the same", () => {
+  const story = new Story();
+  story.tell(0, {
+    type: "message",
+    level: "info",
+    code: "x",
+    text: "x",
+    hint: null,
+    path: null,
+  });
+  assert.equal(story.view.buildID, buildID);
+});
+
 describe("plain lines", () => {
   test("say the plan, what was built, and the sum", async () => {
     assert.deepEqual(await shown("plain", success), [
